@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package mask covers paths of the host in a session: sockets through which a
+// network namespace can be left without a network.
+package mask
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/mount"
+)
+
+// Resolvers are the sockets over which libc's name service asks daemons of the
+// host for addresses: nscd, systemd-resolved (varlink, for nss-resolve), avahi
+// (nss-mdns).
+var Resolvers = []string{
+	"/run/nscd/socket",
+	"/run/systemd/resolve/io.systemd.Resolve",
+	"/run/avahi-daemon/socket",
+}
+
+const null = "/dev/null"
+
+// Cover makes path, if it exists, an empty read-only directory if it is a
+// directory, else /dev/null. Symbolic links are followed.
+//
+// The calling thread, which the caller holds, is in a mount namespace whose
+// mounts do not propagate.
+func Cover(path string) error {
+	target, err := mount.Pin(path, 0)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(target)
+	var st unix.Stat_t
+	if err := unix.Fstat(target, &st); err != nil {
+		return fmt.Errorf("stat %s: %w", path, err)
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		err = coverDir(target)
+	} else {
+		err = coverFile(target)
+	}
+	if err != nil {
+		return fmt.Errorf("mask %s: %w", path, err)
+	}
+	return nil
+}
+
+func coverDir(target int) error {
+	attrs := mount.Attrs(unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC)
+	empty, err := mount.New("tmpfs", attrs, "mode=755")
+	if err != nil {
+		return err
+	}
+	defer empty.Close()
+	return empty.Attach(target)
+}
+
+func coverFile(target int) error {
+	source, err := mount.Pin(null, unix.O_NOFOLLOW)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(source)
+	var st unix.Stat_t
+	if err := unix.Fstat(source, &st); err != nil {
+		return fmt.Errorf("stat %s: %w", null, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(1, 3) {
+		return fmt.Errorf("%s is not the null device", null)
+	}
+	return mount.Cover(target, source)
+}

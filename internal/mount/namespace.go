@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package mount
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	threadNamespace = "/proc/thread-self/ns/mnt"
+	hostNamespace   = "/proc/1/ns/mnt"
+)
+
+// Namespace is the new mount namespace of a session.
+type Namespace struct {
+	FD   int // the namespace
+	Root int // "/", O_PATH
+	Cwd  int // ".", O_PATH
+
+	// CwdMoved tells that Cwd is not the directory it was: a mount of the session
+	// covers that one.
+	CwdMoved bool
+
+	cwdPath string // "" if the working directory has none
+	peers   []peer
+}
+
+// Unshare moves the calling thread, which the caller holds for good, into a new
+// mount namespace, a copy of its own. The thread keeps its root and working
+// directory, in the copy.
+//
+// What the host mounts later shows up in the new namespace; what is mounted in
+// the new one stays there (mount_namespaces(7), "slave"). With shared, the
+// session's mounts reach the host as if it had no namespace: then nothing is
+// passed on before Share is called, so that the session's own covers stay its own.
+func Unshare(shared bool) (*Namespace, error) {
+	n := &Namespace{}
+	var err error
+	propagation := uintptr(unix.MS_SLAVE)
+	if shared {
+		propagation = unix.MS_PRIVATE
+		if n.peers, err = findPeers(); err != nil {
+			return nil, err
+		}
+	}
+	if n.cwdPath, err = unix.Getwd(); err != nil || !strings.HasPrefix(n.cwdPath, "/") {
+		n.cwdPath = ""
+	}
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return nil, fmt.Errorf("unshare mount namespace: %w", err)
+	}
+	if n.FD, err = unix.Open(threadNamespace, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		return nil, fmt.Errorf("open %s: %w", threadNamespace, err)
+	}
+	if n.Root, err = Pin("/", unix.O_DIRECTORY); err != nil {
+		return nil, err
+	}
+	if n.Cwd, err = Pin(".", unix.O_DIRECTORY); err != nil {
+		return nil, err
+	}
+	// Propagation can be set where something is mounted, and the "/" of a chrooted
+	// thread need not be such a place. setns goes to the "/" of the namespace.
+	if err := unix.Setns(n.FD, unix.CLONE_NEWNS); err != nil {
+		return nil, fmt.Errorf("setns mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|propagation, ""); err != nil {
+		return nil, fmt.Errorf("set mount propagation: %w", err)
+	}
+	return n, n.goBack()
+}
+
+// goBack returns from the namespace's "/" to the thread's own.
+func (n *Namespace) goBack() error {
+	if err := unix.Fchdir(n.Root); err != nil {
+		return fmt.Errorf("fchdir /: %w", err)
+	}
+	if err := unix.Chroot("."); err != nil {
+		return fmt.Errorf("chroot: %w", err)
+	}
+	if err := unix.Fchdir(n.Cwd); err != nil {
+		return fmt.Errorf("fchdir .: %w", err)
+	}
+	return nil
+}
+
+// FindCwd looks for the working directory again after all mounts have been
+// made. A login that was started in /sys/class/net must not keep the old one.
+func (n *Namespace) FindCwd() error {
+	if n.cwdPath == "" {
+		return nil
+	}
+	now, err := Pin(n.cwdPath, unix.O_DIRECTORY)
+	if errors.Is(err, unix.ENOENT) {
+		now, err = Pin("/", unix.O_DIRECTORY)
+	}
+	if err != nil {
+		return err
+	}
+	was, is := unix.Stat_t{}, unix.Stat_t{}
+	if err := errors.Join(unix.Fstat(n.Cwd, &was), unix.Fstat(now, &is)); err != nil {
+		return fmt.Errorf("stat working directory: %w", err)
+	}
+	if was.Dev != is.Dev || was.Ino != is.Ino {
+		n.Cwd, n.CwdMoved = now, true
+	}
+	return nil
+}
+
+// InHost calls f in PID 1's mount namespace, which is the whole machine's: a
+// login service may have one of its own (systemd's PrivateTmp=). f runs on the
+// calling thread if that is where it is, else on a thread of its own, which ends
+// afterwards; the caller holds its thread in either case.
+func InHost(f func() error) error {
+	var own, host unix.Stat_t
+	if err := unix.Stat(threadNamespace, &own); err != nil {
+		return fmt.Errorf("stat %s: %w", threadNamespace, err)
+	}
+	if err := unix.Stat(hostNamespace, &host); err != nil {
+		return fmt.Errorf("stat %s: %w", hostNamespace, err)
+	}
+	if own.Dev == host.Dev && own.Ino == host.Ino {
+		return f()
+	}
+	fd, err := unix.Open(hostNamespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", hostNamespace, err)
+	}
+	defer unix.Close(fd)
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread is not fit for anything else
+		done <- func() (err error) {
+			defer func() {
+				if p := recover(); p != nil {
+					err = fmt.Errorf("panic: %v", p)
+				}
+			}()
+			if err := unix.Unshare(unix.CLONE_FS); err != nil {
+				return fmt.Errorf("unshare file system attributes: %w", err)
+			}
+			if err := unix.Setns(fd, unix.CLONE_NEWNS); err != nil {
+				return fmt.Errorf("setns host's mount namespace: %w", err)
+			}
+			return f()
+		}()
+	}()
+	return <-done
+}

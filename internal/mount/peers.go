@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package mount
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// peer is a shared mount of the namespace that a session comes from.
+type peer struct {
+	fd   int // its root, O_PATH
+	path string
+}
+
+// findPeers pins every shared mount that the thread can see.
+func findPeers() ([]peer, error) {
+	table, err := Table(func(m *mountinfo.Info) (skip, stop bool) {
+		return !strings.Contains(m.Optional, "shared:"), false
+	})
+	if err != nil {
+		return nil, err
+	}
+	var peers []peer
+	for _, m := range table {
+		fd, err := Pin(m.Mountpoint, unix.O_NOFOLLOW)
+		if errors.Is(err, unix.ENOENT) {
+			continue // beneath another mount
+		}
+		if err != nil {
+			return nil, err
+		}
+		id, err := mountID(fd)
+		if err != nil {
+			return nil, err
+		}
+		if id == m.ID {
+			peers = append(peers, peer{fd, m.Mountpoint})
+		}
+	}
+	return peers, nil
+}
+
+// Share makes the mounts that were shared with the host before Unshare so again,
+// those that the session has covered or replaced excepted.
+func (n *Namespace) Share() error {
+	for _, p := range n.peers {
+		if err := p.share(); err != nil {
+			return fmt.Errorf("share %s with the host (Linux 5.15 or newer): %w", p.path, err)
+		}
+	}
+	return nil
+}
+
+func (p peer) share() error {
+	fd, err := Pin(p.path, unix.O_NOFOLLOW)
+	if err != nil {
+		if errors.Is(err, unix.ENOENT) {
+			return nil
+		}
+		return err
+	}
+	defer unix.Close(fd)
+	var was, is unix.Stat_t
+	if err := errors.Join(unix.Fstat(p.fd, &was), unix.Fstat(fd, &is)); err != nil {
+		return err
+	}
+	if was.Dev != is.Dev || was.Ino != is.Ino {
+		return nil
+	}
+	return unix.MoveMount(p.fd, "", fd, "",
+		unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH|unix.MOVE_MOUNT_SET_GROUP)
+}
+
+func mountID(fd int) (int, error) {
+	var st unix.Statx_t
+	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st); err != nil {
+		return 0, fmt.Errorf("statx: %w", err)
+	}
+	return int(st.Mnt_id), nil
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package netns
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/mount"
+)
+
+// HideOthers makes /run/netns, in the calling thread's mount namespace, a
+// directory of its own with nothing in it but the namespace fd as name, or
+// nothing at all if name is "". Every handle that a session kept would cost each
+// later login and each mount of the host time and memory.
+//
+// The mounts of the caller's mount namespace do not propagate.
+func HideOthers(name string, fd int) error {
+	target, err := mount.Pin(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW)
+	if errors.Is(err, unix.ENOENT) {
+		return nil // there are no namespaces
+	}
+	if err != nil {
+		return err
+	}
+	unix.Close(target)
+	for err == nil {
+		err = mount.Detach(dir)
+	}
+	if !errors.Is(err, unix.EINVAL) { // not, or no longer, a mount
+		return err
+	}
+	if err := cover(name, fd); err != nil {
+		return fmt.Errorf("hide %s: %w", dir, err)
+	}
+	return nil
+}
+
+func cover(name string, fd int) error {
+	empty, err := mount.New("tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC, "mode=755")
+	if err != nil {
+		return err
+	}
+	defer empty.Close()
+	target, err := mount.Pin(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(target)
+	if err := empty.Attach(target); err != nil || name == "" {
+		return err
+	}
+	parent, err := mount.Pin(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(parent)
+	file, err := unix.Openat(parent, name, unix.O_RDONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	unix.Close(file)
+	return attach(parent, name, fd)
+}

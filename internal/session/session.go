@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package session is the core: it decides whom a module concerns and makes what
+// the login is to move into, from top to bottom as Open reads.
+package session
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+
+	"libpam-net/internal/etcnetns"
+	"libpam-net/internal/mask"
+	"libpam-net/internal/membership"
+	"libpam-net/internal/mount"
+	"libpam-net/internal/netns"
+	"libpam-net/internal/report"
+	"libpam-net/internal/sysfs"
+)
+
+// Kind is what sort of network namespace members get.
+type Kind int
+
+// The kinds, in the order of enum kind in pam/module.h.
+const (
+	NewNet Kind = iota
+	UserNet
+	GroupNet
+)
+
+// Request is what a login asks for.
+type Request struct {
+	Kind  Kind
+	Group string // group=; for GroupNet what stands before "-NAME"
+	User  string // as the login service names the user
+
+	Quick  membership.Answer        // what the login process has found out
+	Strict func() membership.Answer // asks again, the hard way
+
+	LoDown       bool
+	RootShared   bool
+	ShowNetns    bool
+	KeepResolver bool
+	Masks        []string
+}
+
+// Open makes the session's namespaces and returns the verdict on it, a refusal
+// for any failure. It holds the calling thread for good: the process ends soon
+// after, and what it has not published with it.
+func Open(r Request, log report.Socket) (v report.Verdict) {
+	defer func() {
+		if p := recover(); p != nil {
+			v = refusal(fmt.Errorf("panic: %v", p))
+		}
+	}()
+	runtime.LockOSThread()
+
+	answer, err := membership.Decide(r.Quick, r.Strict)
+	switch {
+	case err != nil && answer.IsRoot():
+		log.Logf(report.Error, "%q let in as root: %v", r.User, err)
+		return report.Verdict{Outcome: report.NotConcerned}
+	case err != nil:
+		return refusal(err)
+	case answer.State != membership.Member:
+		if answer.GroupMissing {
+			log.Logf(report.Warning, "there is no group %q, so it has no members", r.Group)
+		}
+		return report.Verdict{Outcome: report.NotConcerned}
+	}
+	if answer.Several {
+		log.Logf(report.Warning, "%q is in several groups %s-*; %q counts", r.User, r.Group, answer.Group)
+	}
+
+	name := r.netnsName(answer)
+	net, did, err := enter(r, name)
+	if err != nil {
+		return refusal(err)
+	}
+	mounts, err := isolateMounts(r, name, net, log)
+	if err != nil {
+		return refusal(err)
+	}
+	return report.Verdict{
+		Outcome:  report.Isolated,
+		Text:     fmt.Sprintf("%q: %s (%s)", r.User, did, netns.ID(net)),
+		CwdMoved: mounts.CwdMoved,
+		Net:      net,
+		Mnt:      mounts.FD,
+		Root:     mounts.Root,
+		Cwd:      mounts.Cwd,
+	}
+}
+
+func refusal(err error) report.Verdict {
+	return report.Verdict{Outcome: report.Refused, Text: err.Error()}
+}
+
+// netnsName is the name of the network namespace, "" for one without.
+func (r Request) netnsName(a membership.Answer) string {
+	switch r.Kind {
+	case UserNet:
+		return a.User
+	case GroupNet:
+		return strings.TrimPrefix(a.Group, r.Group+"-")
+	default:
+		return ""
+	}
+}
+
+// enter moves the thread into the network namespace and says what that took.
+func enter(r Request, name string) (fd int, did string, err error) {
+	prepare := netns.RaiseLoopback
+	if r.LoDown {
+		prepare = func() error { return nil }
+	}
+	if r.Kind == NewNet {
+		if fd, err = netns.New(); err != nil {
+			return -1, "", err
+		}
+		return fd, "new network namespace", prepare()
+	}
+	if err := netns.CheckName(name); err != nil {
+		return -1, "", err
+	}
+	fd, created, err := netns.OpenOrCreate(name, prepare)
+	if err != nil {
+		return -1, "", fmt.Errorf("open network namespace %q: %w", name, err)
+	}
+	if err := netns.Join(fd); err != nil {
+		return -1, "", fmt.Errorf("join network namespace %q: %w", name, err)
+	}
+	if created {
+		return fd, fmt.Sprintf("created network namespace %q", name), nil
+	}
+	return fd, fmt.Sprintf("joined network namespace %q", name), prepare()
+}
+
+// isolateMounts moves the thread into a mount namespace that goes with the
+// network namespace it is in.
+func isolateMounts(r Request, name string, net int, log report.Socket) (*mount.Namespace, error) {
+	mounts, err := mount.Unshare(r.RootShared)
+	if err != nil {
+		return nil, err
+	}
+	if err := sysfs.Remount(); err != nil {
+		return nil, err
+	}
+	if name != "" {
+		err := etcnetns.Apply(name, func(entry string) {
+			log.Logf(report.Warning, "/etc/netns/%s/%q skipped: there is no such file in /etc", name, entry)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	covered := r.Masks
+	if !r.KeepResolver {
+		covered = append(covered, mask.Resolvers...)
+	}
+	for _, path := range covered {
+		if err := mask.Cover(path); err != nil {
+			return nil, err
+		}
+	}
+	if !r.ShowNetns {
+		if err := netns.HideOthers(name, net); err != nil {
+			return nil, err
+		}
+	}
+	if err := mounts.FindCwd(); err != nil {
+		return nil, err
+	}
+	return mounts, mounts.Share()
+}

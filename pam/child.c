@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#define _GNU_SOURCE
+#include "child.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "_cgo_export.h"
+
+/*
+ * Go's entries of DT_INIT_ARRAY, which build/deferred-start.ld keeps from the
+ * dynamic linker. Weak: a module linked without the script has none.
+ */
+typedef void go_init(int argc, char **argv, char **envp);
+extern go_init *const pamnet_go_init_start[] __attribute__((weak));
+extern go_init *const pamnet_go_init_end[] __attribute__((weak));
+
+#define SOCKET 3 /* the child's only descriptor beside 0, 1 and 2 */
+
+/*
+ * The block that the kernel would put on a program's stack: argv, environment,
+ * auxiliary vector. All that Go's runtime gets to read: nothing that the user of
+ * su or sudo exports. From the empty vector it goes on to /proc/self/auxv.
+ */
+static char *go_start_block[] = {
+	"pam_net", NULL,
+	"GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1", NULL,
+	NULL /* AT_NULL */, NULL,
+};
+#define GO_ENVIRONMENT (go_start_block + 2)
+
+bool child_can_start_go(void)
+{
+	return pamnet_go_init_start != NULL;
+}
+
+/* What the child answers without Go's help: nothing. The parent reads that as a refusal. */
+static _Noreturn void give_up(void)
+{
+	_exit(EXIT_FAILURE);
+}
+
+/* Handlers of the login process must not run here; nor may what it ignores be ignored. */
+static void reset_signals(void)
+{
+	struct sigaction sa = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		sigaction(sig, &sa, NULL); /* EINVAL for SIGKILL, SIGSTOP and libc's own */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Closes every descriptor from low on; Linux before 5.9 has no close_range(2). */
+static bool close_from(int low)
+{
+	struct dirent *entry;
+	DIR *dir;
+
+	if (syscall(SYS_close_range, low, ~0U, 0) == 0)
+		return true;
+	if (errno != ENOSYS)
+		return false;
+	dir = opendir("/proc/self/fd");
+	if (!dir)
+		return false;
+	while ((entry = readdir(dir))) {
+		int fd = atoi(entry->d_name);
+
+		if (fd >= low && fd != dirfd(dir))
+			close(fd);
+	}
+	closedir(dir);
+	return true;
+}
+
+/* Leaves the socket at SOCKET and /dev/null at 0, 1 and 2, where the terminal may be. */
+static bool keep_only(int socket)
+{
+	int null;
+
+	if (socket != SOCKET && dup3(socket, SOCKET, O_CLOEXEC) < 0)
+		return false;
+	if (!close_from(SOCKET + 1))
+		return false;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0)
+		return false;
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fd != null && dup2(null, fd) < 0)
+			return false;
+	}
+	if (null > SOCKET)
+		close(null);
+	return true;
+}
+
+/* pam_limits may have been here; Go wants address space, and threads. */
+static void lift_limits(void)
+{
+	static const int limits[] = {
+		RLIMIT_AS,    RLIMIT_DATA,   RLIMIT_STACK, RLIMIT_RSS,	 RLIMIT_NPROC,
+		RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_CPU,   RLIMIT_MEMLOCK,
+	};
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+
+		if (setrlimit(limits[i], &limit) == 0 || getrlimit(limits[i], &limit) < 0)
+			continue;
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(limits[i], &limit);
+	}
+}
+
+_Noreturn void child_run(struct request *request, pid_t parent)
+{
+	/* A copy of the login process's memory: nobody may look inside, from now on. */
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		give_up();
+	/* In a set-uid su the caller's own uid could send signals to it; the terminal, too. */
+	if (geteuid() == 0 && syscall(SYS_setresuid, 0, 0, 0) < 0)
+		give_up();
+	setsid();
+	/* Dies with the thread that waits for it; getppid tells if it was too late for that. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		give_up();
+	reset_signals();
+	if (!keep_only(request->socket))
+		give_up();
+	request->socket = SOCKET;
+	lift_limits();
+	umask(022);
+	environ = GO_ENVIRONMENT;
+
+	for (go_init *const *init = pamnet_go_init_start; init < pamnet_go_init_end; init++)
+		(*init)(1, go_start_block, GO_ENVIRONMENT);
+	pamnetCore(request);
+	_exit(EXIT_SUCCESS);
+}

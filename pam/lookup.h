@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef PAMNET_LOOKUP_H
+#define PAMNET_LOOKUP_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "module.h"
+
+#define LOOKUP_NAME_MAX 256
+
+enum membership {
+	MEMBERSHIP_UNPROVEN,
+	MEMBERSHIP_MEMBER,
+	MEMBERSHIP_NONE,
+};
+
+/* What libc's name service says of a user and a group. */
+struct lookup {
+	enum membership membership;
+	bool user_known; /* uid and user are those of the passwd entry */
+	uid_t uid;
+	char user[LOOKUP_NAME_MAX];  /* the account's name, in the spelling of its passwd entry */
+	char group[LOOKUP_NAME_MAX]; /* the group that makes the user a member */
+	bool group_missing;	     /* nobody is a member, for there is no such group */
+	bool several;		     /* more than one group matches; group is the first */
+	char problem[LOOKUP_NAME_MAX]; /* why nothing is proven */
+};
+
+/*
+ * Looks user up in the normal way, with one question per database. Takes an
+ * answer for proven only if no failure can hide behind it, see lookup.c.
+ */
+void lookup_quick(struct lookup *l, enum kind kind, const char *user, const char *group);
+
+/*
+ * The same, after asking every source that nsswitch.conf names by itself
+ * whether it answers. It reconfigures the process's name service: for the child
+ * only, which ends soon after.
+ */
+void lookup_strict(struct lookup *l, enum kind kind, const char *user, const char *group);
+
+#endif

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package pam is the boundary between PAM's C and the Go core: the shim that
+// libpam calls (session.c), and the one function of Go that the shim's child
+// calls. ../docs/ARCHITECTURE.md follows a login through it.
+package pam
+
+/*
+#cgo CFLAGS: -std=gnu11 -Wall -Wextra -Wshadow -Wformat=2
+#cgo LDFLAGS: -lpam -ldl
+#include <stdlib.h>
+
+#include "child.h"
+*/
+import "C"
+
+import (
+	"unsafe"
+
+	"libpam-net/internal/membership"
+	"libpam-net/internal/report"
+	"libpam-net/internal/session"
+)
+
+// pamnetCore serves one request and sends the verdict. A verdict that cannot be
+// sent is none, and the login process refuses.
+//
+//export pamnetCore
+func pamnetCore(r *C.struct_request) {
+	socket := report.Socket(r.socket)
+	_ = socket.Send(session.Open(request(r), socket))
+}
+
+func request(r *C.struct_request) session.Request {
+	o := r.options
+	masks := make([]string, o.nmasks)
+	for i := range masks {
+		masks[i] = C.GoString(o.masks[i])
+	}
+	return session.Request{
+		Kind:         session.Kind(r.module.kind),
+		Group:        C.GoString(o.group),
+		User:         C.GoString(r.user),
+		Quick:        answer(r.lookup),
+		Strict:       func() membership.Answer { return ask(r) },
+		LoDown:       bool(o.lodown),
+		RootShared:   bool(o.rootshared),
+		ShowNetns:    bool(o.shownetns),
+		KeepResolver: bool(o.keepresolver),
+		Masks:        masks,
+	}
+}
+
+// ask repeats the lookup, every source of the name service by itself.
+func ask(r *C.struct_request) membership.Answer {
+	strict := (*C.struct_lookup)(C.calloc(1, C.sizeof_struct_lookup))
+	defer C.free(unsafe.Pointer(strict))
+	C.lookup_strict(strict, r.module.kind, r.user, r.options.group)
+	return answer(strict)
+}
+
+func answer(l *C.struct_lookup) membership.Answer {
+	return membership.Answer{
+		State:        membership.State(l.membership),
+		UserKnown:    bool(l.user_known),
+		UID:          uint32(l.uid),
+		User:         C.GoString(&l.user[0]),
+		Group:        C.GoString(&l.group[0]),
+		GroupMissing: bool(l.group_missing),
+		Several:      bool(l.several),
+		Problem:      C.GoString(&l.problem[0]),
+	}
+}

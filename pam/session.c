@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The two functions that PAM calls, in the login process. Go never runs here:
+ * who is not a member is sent on by lookup_quick, for everybody else a child
+ * does the work, and this process only moves into what the child has made.
+ */
+#define _GNU_SOURCE
+#define PAM_SM_SESSION
+#include <errno.h>
+#include <poll.h>
+#include <security/pam_ext.h>
+#include <security/pam_modules.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "adopt.h"
+#include "child.h"
+#include "lookup.h"
+#include "module.h"
+#include "options.h"
+#include "verdict.h"
+
+#define REASON_MAX (MESSAGE_MAX + 256)
+#define REAP_GRACE_MS 1000
+
+struct session {
+	pam_handle_t *pamh;
+	struct request request;
+	struct options options;
+	struct lookup lookup;
+	char reason[REASON_MAX]; /* of a refusal */
+};
+
+static void complain(void *pamh, const char *argument, const char *problem)
+{
+	pam_syslog(pamh, LOG_ERR, "argument \"%s\" %s; skipped", argument, problem);
+}
+
+static bool refuse(struct session *s, const char *what, int error)
+{
+	snprintf(s->reason, sizeof(s->reason), "%s: %s", what, strerror(error));
+	return false;
+}
+
+static long long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+static void close_all(const int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+/*
+ * Reads one message from the child; false with the reason in s. Descriptors that
+ * come with it are received close-on-exec, and left open only in a good message.
+ */
+static bool receive(struct session *s, int socket, struct verdict *v)
+{
+	unsigned char data[MESSAGE_MAX];
+	/* Room for one descriptor more than is right, to tell "too many" from "cut short". */
+	union {
+		char bytes[CMSG_SPACE((VERDICT_FDS + 1) * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { data, sizeof(data) };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	int fds[VERDICT_FDS + 1];
+	size_t nfds = 0;
+	ssize_t size = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
+
+	if (size < 0)
+		return refuse(s, "receive the verdict", errno);
+	if (size == 0) {
+		snprintf(s->reason, sizeof(s->reason), "the child ended without a verdict");
+		return false;
+	}
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		nfds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fds, CMSG_DATA(c), nfds * sizeof(int));
+	}
+	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || !verdict_decode(v, data, (size_t)size, fds, nfds)) {
+		close_all(fds, nfds);
+		snprintf(s->reason, sizeof(s->reason), "the child's message is malformed%s",
+			 msg.msg_flags & MSG_CTRUNC ? " (too few free descriptors?)" : "");
+		return false;
+	}
+	return true;
+}
+
+/* Passes on the child's log lines up to its verdict; false with the reason in s. */
+static bool await_verdict(struct session *s, int socket, struct verdict *v)
+{
+	long long deadline = now_ms() + s->options.timeout * 1000LL;
+
+	for (;;) {
+		struct pollfd p = { .fd = socket, .events = POLLIN };
+		long long left = deadline - now_ms();
+		int ready = left > 0 ? poll(&p, 1, (int)left) : 0;
+
+		if (ready < 0 && errno == EINTR)
+			continue;
+		if (ready < 0)
+			return refuse(s, "wait for the verdict", errno);
+		if (ready == 0) {
+			snprintf(s->reason, sizeof(s->reason), "no verdict within %u seconds",
+				 s->options.timeout);
+			return false;
+		}
+		if (!receive(s, socket, v))
+			return false;
+		if (v->message == MESSAGE_VERDICT)
+			return true;
+		if (v->priority != LOG_DEBUG || s->options.debug)
+			pam_syslog(s->pamh, v->priority, "%s", v->text);
+	}
+}
+
+/*
+ * Ends the child: after its verdict it has nothing left to do. A host that
+ * ignores SIGCHLD, or collects every child itself, leaves none to wait for
+ * (ECHILD). One that is stuck in the kernel is not waited for beyond the grace.
+ */
+static void end_child(pid_t pid)
+{
+	long long deadline = now_ms() + REAP_GRACE_MS;
+	const struct timespec pause = { .tv_nsec = 100000 };
+	pid_t got = waitpid(pid, NULL, WNOHANG);
+
+	if (got == 0)
+		kill(pid, SIGKILL);
+	while ((got == 0 || (got < 0 && errno == EINTR)) && now_ms() < deadline) {
+		nanosleep(&pause, NULL);
+		got = waitpid(pid, NULL, WNOHANG);
+	}
+}
+
+/* Lets a child do the work; true with its verdict, else false with the reason in s. */
+static bool delegate(struct session *s, struct verdict *v)
+{
+	sigset_t all, mask, waiting;
+	int sockets[2];
+	pid_t pid, parent = getpid();
+	bool ok;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+		return refuse(s, "socketpair", errno);
+	/* No handler of the host may run in the child, and none for the child's end here. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &mask);
+	s->request.socket = sockets[1];
+	pid = fork();
+	if (pid == 0)
+		child_run(&s->request, parent);
+	waiting = mask;
+	sigaddset(&waiting, SIGCHLD);
+	pthread_sigmask(SIG_SETMASK, &waiting, NULL);
+	close(sockets[1]);
+	if (pid < 0) {
+		ok = refuse(s, "fork", errno);
+	} else {
+		ok = await_verdict(s, sockets[0], v);
+		end_child(pid);
+	}
+	close(sockets[0]);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	return ok;
+}
+
+/* Everything for somebody who is not proven to be no member; the PAM code comes out. */
+static int isolate(struct session *s)
+{
+	bool named = s->request.module->kind != KIND_NEWNET;
+	int code = PAM_ABORT;
+	struct place before;
+	struct verdict v;
+
+	if (!child_can_start_go()) {
+		snprintf(s->reason, sizeof(s->reason),
+			 "this module starts Go when it is loaded, so it must not be used: "
+			 "build it with \"make build\", which links it with build/deferred-start.ld");
+		return PAM_ABORT;
+	}
+	if (!place_open(&before, s->reason, sizeof(s->reason)) || !delegate(s, &v)) {
+		place_close(&before);
+		return PAM_ABORT;
+	}
+	switch (v.outcome) {
+	case OUTCOME_NOT_CONCERNED:
+		code = PAM_IGNORE;
+		break;
+	case OUTCOME_REFUSED:
+		snprintf(s->reason, sizeof(s->reason), "%s", v.text);
+		break;
+	case OUTCOME_ISOLATED:
+		if (adopt(&before, &v, named, s->reason, sizeof(s->reason))) {
+			pam_syslog(s->pamh, LOG_INFO, "%s", v.text);
+			code = PAM_SUCCESS;
+		}
+		close_all((const int[]){ v.net, v.mnt, v.root, v.cwd }, VERDICT_FDS);
+		break;
+	}
+	place_close(&before);
+	return code;
+}
+
+int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	struct session s = { .pamh = pamh };
+	const struct module *module = &pamnet_module;
+	const void *item = NULL;
+	const char *user;
+	int code = PAM_ABORT;
+
+	options_parse(&s.options, module->group, argc, argv, complain, pamh);
+	if (pam_get_item(pamh, PAM_USER, &item) != PAM_SUCCESS)
+		item = NULL;
+	user = item ? item : "";
+	if (!*user) {
+		snprintf(s.reason, sizeof(s.reason), "the login service names no user");
+	} else {
+		s.request = (struct request){ module, &s.options, user, &s.lookup, -1 };
+		lookup_quick(&s.lookup, module->kind, user, s.options.group);
+		if (s.lookup.membership == MEMBERSHIP_NONE) {
+			if (s.options.debug)
+				pam_syslog(pamh, LOG_DEBUG, "\"%s\" is not a member", user);
+			return PAM_IGNORE;
+		}
+		code = isolate(&s);
+	}
+	if (code == PAM_ABORT) {
+		pam_syslog(pamh, LOG_ERR, "\"%s\" refused: %s", user, s.reason);
+		if (!(flags & PAM_SILENT))
+			pam_error(pamh, "Your session cannot be given its network (%s). "
+				  "The system log says why.", module->name);
+	}
+	return code;
+}
+
+/* The namespaces end with the session's last process: there is nothing to undo. */
+int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	(void)pamh;
+	(void)flags;
+	(void)argc;
+	(void)argv;
+	return PAM_SUCCESS;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#define _GNU_SOURCE
+#include "verdict.h"
+
+#include <linux/magic.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+static bool is_namespace(int fd, int type)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == NSFS_MAGIC && ioctl(fd, NS_GET_NSTYPE) == type;
+}
+
+static bool is_directory(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static void copy_text(struct verdict *v, const unsigned char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		v->text[i] = text[i] < ' ' || text[i] == 127 ? '?' : (char)text[i];
+	v->text[size] = '\0';
+}
+
+bool verdict_decode(struct verdict *v, const unsigned char *data, size_t size, const int *fds,
+		    size_t nfds)
+{
+	*v = (struct verdict){ .net = -1, .mnt = -1, .root = -1, .cwd = -1 };
+	if (size < 3 || size > MESSAGE_MAX)
+		return false;
+	switch (data[0]) {
+	case MESSAGE_LOG:
+		v->message = MESSAGE_LOG;
+		v->priority = data[1];
+		copy_text(v, data + 2, size - 2);
+		return data[1] <= 7 && nfds == 0;
+	case MESSAGE_VERDICT:
+		v->message = MESSAGE_VERDICT;
+		break;
+	default:
+		return false;
+	}
+	v->outcome = data[1];
+	v->cwd_moved = data[2];
+	copy_text(v, data + 3, size - 3);
+	if (data[2] > 1)
+		return false;
+	if (data[1] != OUTCOME_ISOLATED)
+		return (data[1] == OUTCOME_REFUSED || data[1] == OUTCOME_NOT_CONCERNED) &&
+		       nfds == 0;
+	if (nfds != VERDICT_FDS)
+		return false;
+	v->net = fds[0];
+	v->mnt = fds[1];
+	v->root = fds[2];
+	v->cwd = fds[3];
+	return is_namespace(v->net, CLONE_NEWNET) && is_namespace(v->mnt, CLONE_NEWNS) &&
+	       is_directory(v->root) && is_directory(v->cwd);
+}
