@@ -14,6 +14,7 @@ import (
 const (
 	threadNamespace = "/proc/thread-self/ns/mnt"
 	hostNamespace   = "/proc/1/ns/mnt"
+	hostRoot        = "/proc/1/root"
 )
 
 // Namespace is the new mount namespace of a session.
@@ -111,19 +112,20 @@ func (n *Namespace) FindCwd() error {
 	return nil
 }
 
-// InHost calls f in PID 1's mount namespace, which is the whole machine's: a
-// login service may have one of its own (systemd's PrivateTmp=). f runs on the
-// calling thread if that is where it is, else on a thread of its own, which ends
-// afterwards; the caller holds its thread in either case.
+// InHost calls f where PID 1 is: in its mount namespace and under its "/", which
+// are the whole machine's. A login service may have a mount namespace of its own
+// (systemd's PrivateTmp=), or be chrooted. f runs on the calling thread if that
+// is there, else on a thread of its own, which ends afterwards; the caller holds
+// its thread in either case.
 func InHost(f func() error) error {
-	var own, host unix.Stat_t
-	if err := unix.Stat(threadNamespace, &own); err != nil {
-		return fmt.Errorf("stat %s: %w", threadNamespace, err)
+	there, err := alike(threadNamespace, hostNamespace)
+	if there && err == nil {
+		there, err = alike("/", hostRoot)
 	}
-	if err := unix.Stat(hostNamespace, &host); err != nil {
-		return fmt.Errorf("stat %s: %w", hostNamespace, err)
+	if err != nil {
+		return err
 	}
-	if own.Dev == host.Dev && own.Ino == host.Ino {
+	if there {
 		return f()
 	}
 	fd, err := unix.Open(hostNamespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -150,4 +152,16 @@ func InHost(f func() error) error {
 		}()
 	}()
 	return <-done
+}
+
+// alike tells whether two paths lead to the same file.
+func alike(a, b string) (bool, error) {
+	var x, y unix.Stat_t
+	if err := unix.Stat(a, &x); err != nil {
+		return false, fmt.Errorf("stat %s: %w", a, err)
+	}
+	if err := unix.Stat(b, &y); err != nil {
+		return false, fmt.Errorf("stat %s: %w", b, err)
+	}
+	return x.Dev == y.Dev && x.Ino == y.Ino, nil
 }

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Builds, checks and installs the PAM modules; `make help` lists the targets.
+# GOARCH=arm64 CC=aarch64-linux-gnu-gcc, say, makes them for another processor.
+
+NAMES   = pam_newnet pam_usernet pam_groupnet
+OUT     = out
+MODULES = $(NAMES:%=$(OUT)/%.so)
+TESTS  ?= ./...
+GO     ?= go
+CFLAGS ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
+ifeq ($(origin CC),default)
+CC      = gcc
+endif
+Q      := $(if $(V),,@)
+space  := $() $()
+
+# The commit is not stamped into anything: two folders make the same modules, and
+# root may build in a user's clone, where git refuses to tell it.
+override GOFLAGS += -buildvcs=false
+
+export CC GOFLAGS
+export CGO_ENABLED = 1
+export CGO_CFLAGS  = $(CFLAGS)
+export PATH       := $(PATH):/usr/local/go/bin
+
+extldflags = \"-Wl,-T,$(CURDIR)/build/deferred-start.ld\" \
+	\"-Wl,--version-script=$(CURDIR)/build/module.map\" \
+	-Wl,-z,relro,-z,now,-z,noexecstack,-z,defs,--as-needed \
+	-Wl,--hash-style=gnu,--build-id=sha1 $(LDFLAGS)
+
+# A tool in the version that build/tools.mod names.
+tool = $(GO) tool -modfile=build/tools.mod
+
+no-skips = $(if $(filter true,$(CI)),--post-run-command \
+	'sh -c "[ $$TESTS_SKIPPED = 0 ] || { echo CI: a skipped test is a failure; exit 1; }"')
+
+# Where the modules go; prefix= finds its place there like the machine's own.
+libsecuritydir = $(shell CC='$(CC)' build/libsecuritydir.sh $(prefix))
+moduledir      = $(DESTDIR)$(or $(libsecuritydir),$(error say libsecuritydir=DIR))
+services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
+
+.PHONY: $(MODULES) build check-build check-reproducible install uninstall clean \
+	deps deps-arm64 lint test demo help
+
+build: $(MODULES) ## makes the modules, in out/ (the default)
+
+$(MODULES): $(OUT)/%.so:
+	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $@ \
+		-ldflags "-s -w -buildid= -extldflags '$(extldflags)'" ./cmd/$*
+	$(Q)rm -f $(@:.so=.h)
+
+check-build: build ## proves that the modules are linked as they are meant to be
+	$(Q)build/check-module.sh $(MODULES)
+
+check-reproducible: build ## proves that another folder makes the same modules, bit by bit
+	$(Q)build/check-reproducible.sh $(MODULES)
+
+# A login may be loading a module now: each is replaced at once.
+install: build ## installs the modules where libpam looks (DESTDIR=, prefix=, libsecuritydir=)
+	$(Q)install -d "$(moduledir)"
+	$(Q)for name in $(NAMES:=.so); do \
+		install -m 0644 "$(OUT)/$$name" "$(moduledir)/.$$name.new" && \
+		mv -f "$(moduledir)/.$$name.new" "$(moduledir)/$$name" && \
+		echo "$(moduledir)/$$name" || exit; \
+	done
+
+# Nobody logs in through a service that names a module which is gone.
+uninstall: ## removes the modules, unless a service names one (FORCE=1: all the same)
+	$(Q)lines=$$(grep -RsE '^[^#]*\<($(subst $(space),|,$(NAMES)))\.so' $(services:%="$(DESTDIR)%")); \
+	[ -z "$$lines" ] || { \
+		echo "$$lines"; \
+		echo 'uninstall: these lines lock users out once the modules are gone; FORCE=1 removes them' >&2; \
+		[ -n "$(FORCE)" ]; \
+	}
+	$(Q)rm -f $(NAMES:%="$(moduledir)/%.so")
+
+clean: ## removes what was built
+	$(Q)rm -rf $(OUT)
+
+deps: ## installs what building and testing need, and says what and why
+	$(Q)build/deps.sh
+
+deps-arm64: ## the same for a cross-build for arm64, on Debian
+	$(Q)build/deps.sh arm64
+
+lint: ## gofumpt, go vet, staticcheck, gcc's analyzer, shellcheck, and build/lint-syscalls.sh
+	$(Q)files=$$($(tool) gofumpt -l .) || exit; \
+	[ -z "$$files" ] || { echo "$$files"; echo 'lint: gofumpt would change these' >&2; exit 1; }
+	$(Q)$(GO) vet ./...
+	$(Q)$(tool) staticcheck ./...
+	$(Q)build/lint-c.sh
+	$(Q)find . -name '*.sh' -print0 | xargs -0 shellcheck .ci/run
+	$(Q)build/lint-syscalls.sh
+
+# For an ordinary user, who cannot install packages either, it runs what it can.
+test: ## runs all tests; TESTS='-run REGEXP ./...' some; CI=true makes a skipped one a failure
+	$(Q)build/deps.sh || [ "$$(id -u)" != 0 ]
+	$(Q)$(MAKE) --no-print-directory check-build
+	$(Q)[ "$$(id -u)" = 0 ] || echo 'test: not root, so tests that need namespaces are skipped; see the end' >&2
+	$(Q)$(tool) gotestsum --format standard-quiet $(no-skips) -- -count=1 -timeout=15m $(TESTS)
+
+demo: ## shows the modules at work, in a sandbox with a real sshd
+	$(Q)build/deps.sh
+	$(Q)$(MAKE) --no-print-directory build
+	$(Q)$(GO) run ./test/demo
+
+help: ## lists the targets
+	$(Q)sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 20
