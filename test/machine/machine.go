@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package machine is a sandbox in which the modules are installed and in use,
+// as an administrator does it.
+package machine
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"libpam-net/test/sandbox"
+)
+
+// Modules are the names of the modules, in the order in which services name
+// them: where a user is concerned by two, the later one wins.
+var Modules = []string{"pam_groupnet", "pam_newnet", "pam_usernet"}
+
+// Services are those whose sessions the modules are in.
+var Services = []string{"sshd", "login", "su", "su-l", "sudo", "cron"}
+
+// Machine is a running sandbox. The users are made, and in these groups.
+type Machine struct {
+	*sandbox.Sandbox
+	Olga      sandbox.User // no member of anything
+	Nina      sandbox.User // newnet
+	Ulf       sandbox.User // usernet
+	Gina, Gus sandbox.User // groupnet-lab
+}
+
+// Out is where `make build` puts the modules.
+func Out() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "../../out")
+}
+
+// New starts a machine with the modules from Out. Close it.
+func New() (*Machine, error) {
+	s, err := sandbox.New()
+	if err != nil {
+		return nil, err
+	}
+	m := &Machine{Sandbox: s}
+	if err := m.setUp(); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("set up the machine: %w", err)
+	}
+	return m, nil
+}
+
+func (m *Machine) setUp() error {
+	if err := m.install(); err != nil {
+		return err
+	}
+	for _, group := range []string{"newnet", "usernet", "groupnet-lab"} {
+		if err := m.AddGroup(group); err != nil {
+			return err
+		}
+	}
+	for _, account := range []struct {
+		user   *sandbox.User
+		name   string
+		groups []string
+	}{
+		{&m.Olga, "olga", nil},
+		{&m.Nina, "nina", []string{"newnet"}},
+		{&m.Ulf, "ulf", []string{"usernet"}},
+		{&m.Gina, "gina", []string{"groupnet-lab"}},
+		{&m.Gus, "gus", []string{"groupnet-lab"}},
+	} {
+		user, err := m.AddUser(account.name, sandbox.Groups(account.groups...))
+		if err != nil {
+			return err
+		}
+		*account.user = user
+	}
+	for _, service := range Services {
+		for _, module := range Modules {
+			if err := m.AppendPAM(service, "session required "+module+".so"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *Machine) install() error {
+	dir, err := sandbox.ModuleDir()
+	if err != nil {
+		return err
+	}
+	for _, module := range Modules {
+		built := filepath.Join(Out(), module+".so")
+		if _, err := os.Stat(built); err != nil {
+			return fmt.Errorf("%w (run `make build`)", err)
+		}
+		if err := m.Install(built, filepath.Join(dir, module+".so"), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
