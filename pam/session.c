@@ -153,19 +153,45 @@ static void end_child(pid_t pid)
 	}
 }
 
+static bool is_pending(int sig)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && sigismember(&pending, sig) == 1;
+}
+
+/*
+ * Takes back the SIGCHLD that the child's end has left, so that no handler of the
+ * host ever hears of it. Signals do not queue: where another child has ended
+ * meanwhile, the host still gets one.
+ */
+static void take_back_sigchld(void)
+{
+	const struct timespec at_once = { 0 };
+	siginfo_t other = { 0 };
+	sigset_t sigchld;
+
+	sigemptyset(&sigchld);
+	sigaddset(&sigchld, SIGCHLD);
+	if (sigtimedwait(&sigchld, NULL, &at_once) == SIGCHLD &&
+	    waitid(P_ALL, 0, &other, WEXITED | WNOHANG | WNOWAIT) == 0 && other.si_pid)
+		kill(getpid(), SIGCHLD);
+}
+
 /* Lets a child do the work; true with its verdict, else false with the reason in s. */
 static bool delegate(struct session *s, struct verdict *v)
 {
 	sigset_t all, mask, waiting;
 	int sockets[2];
 	pid_t pid, parent = getpid();
-	bool ok;
+	bool ok, pending;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
 		return refuse(s, "socketpair", errno);
 	/* No handler of the host may run in the child, and none for the child's end here. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &mask);
+	pending = is_pending(SIGCHLD);
 	s->request.socket = sockets[1];
 	pid = fork();
 	if (pid == 0)
@@ -179,6 +205,8 @@ static bool delegate(struct session *s, struct verdict *v)
 	} else {
 		ok = await_verdict(s, sockets[0], v);
 		end_child(pid);
+		if (!pending)
+			take_back_sigchld();
 	}
 	close(sockets[0]);
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
