@@ -62,8 +62,6 @@ func ask(r *C.struct_request) membership.Answer {
 func answer(l *C.struct_lookup) membership.Answer {
 	return membership.Answer{
 		State:        membership.State(l.membership),
-		UserKnown:    bool(l.user_known),
-		UID:          uint32(l.uid),
 		User:         C.GoString(&l.user[0]),
 		Group:        C.GoString(&l.group[0]),
 		GroupMissing: bool(l.group_missing),

@@ -34,6 +34,7 @@ struct session {
 	struct request request;
 	struct options options;
 	struct lookup lookup;
+	bool unknowable;	 /* it has not come out whether the user is a member */
 	char reason[REASON_MAX]; /* of a refusal */
 };
 
@@ -69,7 +70,7 @@ static void close_all(const int *fds, size_t n)
 static bool receive(struct session *s, int socket, struct verdict *v)
 {
 	unsigned char data[MESSAGE_MAX];
-	/* Room for one descriptor more than is right, to tell "too many" from "cut short". */
+	/* Room for more descriptors than are right, to tell "too many" from "cut short". */
 	union {
 		char bytes[CMSG_SPACE((VERDICT_FDS + 1) * sizeof(int))];
 		struct cmsghdr align;
@@ -81,23 +82,24 @@ static bool receive(struct session *s, int socket, struct verdict *v)
 		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes),
 	};
-	int fds[VERDICT_FDS + 1];
+	int fds[sizeof(control.bytes) / sizeof(int)];
 	size_t nfds = 0;
 	ssize_t size = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
 
 	if (size < 0)
 		return refuse(s, "receive the verdict", errno);
-	if (size == 0) {
-		snprintf(s->reason, sizeof(s->reason), "the child ended without a verdict");
-		return false;
-	}
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		nfds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		memcpy(fds, CMSG_DATA(c), nfds * sizeof(int));
 	}
-	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || !verdict_decode(v, data, (size_t)size, fds, nfds)) {
+	if (size == 0 && nfds == 0) {
+		snprintf(s->reason, sizeof(s->reason), "the child ended without a verdict");
+		return false;
+	}
+	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ||
+	    !verdict_decode(v, data, (size_t)size, fds, nfds)) {
 		close_all(fds, nfds);
 		snprintf(s->reason, sizeof(s->reason), "the child's message is malformed%s",
 			 msg.msg_flags & MSG_CTRUNC ? " (too few free descriptors?)" : "");
@@ -231,11 +233,13 @@ static int isolate(struct session *s)
 		place_close(&before);
 		return PAM_ABORT;
 	}
+	s->unknowable = v.outcome == OUTCOME_UNKNOWABLE;
 	switch (v.outcome) {
 	case OUTCOME_NOT_CONCERNED:
 		code = PAM_IGNORE;
 		break;
 	case OUTCOME_REFUSED:
+	case OUTCOME_UNKNOWABLE:
 		snprintf(s->reason, sizeof(s->reason), "%s", v.text);
 		break;
 	case OUTCOME_ISOLATED:
@@ -272,7 +276,13 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 				pam_syslog(pamh, LOG_DEBUG, "\"%s\" is not a member", user);
 			return PAM_IGNORE;
 		}
+		s.unknowable = s.lookup.membership == MEMBERSHIP_UNPROVEN;
 		code = isolate(&s);
+	}
+	/* To lock root out of the machine while a directory is away would help nobody. */
+	if (code == PAM_ABORT && s.unknowable && s.lookup.user_known && s.lookup.uid == 0) {
+		pam_syslog(pamh, LOG_ERR, "\"%s\" let in as root, not isolated: %s", user, s.reason);
+		return PAM_IGNORE;
 	}
 	if (code == PAM_ABORT) {
 		pam_syslog(pamh, LOG_ERR, "\"%s\" refused: %s", user, s.reason);

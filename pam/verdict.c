@@ -53,9 +53,16 @@ bool verdict_decode(struct verdict *v, const unsigned char *data, size_t size, c
 	copy_text(v, data + 3, size - 3);
 	if (data[2] > 1)
 		return false;
-	if (data[1] != OUTCOME_ISOLATED)
-		return (data[1] == OUTCOME_REFUSED || data[1] == OUTCOME_NOT_CONCERNED) &&
-		       nfds == 0;
+	switch (data[1]) {
+	case OUTCOME_REFUSED:
+	case OUTCOME_UNKNOWABLE:
+	case OUTCOME_NOT_CONCERNED:
+		return nfds == 0;
+	case OUTCOME_ISOLATED:
+		break;
+	default:
+		return false;
+	}
 	if (nfds != VERDICT_FDS)
 		return false;
 	v->net = fds[0];

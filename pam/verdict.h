@@ -16,7 +16,12 @@
  * verdict by SCM_RIGHTS, in that order; nothing else carries any.
  */
 enum message { MESSAGE_LOG = 'L', MESSAGE_VERDICT = 'V' };
-enum outcome { OUTCOME_ISOLATED = 'I', OUTCOME_REFUSED = 'R', OUTCOME_NOT_CONCERNED = 'N' };
+enum outcome {
+	OUTCOME_ISOLATED = 'I',
+	OUTCOME_REFUSED = 'R',
+	OUTCOME_UNKNOWABLE = 'U', /* refused, for it cannot be known who is a member */
+	OUTCOME_NOT_CONCERNED = 'N',
+};
 
 #define MESSAGE_MAX 1024
 #define VERDICT_FDS 4

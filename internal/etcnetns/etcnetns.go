@@ -32,12 +32,12 @@ const (
 // The calling thread, which the caller holds, is in a mount namespace whose
 // mounts do not propagate.
 func Apply(name string, skipped func(entry string)) error {
-	base, err := openDir(unix.AT_FDCWD, dir)
+	base, err := openDir(unix.AT_FDCWD, dir, dir)
 	if base < 0 {
 		return err
 	}
 	defer unix.Close(base)
-	sources, err := openDir(base, name)
+	sources, err := openDir(base, name, dir+"/"+name)
 	if sources < 0 {
 		return err
 	}
@@ -57,7 +57,7 @@ func Apply(name string, skipped func(entry string)) error {
 		if errors.Is(err, errNoNamesake) {
 			skipped(entry)
 		} else if err != nil {
-			return fmt.Errorf("%s/%s: %q: %w", dir, name, entry, err)
+			return fmt.Errorf("%s/%s: %q %w", dir, name, entry, err)
 		}
 	}
 	return nil
@@ -66,23 +66,23 @@ func Apply(name string, skipped func(entry string)) error {
 var errNoNamesake = errors.New("has no namesake in /etc")
 
 // openDir pins a directory that only root may write, found from the directory
-// at. It returns -1 and no error if there is nothing of that name.
-func openDir(at int, name string) (int, error) {
+// at; path is its whole name. It returns -1 and no error if there is none.
+func openDir(at int, name, path string) (int, error) {
 	var link unix.Stat_t
 	err := unix.Fstatat(at, name, &link, unix.AT_SYMLINK_NOFOLLOW)
 	if errors.Is(err, unix.ENOENT) {
 		return -1, nil
 	}
 	if err != nil {
-		return -1, fmt.Errorf("stat %s: %w", name, err)
+		return -1, fmt.Errorf("stat %s: %w", path, err)
 	}
 	fd, err := unix.Openat(at, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, fmt.Errorf("open %s: %w", name, err)
+		return -1, fmt.Errorf("open %s: %w", path, err)
 	}
 	if _, err := check(fd); err != nil {
 		unix.Close(fd)
-		return -1, fmt.Errorf("%s: %w", name, err)
+		return -1, fmt.Errorf("%s %w", path, err)
 	}
 	return fd, nil
 }

@@ -13,13 +13,14 @@ import (
 	"libpam-net/internal/mount"
 )
 
-// Resolvers are the sockets over which libc's name service asks daemons of the
-// host for addresses: nscd, systemd-resolved (varlink, for nss-resolve), avahi
-// (nss-mdns).
+// Resolvers are where libc's name service asks daemons of the host for
+// addresses: nscd, avahi (nss-mdns), systemd-resolved (nss-resolve, by varlink).
+// Directories where the daemon has one for itself: its next start makes a new
+// socket, which a cover on the old one would not hide.
 var Resolvers = []string{
-	"/run/nscd/socket",
+	"/run/nscd",
+	"/run/avahi-daemon",
 	"/run/systemd/resolve/io.systemd.Resolve",
-	"/run/avahi-daemon/socket",
 }
 
 const null = "/dev/null"

@@ -22,9 +22,7 @@ const (
 // Answer is what a lookup came to.
 type Answer struct {
 	State
-	UserKnown    bool // there is such an account
-	UID          uint32
-	User         string // its name
+	User         string // the account's name
 	Group        string // the group that makes the user a member
 	GroupMissing bool
 	Several      bool // more than one group does; Group is the first
@@ -45,9 +43,5 @@ func Decide(quick Answer, strict func() Answer) (Answer, error) {
 	if answer.State != Unproven {
 		return answer, nil
 	}
-	quick.Problem = answer.Problem
-	return quick, fmt.Errorf("%w: %s", ErrUnknowable, answer.Problem)
+	return answer, fmt.Errorf("%w: %s", ErrUnknowable, answer.Problem)
 }
-
-// IsRoot tells whether the user is known to be uid 0.
-func (a Answer) IsRoot() bool { return a.UserKnown && a.UID == 0 }

@@ -46,7 +46,7 @@ func Unshare(shared bool) (*Namespace, error) {
 	if shared {
 		propagation = unix.MS_PRIVATE
 		if n.peers, err = findPeers(); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("rootshared: %w", err)
 		}
 	}
 	if n.cwdPath, err = unix.Getwd(); err != nil || !strings.HasPrefix(n.cwdPath, "/") {

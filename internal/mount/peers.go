@@ -17,7 +17,8 @@ type peer struct {
 	path string
 }
 
-// findPeers pins every shared mount that the thread can see.
+// findPeers pins every shared mount that the thread can see. With Share it wants
+// Linux 5.15: older kernels cannot make a mount the peer of another again.
 func findPeers() ([]peer, error) {
 	table, err := Table(func(m *mountinfo.Info) (skip, stop bool) {
 		return !strings.Contains(m.Optional, "shared:"), false
@@ -50,7 +51,7 @@ func findPeers() ([]peer, error) {
 func (n *Namespace) Share() error {
 	for _, p := range n.peers {
 		if err := p.share(); err != nil {
-			return fmt.Errorf("share %s with the host (Linux 5.15 or newer): %w", p.path, err)
+			return fmt.Errorf("rootshared: %s: %w", p.path, err)
 		}
 	}
 	return nil
@@ -80,6 +81,9 @@ func mountID(fd int) (int, error) {
 	var st unix.Statx_t
 	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st); err != nil {
 		return 0, fmt.Errorf("statx: %w", err)
+	}
+	if st.Mask&unix.STATX_MNT_ID == 0 { // Linux before 5.8
+		return 0, fmt.Errorf("statx gives no mount ID: %w", unix.EOPNOTSUPP)
 	}
 	return int(st.Mnt_id), nil
 }

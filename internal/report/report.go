@@ -28,6 +28,7 @@ type Outcome byte
 const (
 	Isolated     Outcome = 'I'
 	Refused      Outcome = 'R'
+	Unknowable   Outcome = 'U'
 	NotConcerned Outcome = 'N'
 )
 

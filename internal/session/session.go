@@ -57,11 +57,8 @@ func Open(r Request, log report.Socket) (v report.Verdict) {
 
 	answer, err := membership.Decide(r.Quick, r.Strict)
 	switch {
-	case err != nil && answer.IsRoot():
-		log.Logf(report.Error, "%q let in as root: %v", r.User, err)
-		return report.Verdict{Outcome: report.NotConcerned}
 	case err != nil:
-		return refusal(err)
+		return report.Verdict{Outcome: report.Unknowable, Text: err.Error()}
 	case answer.State != membership.Member:
 		if answer.GroupMissing {
 			log.Logf(report.Warning, "there is no group %q, so it has no members", r.Group)
@@ -72,11 +69,14 @@ func Open(r Request, log report.Socket) (v report.Verdict) {
 		log.Logf(report.Warning, "%q is in several groups %s-*; %q counts", r.User, r.Group, answer.Group)
 	}
 
+	log.Logf(report.Debug, "%q is a member by the group %q", r.User, answer.Group)
+
 	name := r.netnsName(answer)
 	net, did, err := enter(r, name)
 	if err != nil {
 		return refusal(err)
 	}
+	log.Logf(report.Debug, "%q: %s; now its mounts", r.User, did)
 	mounts, err := isolateMounts(r, name, net, log)
 	if err != nil {
 		return refusal(err)

@@ -17,8 +17,8 @@ import (
 // them: where a user is concerned by two, the later one wins.
 var Modules = []string{"pam_groupnet", "pam_newnet", "pam_usernet"}
 
-// Services are those whose sessions the modules are in.
-var Services = []string{"sshd", "login", "su", "su-l", "sudo", "cron"}
+// Services are those whose sessions the modules are in; su-l includes su.
+var Services = []string{"sshd", "login", "su", "sudo", "sudo-i", "cron"}
 
 // Machine is a running sandbox. The users are made, and in these groups.
 type Machine struct {

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package netns_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/netns"
+	"libpam-net/test/private"
+)
+
+func TestHideOthers(t *testing.T) {
+	if private.Namespaces(t) {
+		return
+	}
+	id, _, err := open("own")
+	private.Check(t, err)
+	_, err = private.Sh("ip netns add other")
+	private.Check(t, err)
+	for _, c := range []struct {
+		what, name string
+		left       []string
+	}{
+		{"a session in a named namespace sees that only", "own", []string{"own"}},
+		{"a session in an unnamed one sees none", "", nil},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			private.EachMountAPI(t, func(t *testing.T) {
+				host, err := os.ReadFile("/proc/1/mountinfo")
+				private.Check(t, err)
+				err = hidden(c.name, func() error {
+					left, err := readDir()
+					if !slices.Equal(left, c.left) {
+						return fmt.Errorf("sees %q: %w", left, err)
+					}
+					if c.name == "" {
+						return nil
+					}
+					if now, err := published(c.name); now != id {
+						return fmt.Errorf("sees %s for %s: %w", now, id, err)
+					}
+					_, err = private.Sh("ip netns exec own true")
+					return err
+				})
+				private.Check(t, err)
+				if now, err := os.ReadFile("/proc/1/mountinfo"); err != nil || string(now) != string(host) {
+					t.Errorf("the host's mount table has become %s: %v", now, err)
+				}
+				if names := list(t); !slices.Equal(names, []string{"other", "own"}) {
+					t.Errorf("the host sees %q", names)
+				}
+			})
+		})
+	}
+	t.Run("what the host makes later is not seen", func(t *testing.T) {
+		private.Check(t, hidden("own", func() error {
+			private.Check(t, private.OnThread(func() error {
+				_, err := private.Sh("ip netns add later")
+				return err
+			}))
+			if left, err := readDir(); !slices.Equal(left, []string{"own"}) {
+				return fmt.Errorf("sees %q: %w", left, err)
+			}
+			return nil
+		}))
+	})
+	t.Run("where there is no /run/netns there is nothing to do", func(t *testing.T) {
+		_, err := private.Sh("umount -l /run/netns; rm -r /run/netns")
+		private.Check(t, err)
+		private.Check(t, hidden("", func() error { return nil }))
+		if _, err := os.Lstat("/run/netns"); !os.IsNotExist(err) {
+			t.Errorf("there is now: %v", err)
+		}
+	})
+}
+
+// hidden calls look in a session of the namespace name.
+func hidden(name string, look func() error) error {
+	return private.InSession(func() error {
+		fd := -1
+		if name != "" {
+			var err error
+			if fd, _, err = netns.OpenOrCreate(name, netns.RaiseLoopback); err != nil {
+				return err
+			}
+			defer unix.Close(fd)
+		}
+		if err := netns.HideOthers(name, fd); err != nil {
+			return err
+		}
+		return look()
+	})
+}
