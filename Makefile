@@ -97,12 +97,12 @@ test: ## runs all tests; TESTS='-run REGEXP ./...' some; CI=true makes a skipped
 	$(Q)build/deps.sh || [ "$$(id -u)" != 0 ]
 	$(Q)$(MAKE) --no-print-directory check-build
 	$(Q)[ "$$(id -u)" = 0 ] || echo 'test: not root, so tests that need namespaces are skipped; see the end' >&2
-	$(Q)$(tool) gotestsum --format standard-quiet $(no-skips) -- -count=1 -timeout=15m $(TESTS)
+	$(Q)MODULES_BUILT=1 $(tool) gotestsum --format standard-quiet $(no-skips) -- -count=1 -timeout=15m $(TESTS)
 
 demo: ## shows the modules at work, in a sandbox with a real sshd
 	$(Q)build/deps.sh
 	$(Q)$(MAKE) --no-print-directory build
-	$(Q)$(GO) run ./test/demo
+	$(Q)MODULES_BUILT=1 $(GO) run ./test/demo
 
 help: ## lists the targets
 	$(Q)sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 20

@@ -7,8 +7,10 @@ package machine
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"libpam-net/test/sandbox"
 )
@@ -35,7 +37,20 @@ func Out() string {
 	return filepath.Join(filepath.Dir(file), "../../out")
 }
 
-// New starts a machine with the modules from Out. Close it.
+// build makes the modules of this tree, unless whoever started the program
+// (`make test`) has just done that.
+var build = sync.OnceValue(func() error {
+	if os.Getenv("MODULES_BUILT") != "" {
+		return nil
+	}
+	output, err := exec.Command("make", "-C", filepath.Dir(Out()), "build").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("make build: %w\n%s", err, output)
+	}
+	return nil
+})
+
+// New starts a machine with the modules of this tree. Close it.
 func New() (*Machine, error) {
 	s, err := sandbox.New()
 	if err != nil {
@@ -50,6 +65,9 @@ func New() (*Machine, error) {
 }
 
 func (m *Machine) setUp() error {
+	if err := build(); err != nil {
+		return err
+	}
 	if err := m.install(); err != nil {
 		return err
 	}
@@ -91,11 +109,7 @@ func (m *Machine) install() error {
 		return err
 	}
 	for _, module := range Modules {
-		built := filepath.Join(Out(), module+".so")
-		if _, err := os.Stat(built); err != nil {
-			return fmt.Errorf("%w (run `make build`)", err)
-		}
-		if err := m.Install(built, filepath.Join(dir, module+".so"), 0o644); err != nil {
+		if err := m.Install(filepath.Join(Out(), module+".so"), filepath.Join(dir, module+".so"), 0o644); err != nil {
 			return err
 		}
 	}
