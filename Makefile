@@ -40,7 +40,7 @@ moduledir      = $(DESTDIR)$(or $(libsecuritydir),$(error say libsecuritydir=DIR
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 .PHONY: $(MODULES) build check-build check-reproducible install uninstall clean \
-	deps deps-arm64 lint test demo help
+	deps deps-arm64 lint test test-races soak demo help
 
 build: $(MODULES) ## makes the modules, in out/ (the default)
 
@@ -98,6 +98,12 @@ test: ## runs all tests; TESTS='-run REGEXP ./...' some; CI=true makes a skipped
 	$(Q)$(MAKE) --no-print-directory check-build
 	$(Q)[ "$$(id -u)" = 0 ] || echo 'test: not root, so tests that need namespaces are skipped; see the end' >&2
 	$(Q)MODULES_BUILT=1 $(tool) gotestsum --format standard-quiet $(no-skips) -- -count=1 -timeout=15m $(TESTS)
+
+test-races: build ## lets logins race, 20 rounds of each race
+	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v ./test/races -races.rounds=20
+
+soak: build ## 10,000 logins, 20 at once, and what they leave
+	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=1h -run TestManyLoginsLeaveNothing ./test/races -races.soak=10000
 
 demo: ## shows the modules at work, in a sandbox with a real sshd
 	$(Q)build/deps.sh
