@@ -5,9 +5,11 @@
  * glibc hides outages. A chain of sources ("group: files ldap systemd") ends
  * with the word of its last source, so that a directory that is down looks like
  * "no such group" if systemd comes after it; getgrouplist(3) skips sources that
- * fail without a word. "Member" is therefore always believed, but "not a member"
- * only if all sources are local and none left an error behind. Whatever else
- * comes out is unproven, and the child asks again, each source by itself.
+ * fail, or cannot be loaded, without a word. "Member" is therefore always
+ * believed, but "not a member" only if all sources are local and none left an
+ * error behind. Whatever else comes out is unproven. The child then asks every
+ * source by itself, past libc's chain, by the interface that libc uses (glibc
+ * manual, "NSS Module Function Internals"): there each call has a status.
  */
 #define _GNU_SOURCE
 #include "lookup.h"
@@ -15,6 +17,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <grp.h>
+#include <locale.h>
 #include <nss.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -215,88 +218,123 @@ static void lookup_once(struct lookup *l, enum kind kind, const char *user, cons
 	free(b.data);
 }
 
-/* A source of nsswitch.conf(5): { "group", "ldap" }. */
+/* A source of nsswitch.conf(5): { DATABASE_GROUP, "ldap" }. */
+enum database { DATABASE_PASSWD, DATABASE_GROUP, DATABASE_INITGROUPS, DATABASES };
+
 struct source {
-	char database[12];
+	enum database database;
 	char name[32];
 };
 
 struct sources {
 	struct source list[SOURCES_MAX];
 	size_t count;
-	char lines[3][512]; /* the databases' lines, without comments, as they stand */
 };
 
-static const char *const databases[3] = { "passwd", "group", "initgroups" };
-
-/* Takes the sources out of one database's line; false if there are too many. */
-static bool read_line(struct sources *s, size_t database, const char *line)
+static bool add_source(struct sources *s, enum database database, const char *name, size_t n)
 {
-	char copy[sizeof(s->lines[0])], *rest = copy, *word;
-	bool action = false; /* inside [NOTFOUND=return ...] */
+	struct source *next = &s->list[s->count];
 
-	snprintf(s->lines[database], sizeof(s->lines[0]), "%s", line);
-	memcpy(copy, s->lines[database], sizeof(copy));
-	while ((word = strsep(&rest, " \t\n"))) {
-		struct source *next = &s->list[s->count];
+	if (s->count == SOURCES_MAX || n >= sizeof(next->name))
+		return false;
+	next->database = database;
+	memcpy(next->name, name, n);
+	next->name[n] = '\0';
+	s->count++;
+	return true;
+}
 
-		if (*word == '[')
-			action = true;
-		if (*word && !action) {
-			if (s->count == SOURCES_MAX || strlen(word) >= sizeof(next->name))
-				return false;
-			snprintf(next->database, sizeof(next->database), "%s", databases[database]);
-			snprintf(next->name, sizeof(next->name), "%s", word);
-			s->count++;
-		}
-		if (action && strchr(word, ']'))
-			action = false;
+/*
+ * Takes the sources out of a line, as libc does: a colon is a blank, what stands
+ * in brackets says what to do and ends a word. False if there are too many.
+ */
+static bool read_line(struct sources *s, char *line)
+{
+	static const char *const names[DATABASES] = { "passwd", "group", "initgroups" };
+	const char *blanks = ": \t\r\n\v\f";
+	enum database database = DATABASES;
+	char *word;
+
+	line[strcspn(line, "#")] = '\0';
+	word = line + strspn(line, blanks);
+	line = word + strcspn(word, blanks);
+	for (size_t i = 0; i < DATABASES; i++) {
+		if ((size_t)(line - word) == strlen(names[i]) &&
+		    strncmp(word, names[i], strlen(names[i])) == 0)
+			database = (enum database)i;
+	}
+	while (database != DATABASES) {
+		line += strspn(line, blanks);
+		word = line;
+		line += strcspn(line, ": \t\r\n\v\f[");
+		if (line > word && !add_source(s, database, word, (size_t)(line - word)))
+			return false;
+		if (*line == '[')
+			line += strcspn(line, "]");
+		if (!*line)
+			break;
+		line++;
 	}
 	return true;
+}
+
+static bool has(const struct sources *s, enum database database)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		if (s->list[i].database == database)
+			return true;
+	}
+	return false;
 }
 
 /* Reads nsswitch.conf(5); false with errno set if it cannot be read or understood. */
 static bool read_sources(struct sources *s)
 {
 	FILE *f = fopen("/etc/nsswitch.conf", "re");
-	char line[sizeof(s->lines[0])];
-	bool ok = true;
+	char line[1024];
+	bool ok = f || errno == ENOENT;
 
 	*s = (struct sources){ .count = 0 };
-	if (!f)
-		return errno == ENOENT && read_line(s, 0, "files") && read_line(s, 1, "files");
 	errno = 0;
-	while (ok && fgets(line, sizeof(line), f)) {
-		char *start = line + strspn(line, " \t");
-
-		if (!strchr(line, '\n') && !feof(f))
-			ok = false;
-		start[strcspn(start, "#")] = '\0';
-		for (size_t i = 0; ok && i < 3; i++) {
-			size_t n = strlen(databases[i]);
-
-			if (strncmp(start, databases[i], n) == 0 && start[n] == ':')
-				ok = read_line(s, i, start + n + 1);
-		}
-	}
-	if (ferror(f) || !ok)
+	while (f && ok && fgets(line, sizeof(line), f))
+		ok = (strchr(line, '\n') || feof(f)) && read_line(s, line);
+	if (f && ferror(f))
 		ok = false;
+	if (f)
+		fclose(f);
+	/* A database without a line has libc's default. */
+	for (size_t i = DATABASE_PASSWD; ok && i <= DATABASE_GROUP; i++)
+		ok = has(s, (enum database)i) || add_source(s, (enum database)i, "files", 5);
 	if (!ok && !errno)
 		errno = EINVAL;
-	fclose(f);
 	return ok;
 }
 
-/* Sources that read files of this machine and cannot be away. */
+static void library_of(char library[64], const char *source)
+{
+	snprintf(library, 64, "libnss_%s.so.2", source);
+}
+
+/* Sources that read files of this machine, cannot be away, and have been asked. */
 static bool is_local(const char *source)
 {
-	static const char *const local[] = { "files", "systemd", "altfiles", "extrausers", "db" };
+	static const char *const local[] = { "systemd", "altfiles", "extrausers", "db" };
+	char library[64];
+	void *handle = NULL;
 
-	for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++) {
-		if (strcmp(source, local[i]) == 0)
-			return true;
+	if (strcmp(source, "files") == 0)
+		return true;
+	for (size_t i = 0; i < sizeof(local) / sizeof(local[0]) && !handle; i++) {
+		if (strcmp(source, local[i]) == 0) {
+			library_of(library, source);
+			handle = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
+			if (!handle)
+				return false; /* libc could not load it, and has said nothing */
+		}
 	}
-	return false;
+	if (handle)
+		dlclose(handle);
+	return handle;
 }
 
 static bool all_local(void)
@@ -319,87 +357,295 @@ void lookup_quick(struct lookup *l, enum kind kind, const char *user, const char
 		l->membership = MEMBERSHIP_UNPROVEN;
 }
 
-/*
- * Whether libc could load the source's library. One that is not installed is no
- * source, for libc either; one that is there but was not loaded (no descriptor,
- * no memory) has never been asked.
- */
-static bool is_loaded_or_absent(const char *source)
-{
-	char library[64];
-	void *handle;
+/* What a source's library offers, by the names _nss_SOURCE_FUNCTION. */
+typedef enum nss_status getpwnam_function(const char *, struct passwd *, char *, size_t, int *);
+typedef enum nss_status getgrnam_function(const char *, struct group *, char *, size_t, int *);
+typedef enum nss_status getgrgid_function(gid_t, struct group *, char *, size_t, int *);
+typedef enum nss_status getgrent_function(struct group *, char *, size_t, int *);
+typedef enum nss_status setgrent_function(int);
+typedef enum nss_status endgrent_function(void);
+typedef enum nss_status initgroups_function(const char *, gid_t, long *, long *, gid_t **, long,
+					    int *);
 
-	if (strcmp(source, "files") == 0)
-		return true; /* inside libc since glibc 2.34 */
-	snprintf(library, sizeof(library), "libnss_%s.so.2", source);
-	handle = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
-	if (handle) {
-		dlclose(handle);
-		return true;
-	}
-	errno = 0;
-	handle = dlopen(library, RTLD_LAZY);
-	if (handle)
-		dlclose(handle);
-	return !handle && errno == ENOENT;
+/* A strict lookup on its way. */
+struct inquiry {
+	struct lookup *l;
+	const char *user, *group;
+	bool prefix; /* group is what stands before "-NAME" */
+	struct buffer buffer;
+	gid_t primary;
+	gid_t *gids; /* the user's, without the primary one */
+	long count, capacity;
+	gid_t named[SOURCES_MAX]; /* the IDs that sources give the group */
+	size_t nnamed;
+	bool listed; /* the group's entry has the user */
+	const struct source *source; /* the one asked now, and its library */
+	void *library;
+};
+
+static void *function(const struct inquiry *q, const char *name)
+{
+	char symbol[96];
+
+	snprintf(symbol, sizeof(symbol), "_nss_%s_%s", q->source->name, name);
+	return dlsym(q->library, symbol);
 }
 
-/* Asks one source alone; 0 if it gave an answer, whichever, else an errno. */
-static int ask(const struct source *source, const char *user, const char *group, struct buffer *b)
+/* Repeats a call to a source until its answer fits into the buffer. */
+#define ASK(q, status, error, call)                                                                \
+	do {                                                                                       \
+		(error) = 0;                                                                       \
+		(status) = (call);                                                                 \
+	} while ((status) == NSS_STATUS_TRYAGAIN && (error) == ERANGE && grow(&(q)->buffer))
+
+/* Whether a source has found something. One that has failed makes all unproven. */
+static bool answers(struct inquiry *q, enum nss_status status, int error)
 {
-	bool passwd = strcmp(source->database, "passwd") == 0;
-	struct passwd pw, *p;
-	struct group gr, *g;
+	char what[96];
+
+	/* ESRCH says "no such", whatever the status: systemd's initgroups says "unavailable". */
+	if (status == NSS_STATUS_SUCCESS || status == NSS_STATUS_NOTFOUND || error == ESRCH)
+		return status == NSS_STATUS_SUCCESS;
+	snprintf(what, sizeof(what), "source \"%s\" of nsswitch.conf does not answer",
+		 q->source->name);
+	unproven(q->l, what, error ? error : EIO);
+	return false;
+}
+
+static bool ask_passwd(struct inquiry *q)
+{
+	getpwnam_function *getpwnam = (getpwnam_function *)function(q, "getpwnam_r");
+	enum nss_status status;
+	struct passwd entry;
 	int error;
 
-	if (__nss_configure_lookup(passwd ? "passwd" : "group", source->name) < 0)
-		return errno;
-	if (passwd)
-		WITH_BUFFER(b, error, getpwnam_r(user, &pw, b->data, b->size, &p));
-	else
-		WITH_BUFFER(b, error, getgrnam_r(group, &gr, b->data, b->size, &g));
-	if (!error && !is_loaded_or_absent(source->name))
-		error = ELIBACC;
-	return error;
+	if (!getpwnam)
+		return false;
+	ASK(q, status, error, getpwnam(q->user, &entry, q->buffer.data, q->buffer.size, &error));
+	if (!answers(q, status, error))
+		return false;
+	if (!copy_name(q->l->user, entry.pw_name)) {
+		unproven(q->l, "user name", ENAMETOOLONG);
+		return false;
+	}
+	q->l->user_known = true;
+	q->l->uid = entry.pw_uid;
+	q->primary = entry.pw_gid;
+	return true;
 }
 
-/* True if every source answers; else l says which one does not. */
-static bool all_answer(struct lookup *l, const struct sources *s, const char *user,
-		       const char *group)
+static void ask_group(struct inquiry *q)
 {
-	struct buffer b = { NULL, 0 };
-	int error = grow(&b) ? 0 : ENOMEM;
-	char what[96] = "lookup";
+	getgrnam_function *getgrnam = (getgrnam_function *)function(q, "getgrnam_r");
+	enum nss_status status;
+	struct group entry;
+	int error;
 
-	for (size_t i = 0; i < s->count && !error; i++) {
-		error = ask(&s->list[i], user, group, &b);
-		snprintf(what, sizeof(what), "%s source \"%s\" of nsswitch.conf does not answer",
-			 s->list[i].database, s->list[i].name);
+	if (!getgrnam)
+		return;
+	ASK(q, status, error, getgrnam(q->group, &entry, q->buffer.data, q->buffer.size, &error));
+	if (!answers(q, status, error))
+		return;
+	q->named[q->nnamed++] = entry.gr_gid;
+	q->listed |= lists(entry.gr_mem, q->l->user);
+}
+
+static void add_gid(struct inquiry *q, gid_t gid)
+{
+	if (q->count == q->capacity) {
+		long capacity = q->capacity ? q->capacity * 2 : 64;
+		gid_t *more = capacity > GROUPS_MAX ?
+				      NULL :
+				      reallocarray(q->gids, (size_t)capacity, sizeof(*more));
+
+		if (!more) {
+			unproven(q->l, "group list", ENOMEM);
+			return;
+		}
+		q->gids = more;
+		q->capacity = capacity;
 	}
-	free(b.data);
-	for (size_t i = 0; i < 3 && !error; i++) {
-		if (s->lines[i][0] && __nss_configure_lookup(databases[i], s->lines[i]) < 0)
-			error = errno;
+	q->gids[q->count++] = gid;
+}
+
+/* The user's groups from a library that can only list all groups. */
+static void ask_all_groups(struct inquiry *q)
+{
+	setgrent_function *setgrent = (setgrent_function *)function(q, "setgrent");
+	getgrent_function *getgrent = (getgrent_function *)function(q, "getgrent_r");
+	endgrent_function *endgrent = (endgrent_function *)function(q, "endgrent");
+	enum nss_status status;
+	struct group entry;
+	int error;
+
+	if (!setgrent || !getgrent || !endgrent)
+		return;
+	status = setgrent(0);
+	if (!answers(q, status, errno))
+		return;
+	for (;;) {
+		ASK(q, status, error, getgrent(&entry, q->buffer.data, q->buffer.size, &error));
+		if (!answers(q, status, error))
+			break;
+		if (lists(entry.gr_mem, q->l->user))
+			add_gid(q, entry.gr_gid);
 	}
-	if (error)
-		unproven(l, what, error);
-	return !error;
+	endgrent();
+}
+
+static void ask_gids(struct inquiry *q)
+{
+	initgroups_function *initgroups = (initgroups_function *)function(q, "initgroups_dyn");
+	enum nss_status status;
+	int error = 0;
+
+	if (!initgroups) {
+		ask_all_groups(q);
+		return;
+	}
+	if (!q->gids) { /* the library extends what is there */
+		add_gid(q, (gid_t)-1);
+		q->count = 0;
+	}
+	if (!q->gids)
+		return;
+	status = initgroups(q->l->user, q->primary, &q->count, &q->capacity, &q->gids, GROUPS_MAX,
+			    &error);
+	answers(q, status, error);
+}
+
+/*
+ * Opens the library of a source. One that is not installed is no source, for
+ * libc either; one that is there and cannot be loaded has not answered.
+ */
+static bool open_source(struct inquiry *q, const struct source *source)
+{
+	char library[64];
+	const char *error;
+
+	q->source = source;
+	library_of(library, source->name);
+	if (strcmp(source->name, "files") == 0) { /* inside libc since glibc 2.34 */
+		q->library = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+		if (q->library && function(q, "getgrnam_r"))
+			return true;
+	}
+	q->library = dlopen(library, RTLD_LAZY);
+	if (q->library)
+		return true;
+	error = dlerror();
+	if (!error || strncmp(error, library, strlen(library)) != 0 ||
+	    !strstr(error, strerror(ENOENT)))
+		answers(q, NSS_STATUS_UNAVAIL, ELIBACC);
+	return false;
+}
+
+/* Asks the sources of a database in turn, until ask has found all it wants. */
+static void ask_sources(struct inquiry *q, const struct sources *s, enum database database,
+			bool (*ask)(struct inquiry *q))
+{
+	for (size_t i = 0; i < s->count; i++) {
+		if (s->list[i].database == database && open_source(q, &s->list[i]) && ask(q))
+			break;
+	}
+}
+
+static bool ask_groups(struct inquiry *q)
+{
+	if (!q->prefix)
+		ask_group(q);
+	ask_gids(q);
+	return false;
+}
+
+static bool is_member_of(const struct inquiry *q, gid_t gid)
+{
+	if (q->l->user_known && gid == q->primary)
+		return true;
+	for (long i = 0; i < q->count; i++) {
+		if (q->gids[i] == gid && gid != (gid_t)-1)
+			return true;
+	}
+	return false;
+}
+
+/* Looks among the names of a group ID for one that begins with the prefix. */
+static void ask_name(struct inquiry *q, const struct sources *s, gid_t gid)
+{
+	size_t n = strlen(q->group);
+
+	for (size_t i = 0; i < s->count; i++) {
+		getgrgid_function *getgrgid;
+		enum nss_status status;
+		struct group entry;
+		int error;
+
+		if (s->list[i].database != DATABASE_GROUP || !open_source(q, &s->list[i]))
+			continue;
+		getgrgid = (getgrgid_function *)function(q, "getgrgid_r");
+		if (!getgrgid)
+			continue;
+		ASK(q, status, error, getgrgid(gid, &entry, q->buffer.data, q->buffer.size, &error));
+		if (!answers(q, status, error) || strncmp(entry.gr_name, q->group, n) != 0 ||
+		    entry.gr_name[n] != '-')
+			continue;
+		if (q->l->group[0])
+			q->l->several |= strcmp(q->l->group, entry.gr_name) != 0;
+		else
+			found(q->l, entry.gr_name);
+	}
+}
+
+/* Draws the conclusion from what the sources have said. */
+static void conclude(struct inquiry *q, const struct sources *s)
+{
+	struct lookup *l = q->l;
+
+	if (q->prefix) {
+		if (l->user_known)
+			ask_name(q, s, q->primary);
+		for (long i = 0; i < q->count; i++)
+			ask_name(q, s, q->gids[i]);
+	} else {
+		bool member = q->listed;
+
+		for (size_t i = 0; i < q->nnamed; i++)
+			member |= is_member_of(q, q->named[i]);
+		if (member)
+			found(l, q->group);
+	}
+	if (l->group[0])
+		l->membership = MEMBERSHIP_MEMBER; /* whatever another source would have said */
+	else if (!l->problem[0])
+		l->membership = MEMBERSHIP_NONE;
+	l->group_missing = !q->prefix && !q->nnamed && l->membership == MEMBERSHIP_NONE;
 }
 
 void lookup_strict(struct lookup *l, enum kind kind, const char *user, const char *group)
 {
-	struct lookup result;
+	struct inquiry q = {
+		.l = l,
+		.user = user,
+		.group = group,
+		.prefix = kind == KIND_GROUPNET,
+		.primary = (gid_t)-1,
+	};
 	struct sources s;
 
 	*l = (struct lookup){ .membership = MEMBERSHIP_UNPROVEN };
+	setlocale(LC_ALL, "C"); /* for the words of dlerror(3), and of the log */
 	if (!read_sources(&s)) {
 		unproven(l, "/etc/nsswitch.conf", errno);
-		return;
+	} else if (!grow(&q.buffer)) {
+		unproven(l, "lookup", ENOMEM);
+	} else if (!copy_name(l->user, user)) {
+		unproven(l, "user name", ENAMETOOLONG);
+	} else {
+		ask_sources(&q, &s, DATABASE_PASSWD, ask_passwd);
+		ask_sources(&q, &s, DATABASE_GROUP, ask_groups);
+		ask_sources(&q, &s, DATABASE_INITGROUPS, ask_groups);
+		conclude(&q, &s);
 	}
-	/* A source that answers before and after has answered in between. */
-	if (!all_answer(l, &s, user, group))
-		return;
-	lookup_once(&result, kind, user, group);
-	if (result.membership == MEMBERSHIP_MEMBER || all_answer(l, &s, user, group))
-		*l = result;
+	free(q.buffer.data);
+	free(q.gids);
 }

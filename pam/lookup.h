@@ -34,9 +34,9 @@ struct lookup {
 void lookup_quick(struct lookup *l, enum kind kind, const char *user, const char *group);
 
 /*
- * The same, after asking every source that nsswitch.conf names by itself
- * whether it answers. It reconfigures the process's name service: for the child
- * only, which ends soon after.
+ * Asks every source that nsswitch.conf names by itself, and knows which of them
+ * have failed. It sets the locale and loads libraries: for the child only, which
+ * ends soon after.
  */
 void lookup_strict(struct lookup *l, enum kind kind, const char *user, const char *group);
 

@@ -25,9 +25,10 @@ const (
 // symbolic link in /etc is itself covered, not what it points to: so that the
 // override holds when systemd-resolved or NetworkManager replaces that file.
 //
-// Whoever can write to what is mounted rules the session's /etc, so all of it
-// must be root's and nobody else's to write, or the error says what is not. A
-// name without a directory is no error.
+// Whoever can write to what is mounted rules the session's /etc, so each entry
+// must be root's and nobody else's to write, or the error says which is not;
+// what lies deeper in a directory is not looked at. A name without a directory
+// is no error.
 //
 // The calling thread, which the caller holds, is in a mount namespace whose
 // mounts do not propagate.

@@ -35,7 +35,7 @@ func findPeers() ([]peer, error) {
 		if err != nil {
 			return nil, err
 		}
-		id, err := mountID(fd)
+		id, err := ID(fd)
 		if err != nil {
 			return nil, err
 		}
@@ -75,15 +75,4 @@ func (p peer) share() error {
 	}
 	return unix.MoveMount(p.fd, "", fd, "",
 		unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH|unix.MOVE_MOUNT_SET_GROUP)
-}
-
-func mountID(fd int) (int, error) {
-	var st unix.Statx_t
-	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st); err != nil {
-		return 0, fmt.Errorf("statx: %w", err)
-	}
-	if st.Mask&unix.STATX_MNT_ID == 0 { // Linux before 5.8
-		return 0, fmt.Errorf("statx gives no mount ID: %w", unix.EOPNOTSUPP)
-	}
-	return int(st.Mnt_id), nil
 }

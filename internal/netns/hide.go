@@ -12,12 +12,12 @@ import (
 )
 
 // HideOthers makes /run/netns, in the calling thread's mount namespace, a
-// directory of its own with nothing in it but the namespace fd as name, or
-// nothing at all if name is "". Every handle that a session kept would cost each
+// directory of its own with nothing in it but the thread's network namespace as
+// name, or nothing at all if name is "". Every handle that a session kept would cost each
 // later login and each mount of the host time and memory.
 //
 // The mounts of the caller's mount namespace do not propagate.
-func HideOthers(name string, fd int) error {
+func HideOthers(name string) error {
 	target, err := mount.Pin(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW)
 	if errors.Is(err, unix.ENOENT) {
 		return nil // there are no namespaces
@@ -32,13 +32,13 @@ func HideOthers(name string, fd int) error {
 	if !errors.Is(err, unix.EINVAL) { // not, or no longer, a mount
 		return err
 	}
-	if err := cover(name, fd); err != nil {
+	if err := cover(name); err != nil {
 		return fmt.Errorf("hide %s: %w", dir, err)
 	}
 	return nil
 }
 
-func cover(name string, fd int) error {
+func cover(name string) error {
 	empty, err := mount.New("tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC, "mode=755")
 	if err != nil {
 		return err
@@ -62,5 +62,11 @@ func cover(name string, fd int) error {
 		return err
 	}
 	unix.Close(file)
-	return attach(parent, name, fd)
+	// Not the machine's handle: a copy of that shared mount would be its peer.
+	own, err := unix.Open(threadNet, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", threadNet, err)
+	}
+	defer unix.Close(own)
+	return attach(parent, name, own)
 }

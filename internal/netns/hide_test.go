@@ -15,6 +15,7 @@ import (
 )
 
 func TestHideOthers(t *testing.T) {
+	private.Needs(t, "ip")
 	if private.Namespaces(t) {
 		return
 	}
@@ -82,15 +83,17 @@ func TestHideOthers(t *testing.T) {
 // hidden calls look in a session of the namespace name.
 func hidden(name string, look func() error) error {
 	return private.InSession(func() error {
-		fd := -1
 		if name != "" {
-			var err error
-			if fd, _, err = netns.OpenOrCreate(name, netns.RaiseLoopback); err != nil {
+			fd, _, err := netns.OpenOrCreate(name, netns.RaiseLoopback)
+			if err != nil {
 				return err
 			}
 			defer unix.Close(fd)
+			if err := netns.Join(fd); err != nil {
+				return err
+			}
 		}
-		if err := netns.HideOthers(name, fd); err != nil {
+		if err := netns.HideOthers(name); err != nil {
 			return err
 		}
 		return look()

@@ -18,7 +18,9 @@ import (
 const (
 	dir     = "/run/netns"
 	lockDir = "/run/libpam-net" // root's alone, so that nobody else can hold the lock
-	hostNet = "/proc/1/ns/net"
+
+	hostNet   = "/proc/1/ns/net"
+	threadNet = "/proc/thread-self/ns/net"
 
 	// How long another program may take between making the file of a handle and
 	// mounting the namespace on it, and how long it may hold ip-netns's lock.
@@ -187,9 +189,15 @@ func publish(name string, fd int) error {
 		unix.Close(made)
 	case !errors.Is(err, unix.EEXIST):
 		return fmt.Errorf("create %s/%s: %w", dir, name, err)
-	case beingMade(parent, name):
-		time.Sleep(nap)
-		return nil
+	default:
+		if found, err := open(name); !errors.Is(err, errUnmounted) {
+			unix.Close(found)
+			return nil
+		}
+		if beingMade(parent, name) {
+			time.Sleep(nap)
+			return nil
+		}
 	}
 	if err := attach(parent, name, fd); err != nil {
 		if unlink := unix.Unlinkat(parent, name, 0); unlink != nil && !errors.Is(unlink, unix.ENOENT) {

@@ -4,6 +4,7 @@ package netns_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -156,6 +157,7 @@ func FuzzCheckName(f *testing.F) {
 }
 
 func TestOpenOrCreate(t *testing.T) {
+	private.Needs(t, "ip")
 	if private.Namespaces(t) {
 		return
 	}
@@ -203,14 +205,17 @@ func TestOpenOrCreate(t *testing.T) {
 		expect(t, "crash", id)
 	})
 	t.Run("who has made the file may take a moment to mount", func(t *testing.T) {
-		mounted := make(chan error)
+		made, mounted := make(chan bool), make(chan error, 1)
+		go func() {
+			mounted <- private.OnThread(func() error {
+				err := unix.Unshare(unix.CLONE_NEWNET)
+				<-made
+				return cmp.Or(err, unix.Mount("/proc/thread-self/ns/net", "/run/netns/slow", "", unix.MS_BIND, ""))
+			})
+		}()
 		id, created, err := openAfter("slow", func() error {
-			err := os.WriteFile("/run/netns/slow", nil, 0o600)
-			go func() {
-				_, err := private.Sh("unshare -n mount --bind /proc/self/ns/net /run/netns/slow")
-				mounted <- err
-			}()
-			return err
+			defer close(made)
+			return os.WriteFile("/run/netns/slow", nil, 0o600)
 		})
 		private.Check(t, errors.Join(err, <-mounted))
 		if created {
@@ -303,6 +308,7 @@ func TestOpenOrCreate(t *testing.T) {
 
 // What has the name is no namespace, or not one to put anybody into.
 func TestOpenOrCreateRefuses(t *testing.T) {
+	private.Needs(t, "ip")
 	if private.Namespaces(t) {
 		return
 	}
@@ -364,6 +370,7 @@ func TestOpenOrCreateRefuses(t *testing.T) {
 }
 
 func TestSimultaneousLoginsGetOneNamespace(t *testing.T) {
+	private.Needs(t, "ip")
 	if private.Namespaces(t) {
 		return
 	}
@@ -426,7 +433,7 @@ func TestSomebodyHoldsTheLockOfRunNetns(t *testing.T) {
 		select {
 		case err := <-done:
 			private.Check(t, err)
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatalf("%s: still waiting", name)
 		}
 	}
@@ -450,4 +457,39 @@ func readDir() ([]string, error) {
 		names = append(names, e.Name())
 	}
 	return names, err
+}
+
+func TestWhoWinsWhileWePrepareIsJoined(t *testing.T) {
+	if private.Namespaces(t) {
+		return
+	}
+	var theirs string
+	id, created, err := openAfter("late", func() error {
+		_, err := private.Sh("ip netns add late")
+		if err != nil {
+			return err
+		}
+		if theirs, err = published("late"); err != nil {
+			return err
+		}
+		// As setup= may take: until the namespace is older than patience.
+		for {
+			var st unix.Stat_t
+			if err := unix.Stat("/run/netns/late", &st); err != nil {
+				return err
+			}
+			if time.Since(time.Unix(st.Ctim.Unix())) > 600*time.Millisecond {
+				return nil
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+	private.Check(t, err)
+	if created {
+		t.Error("is said to be ours")
+	}
+	expect(t, "late", theirs)
+	if id != theirs {
+		t.Errorf("we are in %s, not in %s", id, theirs)
+	}
 }

@@ -77,7 +77,7 @@ func Open(r Request, log report.Socket) (v report.Verdict) {
 		return refusal(err)
 	}
 	log.Logf(report.Debug, "%q: %s; now its mounts", r.User, did)
-	mounts, err := isolateMounts(r, name, net, log)
+	mounts, err := isolateMounts(r, name, log)
 	if err != nil {
 		return refusal(err)
 	}
@@ -138,7 +138,7 @@ func enter(r Request, name string) (fd int, did string, err error) {
 
 // isolateMounts moves the thread into a mount namespace that goes with the
 // network namespace it is in.
-func isolateMounts(r Request, name string, net int, log report.Socket) (*mount.Namespace, error) {
+func isolateMounts(r Request, name string, log report.Socket) (*mount.Namespace, error) {
 	mounts, err := mount.Unshare(r.RootShared)
 	if err != nil {
 		return nil, err
@@ -164,7 +164,7 @@ func isolateMounts(r Request, name string, net int, log report.Socket) (*mount.N
 		}
 	}
 	if !r.ShowNetns {
-		if err := netns.HideOthers(name, net); err != nil {
+		if err := netns.HideOthers(name); err != nil {
 			return nil, err
 		}
 	}

@@ -5,8 +5,10 @@
 package sysfs
 
 import (
+	"errors"
 	"fmt"
 	"path"
+	"slices"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -31,6 +33,9 @@ func Remount() error {
 	for _, m := range table {
 		t[m.Parent] = append(t[m.Parent], m)
 	}
+	if err := t.prune(); err != nil {
+		return err
+	}
 	for _, m := range table {
 		if m.Mountpoint == dir && !t.covered(m) {
 			return t.remount(m)
@@ -50,6 +55,47 @@ func (t tree) covered(m *mountinfo.Info) bool {
 		}
 	}
 	return false
+}
+
+// prune drops what another mount hides from further up: nobody can get there.
+func (t tree) prune() error {
+	hidden := map[*mountinfo.Info]bool{}
+	for _, mounts := range t {
+		for _, m := range mounts {
+			visible, err := t.visible(m)
+			if err != nil {
+				return fmt.Errorf("look at %s: %w", m.Mountpoint, err)
+			}
+			hidden[m] = !visible
+		}
+	}
+	for parent, mounts := range t {
+		t[parent] = slices.DeleteFunc(mounts, func(m *mountinfo.Info) bool { return hidden[m] })
+	}
+	return nil
+}
+
+// visible tells whether its mountpoint shows m or a mount on m, and not one that
+// hides it from further up.
+func (t tree) visible(m *mountinfo.Info) (bool, error) {
+	fd, err := mount.Pin(m.Mountpoint, unix.O_NOFOLLOW)
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(fd)
+	id, err := mount.ID(fd)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return true, nil
+	}
+	return t.holds(m, id), err
+}
+
+// holds tells whether id is m's or that of a mount below it.
+func (t tree) holds(m *mountinfo.Info, id int) bool {
+	return m.ID == id || slices.ContainsFunc(t[m.ID], func(child *mountinfo.Info) bool { return t.holds(child, id) })
 }
 
 func (t tree) remount(m *mountinfo.Info) error {

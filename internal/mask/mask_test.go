@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package mask_test
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/mask"
+	"libpam-net/test/private"
+)
+
+func TestCover(t *testing.T) {
+	if private.Namespaces(t) {
+		return
+	}
+	_, err := private.Sh(`cd /run; echo secret > file; ln -s file link; ln -s nowhere dangling; ln -s loop loop; mkfifo fifo
+		mkdir -p dir/below; echo secret > dir/file; ln -s socket to-socket; ln -s dir to-dir`)
+	private.Check(t, err)
+	listener, err := net.Listen("unix", "/run/socket")
+	private.Check(t, err)
+	defer listener.Close()
+
+	const empty = `test -d "$1"; test -z "$(ls -A "$1")"; ! touch "$1/new" 2>&1`
+	for _, c := range []struct{ what, path, look string }{
+		{"a file is empty", "/run/file", `test ! -s "$1"; echo lost > "$1"; test -z "$(cat "$1")"`},
+		{"a link to a file is followed", "/run/link", `test -L "$1"; test -z "$(cat /run/file)"`},
+		{"a FIFO does not block", "/run/fifo", `test -z "$(cat "$1")"`},
+		{"a directory is empty and cannot be written", "/run/dir", empty},
+		{"a link to a directory is followed", "/run/to-dir", `set /run/dir; ` + empty},
+		{"the root of a mount can be covered", "/run", empty},
+		{"what is missing stays so", "/run/missing", `test ! -e "$1"`},
+		{"what is below a missing directory stays so", "/run/missing/file", `test ! -e /run/missing`},
+		{"what is below a file is missing", "/run/file/below", `grep secret /run/file`},
+		{"a link that leads nowhere is missing", "/run/dangling", `test ! -e /run/nowhere`},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			private.EachMountAPI(t, func(t *testing.T) {
+				private.Check(t, private.InSession(func() error {
+					if err := mask.Cover(c.path); err != nil {
+						return err
+					}
+					_, err := private.Sh(c.look, c.path)
+					return err
+				}))
+				_, err := private.Sh("grep -q secret /run/file && grep -q secret /run/dir/file")
+				private.Check(t, err)
+			})
+		})
+	}
+	for _, path := range []string{"/run/socket", "/run/to-socket"} {
+		t.Run("nobody listens any more at "+path, func(t *testing.T) {
+			private.EachMountAPI(t, func(t *testing.T) {
+				private.Check(t, connect(path))
+				err := private.InSession(func() error {
+					if err := mask.Cover(path); err != nil {
+						return err
+					}
+					return connect(path)
+				})
+				if !errors.Is(err, unix.ECONNREFUSED) {
+					t.Errorf("connect: %v", err)
+				}
+				private.Check(t, connect(path))
+			})
+		})
+	}
+	t.Run("it can be done twice", func(t *testing.T) {
+		private.Check(t, private.InSession(func() error {
+			return errors.Join(mask.Cover("/run/file"), mask.Cover("/run/file"), mask.Cover("/run/dir"), mask.Cover("/run/dir"))
+		}))
+	})
+	t.Run("a link that leads to itself is an error", func(t *testing.T) {
+		if err := private.InSession(func() error { return mask.Cover("/run/loop") }); !errors.Is(err, unix.ELOOP) {
+			t.Error(err)
+		}
+	})
+}
+
+// connect does so on the calling thread.
+func connect(path string) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+}
+
+// A file of somebody's in the place of /dev/null would be mounted all over.
+func TestAWrongNullDeviceIsRefused(t *testing.T) {
+	if private.Namespaces(t) {
+		return
+	}
+	private.Check(t, os.WriteFile("/run/file", nil, 0o600))
+	for _, c := range []struct{ what, make string }{
+		{"a file", "touch /dev/null"},
+		{"another device", "mknod /dev/null c 1 5"},
+		{"a block device", "mknod /dev/null b 1 3"},
+		{"a link to the right one", "mknod /dev/void c 1 3; ln -s void /dev/null"},
+		{"nothing", ":"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			err := private.InSession(func() error {
+				if _, err := private.Sh("mount -t tmpfs none /dev; " + c.make); err != nil {
+					return err
+				}
+				return mask.Cover("/run/file")
+			})
+			if err == nil || !strings.Contains(err.Error(), "/dev/null") {
+				t.Errorf("the error should name /dev/null: %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package mount_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/mount"
+	"libpam-net/internal/netns"
+	"libpam-net/internal/sysfs"
+	"libpam-net/test/private"
+)
+
+// place is where a thread is.
+type place struct {
+	root, cwd string // as "device:inode"
+	path      string // of the working directory
+	ns        string
+}
+
+func here() (p place, err error) {
+	var errs [4]error
+	p.root, errs[0] = identity("/")
+	p.cwd, errs[1] = identity(".")
+	p.ns, errs[2] = identity("/proc/thread-self/ns/mnt")
+	p.path, errs[3] = unix.Getwd()
+	return p, errors.Join(errs[:]...)
+}
+
+func identity(path string) (string, error) {
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	return fmt.Sprintf("%d:%d", st.Dev, st.Ino), err
+}
+
+func TestUnshareKeepsThePlace(t *testing.T) {
+	if private.Namespaces(t) {
+		return
+	}
+	_, err := private.Sh(`mkdir -p /run/plain/proc /run/plain/home/a /run/mounted; mount --bind /proc /run/plain/proc
+		mount -t tmpfs none /run/mounted; mkdir -p /run/mounted/proc /run/mounted/home/a; mount --bind /proc /run/mounted/proc`)
+	private.Check(t, err)
+	for _, c := range []struct{ what, root, cwd string }{
+		{"not chrooted", "/", "/usr/bin"},
+		{"not chrooted, in /", "/", "/"},
+		{"chrooted where something is mounted", "/run/mounted", "/home/a"},
+		{"chrooted where nothing is mounted", "/run/plain", "/home/a"},
+		{"chrooted, in /", "/run/plain", "/"},
+	} {
+		for _, shared := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, shared %t", c.what, shared), func(t *testing.T) {
+				var before, after place
+				var n *mount.Namespace
+				private.Check(t, private.OnThread(func() error {
+					if err := errors.Join(unix.Chroot(c.root), unix.Chdir(c.cwd)); err != nil {
+						return err
+					}
+					if before, err = here(); err != nil {
+						return err
+					}
+					if n, err = mount.Unshare(shared); err != nil {
+						return err
+					}
+					if after, err = here(); err != nil {
+						return err
+					}
+					return errors.Join(n.Share(), n.FindCwd())
+				}))
+				if before.ns == after.ns {
+					t.Error("the namespace is the old one")
+				}
+				before.ns = after.ns
+				if before != after {
+					t.Errorf("was at %+v, is at %+v", before, after)
+				}
+				if n.CwdMoved {
+					t.Error("is said to have moved")
+				}
+				// What the login process does with it.
+				private.Check(t, private.OnThread(func() error {
+					err := errors.Join(unix.Setns(n.FD, unix.CLONE_NEWNS), unix.Fchdir(n.Root), unix.Chroot("."), unix.Fchdir(n.Cwd))
+					if err != nil {
+						return err
+					}
+					adopted, err := here()
+					if err == nil && adopted != after {
+						err = fmt.Errorf("adopted at %+v, not at %+v", adopted, after)
+					}
+					return err
+				}))
+			})
+		}
+	}
+}
+
+func TestPropagation(t *testing.T) {
+	private.Needs(t, "ip")
+	if private.Namespaces(t) {
+		return
+	}
+	_, err := private.Sh(`cd /run; mkdir early host session below; mount -t tmpfs early early; mkdir early/host early/session
+		mkdir /etc/covered; mount -t tmpfs none /run/below; ip link add host0 type veth peer name host1`)
+	private.Check(t, err)
+	const (
+		mountAt  = `for d; do mount -t tmpfs new "$d"; done`
+		mounted  = `for d; do mountpoint -q "$d"; done`
+		nothing  = `for d; do ! mountpoint -q "$d"; done; test -z "$(ls -A /etc/covered)"; test -e /sys/class/net/host0`
+		hosts    = "/run/host /run/early/host"
+		sessions = "/run/session /run/early/session"
+	)
+	onHost := func(script, dirs string) error {
+		return private.OnThread(func() error {
+			_, err := private.Sh(script, strings.Fields(dirs)...)
+			return err
+		})
+	}
+	inSession := func(script, dirs string) error {
+		_, err := private.Sh(script, strings.Fields(dirs)...)
+		return err
+	}
+	for _, shared := range []bool{false, true} {
+		t.Run(fmt.Sprintf("shared %t", shared), func(t *testing.T) {
+			outwards := nothing
+			if shared {
+				outwards = mounted
+			}
+			host, err := os.ReadFile("/proc/1/mountinfo")
+			private.Check(t, err)
+			private.Check(t, private.OnThread(func() error {
+				if _, err := netns.New(); err != nil {
+					return err
+				}
+				n, err := mount.Unshare(shared)
+				if err != nil {
+					return err
+				}
+				// The session's own covers, which are nobody else's in either case.
+				err = errors.Join(sysfs.Remount(), at("/run/below", func(source int) error {
+					return at("/etc/covered", func(target int) error { return mount.Cover(target, source) })
+				}), n.FindCwd(), n.Share())
+				if err != nil {
+					return err
+				}
+				if now, err := os.ReadFile("/proc/1/mountinfo"); string(now) != string(host) {
+					return fmt.Errorf("the host's mounts are\n%s, and were\n%s: %w", now, host, err)
+				}
+				return errors.Join(
+					onHost(mountAt, hosts), inSession(mounted, hosts),
+					inSession(mountAt, sessions), onHost(outwards, sessions),
+					inSession(`mount -t tmpfs new /sys/power; touch /etc/covered/new; mount -t tmpfs new /etc/covered`, ""),
+					onHost(nothing, "/sys/power /etc/covered"),
+				)
+			}))
+			_, err = private.Sh(`for d; do umount "$d" 2>/dev/null || true; done; rm -f /run/below/*`, strings.Fields(hosts+" "+sessions)...)
+			private.Check(t, err)
+		})
+	}
+}
+
+func TestFindCwd(t *testing.T) {
+	private.Needs(t, "ip")
+	if private.Namespaces(t) {
+		return
+	}
+	_, err := private.Sh("ip link add host0 type veth peer name host1; mkdir /run/chroot; mount --bind / /run/chroot; mount --rbind /proc /run/chroot/proc")
+	private.Check(t, err)
+	for _, c := range []struct {
+		what, cwd, root string // to be in before that is the root
+		want            string
+		moved           bool
+	}{
+		{"what no mount of the session covers stays", "/run", "/", "/run", false},
+		{"a directory of the old /sys becomes the new one's", "/sys/class/net", "/", "/sys/class/net", true},
+		{"what the new /sys has not becomes the root", "/sys/class/net/host0", "/", "/", true},
+		{"what has been deleted stays", "/run/deleted", "/", "", false},
+		{"what is outside the root stays", "/run", "/run/chroot", "", false},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			private.EachMountAPI(t, func(t *testing.T) {
+				private.Check(t, os.MkdirAll("/run/deleted", 0o755))
+				var n *mount.Namespace
+				private.Check(t, private.OnThread(func() error {
+					err := errors.Join(unix.Chdir(c.cwd), unix.Chroot(c.root), os.RemoveAll("/run/deleted"))
+					if err != nil {
+						return err
+					}
+					if _, err := netns.New(); err != nil {
+						return err
+					}
+					if n, err = mount.Unshare(false); err != nil {
+						return err
+					}
+					if err := sysfs.Remount(); err != nil {
+						return err
+					}
+					if err := n.FindCwd(); err != nil {
+						return err
+					}
+					if err := unix.Fchdir(n.Cwd); err != nil {
+						return err
+					}
+					path, err := unix.Getwd()
+					if c.want == "" && errors.Is(err, unix.ENOENT) {
+						err = nil
+					}
+					if err == nil && !strings.HasPrefix(path, c.want) {
+						err = fmt.Errorf("the working directory has become %q", path)
+					}
+					if names, _ := private.Sh("ls"); c.moved && strings.Contains(names, "host0") {
+						err = fmt.Errorf("it shows the host's network: %s", names)
+					}
+					return err
+				}))
+				if n.CwdMoved != c.moved {
+					t.Errorf("is said to have moved: %t", n.CwdMoved)
+				}
+			})
+		})
+	}
+}
+
+func TestInHost(t *testing.T) {
+	if private.Namespaces(t) {
+		return
+	}
+	failure := errors.New("failure")
+	host, err := identity("/proc/1/ns/mnt")
+	private.Check(t, err)
+	for _, c := range []struct {
+		what       string
+		sameThread bool
+		enter      func() error
+	}{
+		{"on the thread itself if that is there", true, func() error { return nil }},
+		{"from a session", false, func() error { return unix.Unshare(unix.CLONE_NEWNS) }},
+		{"from a chroot", false, func() error { return errors.Join(unix.Chroot("/run"), unix.Chdir("/")) }},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			_, err := private.Sh("mkdir -p /run/proc; mountpoint -q /run/proc || mount --rbind /proc /run/proc")
+			private.Check(t, err)
+			private.Check(t, private.OnThread(func() error {
+				if err := c.enter(); err != nil {
+					return err
+				}
+				tid := unix.Gettid()
+				before, err := here()
+				if err != nil {
+					return err
+				}
+				err = mount.InHost(func() error {
+					there, err := here()
+					if there.ns != host || (unix.Gettid() == tid) != c.sameThread {
+						return fmt.Errorf("called at %+v: %w", there, err)
+					}
+					if _, err := os.Stat("/run/proc"); err != nil {
+						return err
+					}
+					return failure
+				})
+				if !errors.Is(err, failure) {
+					return fmt.Errorf("the error has become %w", err)
+				}
+				if after, err := here(); after != before {
+					return fmt.Errorf("was at %+v, is at %+v: %w", before, after, err)
+				}
+				if c.sameThread {
+					return nil
+				}
+				if err = mount.InHost(func() error { panic("mishap") }); err == nil || !strings.Contains(err.Error(), "mishap") {
+					return fmt.Errorf("a panic has become %w", err)
+				}
+				return nil
+			}))
+		})
+	}
+}

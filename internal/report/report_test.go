@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package report_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/report"
+	"libpam-net/test/private"
+)
+
+// sent returns the one datagram that send sends, and the descriptors with it.
+func sent(t *testing.T, send func(report.Socket) error) (message string, fds []int) {
+	t.Helper()
+	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	private.Check(t, err)
+	private.Check(t, send(report.Socket(sockets[0])))
+	private.Check(t, unix.Close(sockets[0]))
+
+	data, control := make([]byte, 4096), make([]byte, 4096)
+	n, controls, flags, _, err := unix.Recvmsg(sockets[1], data, control, unix.MSG_CMSG_CLOEXEC)
+	private.Check(t, err)
+	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		t.Fatalf("cut short: %#x", flags)
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:controls])
+	private.Check(t, err)
+	for _, m := range messages {
+		rights, err := unix.ParseUnixRights(&m)
+		private.Check(t, err)
+		fds = append(fds, rights...)
+	}
+	if more, _, err := unix.Recvfrom(sockets[1], make([]byte, 1), 0); more != 0 || err != nil {
+		t.Errorf("there is more than one: %v", err)
+	}
+	private.Check(t, unix.Close(sockets[1]))
+	return string(data[:n]), fds
+}
+
+// As pam/verdict.h describes them.
+func TestMessages(t *testing.T) {
+	logf := func(p report.Priority, format string, args ...any) func(report.Socket) error {
+		return func(s report.Socket) error {
+			s.Logf(p, format, args...)
+			return nil
+		}
+	}
+	verdict := func(v report.Verdict) func(report.Socket) error {
+		return func(s report.Socket) error { return s.Send(v) }
+	}
+	for _, c := range []struct {
+		what string
+		send func(report.Socket) error
+		want string
+	}{
+		{"an error", logf(report.Error, "%s: %d", "a", 1), "L\x03a: 1"},
+		{"a warning", logf(report.Warning, "ä"), "L\x04ä"},
+		{"for debugging", logf(report.Debug, "x"), "L\x07x"},
+		{"a line with nothing in it", logf(report.Debug, ""), "L\x07-"},
+		{"refused", verdict(report.Verdict{Outcome: report.Refused, Text: "no"}), "VR\x00no"},
+		{"unknowable", verdict(report.Verdict{Outcome: report.Unknowable, Text: "?"}), "VU\x00?"},
+		{"not concerned", verdict(report.Verdict{Outcome: report.NotConcerned}), "VN\x00-"},
+		{"refused, with descriptors all the same", verdict(report.Verdict{Outcome: report.Refused, Text: "no", Net: 1}), "VR\x00no"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			got, fds := sent(t, c.send)
+			if got != c.want || fds != nil {
+				t.Errorf("%q with %d descriptors", got, len(fds))
+			}
+		})
+	}
+}
+
+func TestAnIsolatedVerdictBringsItsDescriptors(t *testing.T) {
+	var files []*os.File
+	var fds []int
+	for _, path := range []string{"/dev/null", "/dev/zero", "/", "/usr"} {
+		f, err := os.Open(path)
+		private.Check(t, err)
+		defer f.Close()
+		files, fds = append(files, f), append(fds, int(f.Fd()))
+	}
+	for _, moved := range []bool{false, true} {
+		message, arrived := sent(t, func(s report.Socket) error {
+			return s.Send(report.Verdict{
+				Outcome: report.Isolated, Text: "in", CwdMoved: moved,
+				Net: fds[0], Mnt: fds[1], Root: fds[2], Cwd: fds[3],
+			})
+		})
+		if want := map[bool]string{false: "VI\x00in", true: "VI\x01in"}[moved]; message != want {
+			t.Errorf("%q", message)
+		}
+		if len(arrived) != len(files) {
+			t.Fatalf("%d descriptors", len(arrived))
+		}
+		for i, fd := range arrived {
+			f := os.NewFile(uintptr(fd), "")
+			defer f.Close()
+			was, err := files[i].Stat()
+			private.Check(t, err)
+			is, err := f.Stat()
+			private.Check(t, err)
+			if !os.SameFile(was, is) {
+				t.Errorf("descriptor %d is not %s", i, files[i].Name())
+			}
+		}
+	}
+}
+
+func TestALongTextIsCutBetweenCharacters(t *testing.T) {
+	for _, character := range []string{"x", "ä", "日", "🖧"} {
+		for shift := range 4 {
+			text := strings.Repeat("-", shift) + strings.Repeat(character, 2000)
+			for _, header := range []int{2, 3} {
+				message, _ := sent(t, func(s report.Socket) error {
+					if header == 3 {
+						return s.Send(report.Verdict{Outcome: report.Refused, Text: text})
+					}
+					s.Logf(report.Error, "%s", text)
+					return nil
+				})
+				cut, dots := strings.CutSuffix(message[header:], "...")
+				if !dots || !utf8.ValidString(cut) || !strings.HasPrefix(text, cut) {
+					t.Errorf("%q", message)
+				}
+				if n := len(message); n > 1024 || n <= 1024-len(character) {
+					t.Errorf("%d bytes", n)
+				}
+			}
+		}
+	}
+	exactly := strings.Repeat("x", 1021)
+	if message, _ := sent(t, func(s report.Socket) error {
+		return s.Send(report.Verdict{Outcome: report.Refused, Text: exactly})
+	}); message != "VR\x00"+exactly {
+		t.Errorf("what just fits has become %q", message)
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	private.Check(t, err)
+	private.Check(t, unix.Close(sockets[1]))
+	socket := report.Socket(sockets[0])
+	socket.Logf(report.Error, "lost")
+	if err := socket.Send(report.Verdict{Outcome: report.Refused}); !errors.Is(err, unix.EPIPE) {
+		t.Errorf("send: %v", err) // and no SIGPIPE
+	}
+	private.Check(t, unix.Close(sockets[0]))
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package pam_test
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"libpam-net/test/private"
+)
+
+// compile makes output with gcc, from files and flags.
+func compile(t *testing.T, output string, args ...string) {
+	t.Helper()
+	private.Needs(t, "gcc")
+	args = append([]string{"-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Wshadow", "-Wformat=2", "-Werror", "-o", output}, args...)
+	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
+		t.Fatalf("gcc %q: %v\n%s", args, err, out)
+	}
+}
+
+// sanitize is what makes errors of C fatal, where gcc has it.
+var sanitize = sync.OnceValue(func() []string {
+	flags := []string{"-fsanitize=address,undefined", "-fno-sanitize-recover=all"}
+	cmd := exec.Command("gcc", append(flags, "-o", "/dev/null", "-xc", "-")...)
+	cmd.Stdin = strings.NewReader("int main(void) { return 0; }")
+	if cmd.Run() != nil {
+		return nil
+	}
+	return flags
+})
+
+// compileProgram makes testdata/NAME.c, which calls the C of NAME.c.
+func compileProgram(t *testing.T, name string) (path string) {
+	t.Helper()
+	path = t.TempDir() + "/" + name
+	compile(t, path, append(sanitize(), "testdata/"+name+".c", name+".c", "-ldl")...)
+	return path
+}
+
+// output is what a command prints, without the newline at its end.
+func output(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, stderr.String())
+	}
+	return strings.TrimSuffix(string(out), "\n")
+}
+
+func TestOptions(t *testing.T) {
+	program := compileProgram(t, "options")
+	masks := make([]string, 65)
+	for i := range masks {
+		masks[i] = fmt.Sprintf("mask=/%d", i)
+	}
+	for _, c := range []struct {
+		what string
+		args []string
+		want string
+	}{
+		{"none", nil, "group=default timeout=10"},
+		{
+			"all",
+			[]string{"debug", "lodown", "rootshared", "shownetns", "keepresolver", "group=g", "timeout=1", "mask=/a", "mask=/b c"},
+			"group=g timeout=1 debug lodown rootshared shownetns keepresolver mask=/a mask=/b c",
+		},
+		{"the last of several counts", []string{"group=a", "timeout=1", "group=b=c", "timeout=3600"}, "group=b=c timeout=3600"},
+		{"one that is unknown is skipped", []string{"no_such", "debug"}, "no_such: is unknown\ngroup=default timeout=10 debug"},
+		{"one that has another's beginning is unknown", []string{"debugx", "lo", "groups=x"}, `debugx: is unknown
+lo: is unknown
+groups=x: is unknown
+group=default timeout=10`},
+		{"capitals count", []string{"Debug", "GROUP=x"}, "Debug: is unknown\nGROUP=x: is unknown\ngroup=default timeout=10"},
+		{"a flag has no value", []string{"debug=1", "lodown="}, "debug=1: is unknown\nlodown=: is unknown\ngroup=default timeout=10"},
+		{"the others need one", []string{"group", "timeout", "mask"}, "group: is unknown\ntimeout: is unknown\nmask: is unknown\ngroup=default timeout=10"},
+		{"an empty group", []string{"group=x", "group="}, "group=: wants a group name\ngroup=x timeout=10"},
+		{"an empty argument", []string{""}, ": is unknown\ngroup=default timeout=10"},
+		{"a mask that is no absolute path", []string{"mask=", "mask=run/x"}, "mask=: wants an absolute path\nmask=run/x: wants an absolute path\ngroup=default timeout=10"},
+		{"64 masks", masks[:64], "group=default timeout=10 " + strings.Join(masks[:64], " ")},
+		{"65 masks", masks, "mask=/64: is one too many: 64 are the most\ngroup=default timeout=10 " + strings.Join(masks[:64], " ")},
+		{"what printf would expand", []string{"%s%n", "group=%s%n", "mask=/%n"}, "%s%n: is unknown\ngroup=%s%n timeout=10 mask=/%n"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			if got := output(t, exec.Command(program, c.args...)); got != c.want {
+				t.Errorf("%s\nand not\n%s", got, c.want)
+			}
+		})
+	}
+	for _, timeout := range []string{
+		"", "0", "-1", "+1", " 1", "1 ", "1s", "0x10", "1.5", "3601", "18446744073709551617", "99999999999999999999999", "ten",
+	} {
+		t.Run(fmt.Sprintf("the timeout %q is skipped", timeout), func(t *testing.T) {
+			want := "timeout=" + timeout + ": wants whole seconds from 1 to 3600\ngroup=default timeout=10"
+			if got := output(t, exec.Command(program, "timeout="+timeout)); got != want {
+				t.Errorf("%s\nand not\n%s", got, want)
+			}
+		})
+	}
+}
