@@ -4,12 +4,13 @@
  *
  * glibc hides outages. A chain of sources ("group: files ldap systemd") ends
  * with the word of its last source, so that a directory that is down looks like
- * "no such group" if systemd comes after it; getgrouplist(3) skips sources that
- * fail, or cannot be loaded, without a word. "Member" is therefore always
- * believed, but "not a member" only if all sources are local and none left an
- * error behind. Whatever else comes out is unproven. The child then asks every
- * source by itself, past libc's chain, by the interface that libc uses (glibc
- * manual, "NSS Module Function Internals"): there each call has a status.
+ * "no such group" if systemd comes after it, and so does a /etc/group that cannot
+ * be read; getgrouplist(3) skips sources that fail, or cannot be loaded, without
+ * a word; nscd turns failures into "not found". So every source that
+ * nsswitch.conf names is asked by itself, past all that, by the interface that
+ * libc uses (glibc manual, "NSS Module Function Internals"): there each call has
+ * a status. "Member" is believed from whichever source it comes, "not a member"
+ * only if no source has failed.
  */
 #define _GNU_SOURCE
 #include "lookup.h"
@@ -17,7 +18,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <grp.h>
-#include <locale.h>
 #include <nss.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -47,12 +47,6 @@ static bool grow(struct buffer *b)
 	*b = (struct buffer){ data, size };
 	return true;
 }
-
-/* Repeats a getXXXnam_r call until its answer fits into the buffer. */
-#define WITH_BUFFER(b, error, call)                                                                \
-	do {                                                                                       \
-		(error) = (call);                                                                  \
-	} while ((error) == ERANGE && grow(b))
 
 static void unproven(struct lookup *l, const char *what, int error)
 {
@@ -86,136 +80,6 @@ static bool lists(char *const *members, const char *user)
 			return true;
 	}
 	return false;
-}
-
-/*
- * The user's group IDs in getgrouplist(3)'s order, the primary one first; to be
- * freed. NULL with errno set if they cannot be had or a source has failed.
- */
-static gid_t *group_ids(const char *user, gid_t primary, int *count)
-{
-	int capacity = 64;
-	gid_t *gids = NULL;
-
-	for (;;) {
-		gid_t *more = reallocarray(gids, (size_t)capacity, sizeof(*gids));
-		int status;
-
-		if (!more)
-			break;
-		gids = more;
-		*count = capacity;
-		errno = 0;
-		status = getgrouplist(user, primary, gids, count);
-		if (status >= 0 && (errno == 0 || errno == ESRCH))
-			return gids; /* ESRCH is how a source says "in no group" */
-		if (status >= 0 || *count <= capacity || *count > GROUPS_MAX) {
-			if (!errno)
-				errno = ENOMEM;
-			break;
-		}
-		capacity = *count;
-	}
-	int error = errno;
-
-	free(gids);
-	errno = error;
-	return NULL;
-}
-
-/* Members of one group: newnet, usernet. */
-static void lookup_group(struct lookup *l, const char *group, gid_t primary, struct buffer *b)
-{
-	struct group entry, *g;
-	gid_t *gids;
-	int error, count;
-
-	WITH_BUFFER(b, error, getgrnam_r(group, &entry, b->data, b->size, &g));
-	if (error) {
-		unproven(l, "getgrnam_r", error);
-		return;
-	}
-	if (!g) {
-		l->group_missing = true;
-		l->membership = MEMBERSHIP_NONE;
-		return;
-	}
-	if (lists(g->gr_mem, l->user) || (l->user_known && g->gr_gid == primary)) {
-		found(l, group);
-		return;
-	}
-	gids = group_ids(l->user, primary, &count);
-	if (!gids) {
-		unproven(l, "getgrouplist", errno);
-		return;
-	}
-	l->membership = MEMBERSHIP_NONE;
-	for (int i = 0; i < count; i++) {
-		if (gids[i] == g->gr_gid && gids[i] != (gid_t)-1)
-			found(l, group);
-	}
-	free(gids);
-}
-
-/* Members of the groups PREFIX-NAME: groupnet. The first one counts. */
-static void lookup_prefix(struct lookup *l, const char *prefix, gid_t primary, struct buffer *b)
-{
-	size_t n = strlen(prefix);
-	int error, count;
-	gid_t *gids = group_ids(l->user, primary, &count);
-
-	if (!gids) {
-		unproven(l, "getgrouplist", errno);
-		return;
-	}
-	l->membership = MEMBERSHIP_NONE;
-	for (int i = 0; i < count && l->membership != MEMBERSHIP_UNPROVEN; i++) {
-		struct group entry, *g;
-
-		if (gids[i] == (gid_t)-1)
-			continue;
-		WITH_BUFFER(b, error, getgrgid_r(gids[i], &entry, b->data, b->size, &g));
-		if (error)
-			unproven(l, "getgrgid_r", error);
-		else if (!g || strncmp(g->gr_name, prefix, n) != 0 || g->gr_name[n] != '-')
-			continue;
-		else if (l->membership == MEMBERSHIP_MEMBER)
-			l->several |= strcmp(l->group, g->gr_name) != 0;
-		else
-			found(l, g->gr_name);
-	}
-	free(gids);
-}
-
-static void lookup_once(struct lookup *l, enum kind kind, const char *user, const char *group)
-{
-	struct buffer b = { NULL, 0 };
-	struct passwd entry, *p = NULL;
-	gid_t primary = (gid_t)-1;
-	int error;
-
-	*l = (struct lookup){ .membership = MEMBERSHIP_UNPROVEN };
-	if (!grow(&b)) {
-		unproven(l, "lookup", ENOMEM);
-		return;
-	}
-	WITH_BUFFER(&b, error, getpwnam_r(user, &entry, b.data, b.size, &p));
-	if (error) {
-		unproven(l, "getpwnam_r", error);
-	} else if (!copy_name(l->user, p ? p->pw_name : user)) {
-		unproven(l, "user name", ENAMETOOLONG);
-	} else {
-		if (p) {
-			l->user_known = true;
-			l->uid = p->pw_uid;
-			primary = p->pw_gid;
-		}
-		if (kind == KIND_GROUPNET)
-			lookup_prefix(l, group, primary, &b);
-		else
-			lookup_group(l, group, primary, &b);
-	}
-	free(b.data);
 }
 
 /* A source of nsswitch.conf(5): { DATABASE_GROUP, "ldap" }. */
@@ -315,48 +179,6 @@ static void library_of(char library[64], const char *source)
 	snprintf(library, 64, "libnss_%s.so.2", source);
 }
 
-/* Sources that read files of this machine, cannot be away, and have been asked. */
-static bool is_local(const char *source)
-{
-	static const char *const local[] = { "systemd", "altfiles", "extrausers", "db" };
-	char library[64];
-	void *handle = NULL;
-
-	if (strcmp(source, "files") == 0)
-		return true;
-	for (size_t i = 0; i < sizeof(local) / sizeof(local[0]) && !handle; i++) {
-		if (strcmp(source, local[i]) == 0) {
-			library_of(library, source);
-			handle = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
-			if (!handle)
-				return false; /* libc could not load it, and has said nothing */
-		}
-	}
-	if (handle)
-		dlclose(handle);
-	return handle;
-}
-
-static bool all_local(void)
-{
-	struct sources s;
-
-	if (!read_sources(&s))
-		return false;
-	for (size_t i = 0; i < s.count; i++) {
-		if (!is_local(s.list[i].name))
-			return false;
-	}
-	return true;
-}
-
-void lookup_quick(struct lookup *l, enum kind kind, const char *user, const char *group)
-{
-	lookup_once(l, kind, user, group);
-	if (l->membership == MEMBERSHIP_NONE && (!l->user_known || l->group_missing || !all_local()))
-		l->membership = MEMBERSHIP_UNPROVEN;
-}
-
 /* What a source's library offers, by the names _nss_SOURCE_FUNCTION. */
 typedef enum nss_status getpwnam_function(const char *, struct passwd *, char *, size_t, int *);
 typedef enum nss_status getgrnam_function(const char *, struct group *, char *, size_t, int *);
@@ -367,7 +189,7 @@ typedef enum nss_status endgrent_function(void);
 typedef enum nss_status initgroups_function(const char *, gid_t, long *, long *, gid_t **, long,
 					    int *);
 
-/* A strict lookup on its way. */
+/* A lookup on its way. */
 struct inquiry {
 	struct lookup *l;
 	const char *user, *group;
@@ -525,15 +347,15 @@ static bool open_source(struct inquiry *q, const struct source *source)
 
 	q->source = source;
 	library_of(library, source->name);
-	if (strcmp(source->name, "files") == 0) { /* inside libc since glibc 2.34 */
-		q->library = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
-		if (q->library && function(q, "getgrnam_r"))
-			return true;
-	}
-	q->library = dlopen(library, RTLD_LAZY);
-	if (q->library)
+	/* libc has the functions of "files" since glibc 2.34; it is in every process. */
+	q->library = RTLD_DEFAULT;
+	if (strcmp(source->name, "files") == 0 && function(q, "getgrnam_r"))
 		return true;
-	error = dlerror();
+	/* Left open, as libc does: it may have asked the same source before. */
+	q->library = dlopen(library, RTLD_LAZY);
+	error = q->library ? NULL : dlerror();
+	if (q->library && (strcmp(source->name, "files") != 0 || function(q, "getgrnam_r")))
+		return true;
 	if (!error || strncmp(error, library, strlen(library)) != 0 ||
 	    !strstr(error, strerror(ENOENT)))
 		answers(q, NSS_STATUS_UNAVAIL, ELIBACC);
@@ -621,7 +443,7 @@ static void conclude(struct inquiry *q, const struct sources *s)
 	l->group_missing = !q->prefix && !q->nnamed && l->membership == MEMBERSHIP_NONE;
 }
 
-void lookup_strict(struct lookup *l, enum kind kind, const char *user, const char *group)
+void lookup(struct lookup *l, enum kind kind, const char *user, const char *group)
 {
 	struct inquiry q = {
 		.l = l,
@@ -633,7 +455,6 @@ void lookup_strict(struct lookup *l, enum kind kind, const char *user, const cha
 	struct sources s;
 
 	*l = (struct lookup){ .membership = MEMBERSHIP_UNPROVEN };
-	setlocale(LC_ALL, "C"); /* for the words of dlerror(3), and of the log */
 	if (!read_sources(&s)) {
 		unproven(l, "/etc/nsswitch.conf", errno);
 	} else if (!grow(&q.buffer)) {

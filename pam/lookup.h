@@ -28,16 +28,9 @@ struct lookup {
 };
 
 /*
- * Looks user up in the normal way, with one question per database. Takes an
- * answer for proven only if no failure can hide behind it, see lookup.c.
+ * Asks every source of the name service about user and group (for KIND_GROUPNET:
+ * about the user's groups named GROUP-NAME), and knows which of them have failed.
  */
-void lookup_quick(struct lookup *l, enum kind kind, const char *user, const char *group);
-
-/*
- * Asks every source that nsswitch.conf names by itself, and knows which of them
- * have failed. It sets the locale and loads libraries: for the child only, which
- * ends soon after.
- */
-void lookup_strict(struct lookup *l, enum kind kind, const char *user, const char *group);
+void lookup(struct lookup *l, enum kind kind, const char *user, const char *group);
 
 #endif

@@ -41,8 +41,8 @@ func request(r *C.struct_request) session.Request {
 		Kind:         session.Kind(r.module.kind),
 		Group:        C.GoString(o.group),
 		User:         C.GoString(r.user),
-		Quick:        answer(r.lookup),
-		Strict:       func() membership.Answer { return ask(r) },
+		First:        answer(r.lookup),
+		Again:        func() membership.Answer { return ask(r) },
 		LoDown:       bool(o.lodown),
 		RootShared:   bool(o.rootshared),
 		ShowNetns:    bool(o.shownetns),
@@ -51,21 +51,20 @@ func request(r *C.struct_request) session.Request {
 	}
 }
 
-// ask repeats the lookup, every source of the name service by itself.
+// ask repeats the lookup.
 func ask(r *C.struct_request) membership.Answer {
-	strict := (*C.struct_lookup)(C.calloc(1, C.sizeof_struct_lookup))
-	defer C.free(unsafe.Pointer(strict))
-	C.lookup_strict(strict, r.module.kind, r.user, r.options.group)
-	return answer(strict)
+	again := (*C.struct_lookup)(C.calloc(1, C.sizeof_struct_lookup))
+	defer C.free(unsafe.Pointer(again))
+	C.lookup(again, r.module.kind, r.user, r.options.group)
+	return answer(again)
 }
 
 func answer(l *C.struct_lookup) membership.Answer {
 	return membership.Answer{
-		State:        membership.State(l.membership),
-		User:         C.GoString(&l.user[0]),
-		Group:        C.GoString(&l.group[0]),
-		GroupMissing: bool(l.group_missing),
-		Several:      bool(l.several),
-		Problem:      C.GoString(&l.problem[0]),
+		State:   membership.State(l.membership),
+		User:    C.GoString(&l.user[0]),
+		Group:   C.GoString(&l.group[0]),
+		Several: bool(l.several),
+		Problem: C.GoString(&l.problem[0]),
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The two functions that PAM calls, in the login process. Go never runs here:
- * who is not a member is sent on by lookup_quick, for everybody else a child
+ * who is not a member is sent on by lookup, for everybody else a child
  * does the work, and this process only moves into what the child has made.
  */
 #define _GNU_SOURCE
@@ -270,9 +270,13 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 		snprintf(s.reason, sizeof(s.reason), "the login service names no user");
 	} else {
 		s.request = (struct request){ module, &s.options, user, &s.lookup, -1 };
-		lookup_quick(&s.lookup, module->kind, user, s.options.group);
+		lookup(&s.lookup, module->kind, user, s.options.group);
 		if (s.lookup.membership == MEMBERSHIP_NONE) {
-			if (s.options.debug)
+			if (s.lookup.group_missing)
+				pam_syslog(pamh, LOG_WARNING,
+					   "there is no group \"%s\", so it has no members",
+					   s.options.group);
+			else if (s.options.debug)
 				pam_syslog(pamh, LOG_DEBUG, "\"%s\" is not a member", user);
 			return PAM_IGNORE;
 		}

@@ -22,26 +22,25 @@ const (
 // Answer is what a lookup came to.
 type Answer struct {
 	State
-	User         string // the account's name
-	Group        string // the group that makes the user a member
-	GroupMissing bool
-	Several      bool // more than one group does; Group is the first
-	Problem      string
+	User    string // the account's name
+	Group   string // the group that makes the user a member
+	Several bool   // more than one group does; Group is the first
+	Problem string
 }
 
 // ErrUnknowable says that the name service does not answer, so that a member
 // could be taken for somebody else.
 var ErrUnknowable = errors.New("cannot tell whether the user is a member")
 
-// Decide returns the quick answer if it proves something, else the one that
-// strict gives, and ErrUnknowable if that does not either.
-func Decide(quick Answer, strict func() Answer) (Answer, error) {
-	if quick.State != Unproven {
-		return quick, nil
+// Decide returns the first answer if it proves something, else the one that
+// again gives, for a failure may pass; ErrUnknowable if that does not either.
+func Decide(first Answer, again func() Answer) (Answer, error) {
+	if first.State != Unproven {
+		return first, nil
 	}
-	answer := strict()
-	if answer.State != Unproven {
-		return answer, nil
+	answer := again()
+	if answer.State == Unproven {
+		return answer, fmt.Errorf("%w: %s", ErrUnknowable, answer.Problem)
 	}
-	return answer, fmt.Errorf("%w: %s", ErrUnknowable, answer.Problem)
+	return answer, nil
 }

@@ -17,35 +17,35 @@ func TestDecide(t *testing.T) {
 	var (
 		member  = answer(membership.Member, "")
 		none    = answer(membership.None, "")
-		quick   = answer(membership.Unproven, "quick")
-		strict  = answer(membership.Unproven, "strict")
+		first   = answer(membership.Unproven, "first")
+		again   = answer(membership.Unproven, "again")
 		unasked = answer(-1, "")
 	)
 	for _, c := range []struct {
-		what          string
-		quick, strict membership.Answer
-		want          membership.Answer
+		what         string
+		first, again membership.Answer
+		want         membership.Answer
 	}{
-		{"a quick member is one", member, unasked, member},
-		{"who is quickly proven to be none is none", none, unasked, none},
-		{"what is unproven is asked again: a member", quick, member, member},
-		{"what is unproven is asked again: none", quick, none, none},
-		{"what stays unproven is unknowable", quick, strict, strict},
+		{"a member is one", member, unasked, member},
+		{"who is proven to be none is none", none, unasked, none},
+		{"what is unproven is asked again: a member", first, member, member},
+		{"what is unproven is asked again: none", first, none, none},
+		{"what stays unproven is unknowable", first, again, again},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			asked := 0
-			got, err := membership.Decide(c.quick, func() membership.Answer {
+			got, err := membership.Decide(c.first, func() membership.Answer {
 				asked++
-				return c.strict
+				return c.again
 			})
 			if got != c.want {
 				t.Errorf("%+v", got)
 			}
-			if c.strict == unasked && asked != 0 || c.strict != unasked && asked != 1 {
-				t.Errorf("strict has been asked %d times", asked)
+			if c.again == unasked && asked != 0 || c.again != unasked && asked != 1 {
+				t.Errorf("it has been asked again %d times", asked)
 			}
 			unknowable := c.want.State == membership.Unproven
-			if errors.Is(err, membership.ErrUnknowable) != unknowable || unknowable && !strings.HasSuffix(err.Error(), ": strict") {
+			if errors.Is(err, membership.ErrUnknowable) != unknowable || unknowable && !strings.HasSuffix(err.Error(), ": again") {
 				t.Errorf("the error is %v", err)
 			}
 		})

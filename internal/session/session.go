@@ -34,8 +34,8 @@ type Request struct {
 	Group string // group=; for GroupNet what stands before "-NAME"
 	User  string // as the login service names the user
 
-	Quick  membership.Answer        // what the login process has found out
-	Strict func() membership.Answer // asks again, the hard way
+	First membership.Answer        // what the login process has found out
+	Again func() membership.Answer // asks once more
 
 	LoDown       bool
 	RootShared   bool
@@ -55,14 +55,11 @@ func Open(r Request, log report.Socket) (v report.Verdict) {
 	}()
 	runtime.LockOSThread()
 
-	answer, err := membership.Decide(r.Quick, r.Strict)
+	answer, err := membership.Decide(r.First, r.Again)
 	switch {
 	case err != nil:
 		return report.Verdict{Outcome: report.Unknowable, Text: err.Error()}
 	case answer.State != membership.Member:
-		if answer.GroupMissing {
-			log.Logf(report.Warning, "there is no group %q, so it has no members", r.Group)
-		}
 		return report.Verdict{Outcome: report.NotConcerned}
 	}
 	if answer.Several {

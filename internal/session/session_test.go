@@ -54,7 +54,7 @@ func member(user, group string) membership.Answer {
 }
 
 func TestOpenDecides(t *testing.T) {
-	strict := func(a membership.Answer) func() membership.Answer {
+	again := func(a membership.Answer) func() membership.Answer {
 		return func() membership.Answer { return a }
 	}
 	for _, c := range []struct {
@@ -66,22 +66,22 @@ func TestOpenDecides(t *testing.T) {
 	}{
 		{
 			"no member is not concerned",
-			session.Request{Quick: membership.Answer{State: membership.None}},
+			session.Request{First: membership.Answer{State: membership.None}},
 			report.NotConcerned, "", "",
 		},
 		{
-			"where there is no group, nobody is concerned, and a warning says so",
-			session.Request{Group: "newnet", Strict: strict(membership.Answer{State: membership.None, GroupMissing: true})},
-			report.NotConcerned, "", `4 there is no group "newnet"`,
+			"no member is not concerned, if that takes a second question",
+			session.Request{Again: again(membership.Answer{State: membership.None})},
+			report.NotConcerned, "", "",
 		},
 		{
 			"who may be a member is refused as such",
-			session.Request{Strict: strict(membership.Answer{Problem: "ldap is down"})},
+			session.Request{Again: again(membership.Answer{Problem: "ldap is down"})},
 			report.Unknowable, "ldap is down", "",
 		},
 		{
 			"a panic of the lookup is a refusal",
-			session.Request{Strict: func() membership.Answer { panic("mishap") }},
+			session.Request{Again: func() membership.Answer { panic("mishap") }},
 			report.Refused, "mishap", "",
 		},
 		{
@@ -91,22 +91,22 @@ func TestOpenDecides(t *testing.T) {
 		},
 		{
 			"a user's name that cannot name a namespace is a refusal",
-			session.Request{Kind: session.UserNet, Quick: member("../alice", "usernet")},
+			session.Request{Kind: session.UserNet, First: member("../alice", "usernet")},
 			report.Refused, `"../alice" cannot name a network namespace`, "",
 		},
 		{
 			"a group's name that cannot name a namespace is a refusal",
-			session.Request{Kind: session.GroupNet, Group: "groupnet", Quick: member("alice", "groupnet-a/b")},
+			session.Request{Kind: session.GroupNet, Group: "groupnet", First: member("alice", "groupnet-a/b")},
 			report.Refused, `"a/b" cannot name a network namespace`, "",
 		},
 		{
 			"a group's name that names nothing is a refusal",
-			session.Request{Kind: session.GroupNet, Group: "groupnet", Quick: member("alice", "groupnet-")},
+			session.Request{Kind: session.GroupNet, Group: "groupnet", First: member("alice", "groupnet-")},
 			report.Refused, `"" cannot name a network namespace`, "",
 		},
 		{
 			"of several groups one counts, and a warning says which",
-			session.Request{Kind: session.GroupNet, Group: "g", User: "alice", Quick: membership.Answer{
+			session.Request{Kind: session.GroupNet, Group: "g", User: "alice", First: membership.Answer{
 				State: membership.Member, Group: "g-..", Several: true,
 			}},
 			report.Refused, `".." cannot name a network namespace`, `4 "alice" is in several groups g-*; "g-.." counts`,
@@ -141,7 +141,7 @@ func TestOpenMakesTheSession(t *testing.T) {
 		up   = `ip link show up | grep -q LOOPBACK; `
 		down = `! ip link show up | grep -q LOOPBACK; `
 	)
-	lab := session.Request{Kind: session.GroupNet, Group: "groupnet", User: "alice", Quick: member("alice", "groupnet-lab")}
+	lab := session.Request{Kind: session.GroupNet, Group: "groupnet", User: "alice", First: member("alice", "groupnet-lab")}
 	with := func(r session.Request, change func(*session.Request)) session.Request {
 		change(&r)
 		return r
@@ -155,26 +155,26 @@ func TestOpenMakesTheSession(t *testing.T) {
 	}{
 		{
 			"a new network",
-			session.Request{User: "alice", Quick: member("alice", "newnet")},
+			session.Request{User: "alice", First: member("alice", "newnet")},
 			isolated + up + `test -z "$(ls -A /run/netns)"; test -z "$(ls -A /run/nscd)"; grep secret /run/secret; ! grep ours /etc/hosts`,
 			`"alice": new network namespace (net:[`, "",
 		},
 		{
 			"lodown",
-			session.Request{User: "alice", Quick: member("alice", "newnet"), LoDown: true},
+			session.Request{User: "alice", First: member("alice", "newnet"), LoDown: true},
 			isolated + down, "", "",
 		},
 		{
 			"mask, keepresolver and shownetns",
 			session.Request{
-				User: "alice", Quick: member("alice", "newnet"),
+				User: "alice", First: member("alice", "newnet"),
 				Masks: []string{"/run/secret", "/run/nothing"}, KeepResolver: true, ShowNetns: true,
 			},
 			isolated + `test ! -s /run/secret; test -e /run/nscd/socket; test -e /run/netns/other`, "", "",
 		},
 		{
 			"the network of the user, not of the name that the login service uses",
-			session.Request{Kind: session.UserNet, User: "ALICE@example.org", Quick: member("alice", "usernet")},
+			session.Request{Kind: session.UserNet, User: "ALICE@example.org", First: member("alice", "usernet")},
 			isolated + up + `test "$(ls /run/netns)" = alice; test "$(ip netns identify)" = alice`,
 			`"ALICE@example.org": created network namespace "alice" (net:[`, "",
 		},
@@ -190,7 +190,7 @@ func TestOpenMakesTheSession(t *testing.T) {
 		},
 		{
 			"a new network with / shared",
-			session.Request{User: "alice", Quick: member("alice", "newnet"), RootShared: true},
+			session.Request{User: "alice", First: member("alice", "newnet"), RootShared: true},
 			isolated + up, "", "",
 		},
 	} {
@@ -235,7 +235,7 @@ func TestRootSharedJoins(t *testing.T) {
 	}
 	for _, what := range []string{"created", "joined"} {
 		v, log, err := open(session.Request{
-			Kind: session.UserNet, User: "alice", Quick: member("alice", "usernet"), RootShared: true,
+			Kind: session.UserNet, User: "alice", First: member("alice", "usernet"), RootShared: true,
 		}, func() error { return nil })
 		private.Check(t, err)
 		if v.Outcome != report.Isolated {
@@ -250,7 +250,7 @@ func TestTheHandleInASessionIsNoPeerOfTheHosts(t *testing.T) {
 		return
 	}
 	for _, what := range []string{"created", "joined"} {
-		v, _, err := open(session.Request{Kind: session.UserNet, User: "alice", Quick: member("alice", "usernet")}, func() error {
+		v, _, err := open(session.Request{Kind: session.UserNet, User: "alice", First: member("alice", "usernet")}, func() error {
 			_, err := private.Sh("touch /etc/x; mount --bind /etc/x /run/netns/alice")
 			if err != nil {
 				return err

@@ -16,9 +16,8 @@ const char *__lsan_default_suppressions(void)
 	return "leak:__libc_dynarray_emplace_enlarge";
 }
 
-static void print(const char *how, const struct lookup *l)
+static void print(const struct lookup *l)
 {
-	printf("%s: ", how);
 	switch (l->membership) {
 	case MEMBERSHIP_MEMBER:
 		printf("member of %s%s as %s\n", l->group, l->several ? " and others" : "", l->user);
@@ -40,11 +39,7 @@ int main(int argc, char **argv)
 	if (argc != 4)
 		return 1;
 	kind = strcmp(argv[1], "groupnet") == 0 ? KIND_GROUPNET : KIND_NEWNET;
-	lookup_quick(&l, kind, argv[2], argv[3]);
-	print("quick", &l);
-	if (l.membership == MEMBERSHIP_UNPROVEN) {
-		lookup_strict(&l, kind, argv[2], argv[3]);
-		print("strict", &l);
-	}
+	lookup(&l, kind, argv[2], argv[3]);
+	print(&l);
 	return 0;
 }
