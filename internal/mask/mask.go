@@ -26,22 +26,27 @@ var Resolvers = []string{
 const null = "/dev/null"
 
 // Cover makes path, if it exists, an empty read-only directory if it is a
-// directory, else /dev/null. Symbolic links are followed.
+// directory, else /dev/null. Symbolic links are followed; where they lead is
+// returned, or "" if nothing is there.
 //
 // The calling thread, which the caller holds, is in a mount namespace whose
 // mounts do not propagate.
-func Cover(path string) error {
+func Cover(path string) (string, error) {
 	target, err := mount.Pin(path, 0)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return nil
+		return "", nil
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer unix.Close(target)
 	var st unix.Stat_t
 	if err := unix.Fstat(target, &st); err != nil {
-		return fmt.Errorf("stat %s: %w", path, err)
+		return "", fmt.Errorf("stat %s: %w", path, err)
+	}
+	real, err := mount.Path(target)
+	if err != nil {
+		return "", err
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		err = coverDir(target)
@@ -49,9 +54,9 @@ func Cover(path string) error {
 		err = coverFile(target)
 	}
 	if err != nil {
-		return fmt.Errorf("mask %s: %w", path, err)
+		return "", fmt.Errorf("mask %s: %w", path, err)
 	}
-	return nil
+	return real, nil
 }
 
 func coverDir(target int) error {

@@ -29,6 +29,16 @@ func Pin(path string, flags int) (int, error) {
 	return fd, nil
 }
 
+// Path returns where the file that fd has pinned is now.
+func Path(fd int) (string, error) {
+	path := make([]byte, unix.PathMax)
+	n, err := unix.Readlink(procPath(fd), path)
+	if err != nil {
+		return "", fmt.Errorf("readlink %s: %w", procPath(fd), err)
+	}
+	return string(path[:n]), nil
+}
+
 // Tree is a mount, or a tree of mounts, that is attached nowhere yet. Close it.
 type Tree struct {
 	fd int // the tree; from Clone on a kernel without the mount API, its source

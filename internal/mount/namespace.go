@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -89,14 +90,23 @@ func (n *Namespace) goBack() error {
 	return nil
 }
 
-// FindCwd looks for the working directory again after all mounts have been
-// made. A login that was started in /sys/class/net must not keep the old one.
-func (n *Namespace) FindCwd() error {
-	if n.cwdPath == "" {
+// FindCwd looks for the working directory again, by its path, if that is at or
+// below one of the covered paths: a login that was started in /sys/class/net must
+// not keep the old one. What is no longer there makes it "/".
+//
+// No symbolic link is followed. The path was the kernel's word for the directory;
+// a user who has put a link in its place meanwhile must not get anywhere by it.
+func (n *Namespace) FindCwd(covered []string) error {
+	if !slices.ContainsFunc(covered, func(path string) bool {
+		return n.cwdPath == path || strings.HasPrefix(n.cwdPath, path+"/")
+	}) {
 		return nil
 	}
-	now, err := Pin(n.cwdPath, unix.O_DIRECTORY)
-	if errors.Is(err, unix.ENOENT) {
+	now, err := unix.Openat2(unix.AT_FDCWD, n.cwdPath, &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_NO_SYMLINKS,
+	})
+	if err != nil { // gone, a link, or Linux before 5.6
 		now, err = Pin("/", unix.O_DIRECTORY)
 	}
 	if err != nil {

@@ -70,7 +70,7 @@ func TestUnshareKeepsThePlace(t *testing.T) {
 					if after, err = here(); err != nil {
 						return err
 					}
-					return errors.Join(n.Share(), n.FindCwd())
+					return errors.Join(n.Share(), n.FindCwd([]string{"/sys", "/run"}))
 				}))
 				if before.ns == after.ns {
 					t.Error("the namespace is the old one")
@@ -143,7 +143,7 @@ func TestPropagation(t *testing.T) {
 				// The session's own covers, which are nobody else's in either case.
 				err = errors.Join(sysfs.Remount(), at("/run/below", func(source int) error {
 					return at("/etc/covered", func(target int) error { return mount.Cover(target, source) })
-				}), n.FindCwd(), n.Share())
+				}), n.FindCwd([]string{"/sys", "/run"}), n.Share())
 				if err != nil {
 					return err
 				}
@@ -199,7 +199,7 @@ func TestFindCwd(t *testing.T) {
 					if err := sysfs.Remount(); err != nil {
 						return err
 					}
-					if err := n.FindCwd(); err != nil {
+					if err := n.FindCwd([]string{"/sys", "/run"}); err != nil {
 						return err
 					}
 					if err := unix.Fchdir(n.Cwd); err != nil {

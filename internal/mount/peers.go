@@ -59,20 +59,23 @@ func (n *Namespace) Share() error {
 
 func (p peer) share() error {
 	fd, err := Pin(p.path, unix.O_NOFOLLOW)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
 	if err != nil {
-		if errors.Is(err, unix.ENOENT) {
-			return nil
-		}
 		return err
 	}
 	defer unix.Close(fd)
-	var was, is unix.Stat_t
-	if err := errors.Join(unix.Fstat(p.fd, &was), unix.Fstat(fd, &is)); err != nil {
-		return err
-	}
-	if was.Dev != is.Dev || was.Ino != is.Ino {
+	err = unix.MoveMount(p.fd, "", fd, "",
+		unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH|unix.MOVE_MOUNT_SET_GROUP)
+	if errors.Is(err, unix.EINVAL) && p.replaced(fd) {
 		return nil
 	}
-	return unix.MoveMount(p.fd, "", fd, "",
-		unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH|unix.MOVE_MOUNT_SET_GROUP)
+	return err
+}
+
+// replaced tells whether another file system is where the peer was.
+func (p peer) replaced(fd int) bool {
+	var was, is unix.Stat_t
+	return unix.Fstat(p.fd, &was) == nil && unix.Fstat(fd, &is) == nil && (was.Dev != is.Dev || was.Ino != is.Ino)
 }

@@ -4,9 +4,11 @@ package mount
 
 import (
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
 
 	"github.com/moby/sys/mountinfo"
-	"golang.org/x/sys/unix"
 )
 
 // Table reads the mount table of the calling thread's mount namespace, as its
@@ -20,14 +22,17 @@ func Table(filter mountinfo.FilterFunc) ([]*mountinfo.Info, error) {
 }
 
 // ID returns the ID, as in the mount table, of the mount that the file fd is on.
-// It wants Linux 5.8, else the error is EOPNOTSUPP.
+// Not by statx(2): a FUSE file system may shut root out.
 func ID(fd int) (int, error) {
-	var st unix.Statx_t
-	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st); err != nil {
-		return 0, fmt.Errorf("statx: %w", err)
+	name := "/proc/thread-self/fdinfo/" + strconv.Itoa(fd)
+	info, err := os.ReadFile(name)
+	if err != nil {
+		return 0, fmt.Errorf("mount ID: %w", err)
 	}
-	if st.Mask&unix.STATX_MNT_ID == 0 {
-		return 0, fmt.Errorf("statx gives no mount ID: %w", unix.EOPNOTSUPP)
+	for line := range strings.Lines(string(info)) {
+		if value, found := strings.CutPrefix(line, "mnt_id:"); found { // Linux 3.15
+			return strconv.Atoi(strings.TrimSpace(value))
+		}
 	}
-	return int(st.Mnt_id), nil
+	return 0, fmt.Errorf("%s has no mount ID", name)
 }

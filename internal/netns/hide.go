@@ -18,15 +18,14 @@ import (
 //
 // The mounts of the caller's mount namespace do not propagate.
 func HideOthers(name string) error {
-	target, err := mount.Pin(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW)
-	if errors.Is(err, unix.ENOENT) {
-		return nil // there are no namespaces
+	err := unix.Mkdir(dir, 0o755) // so that those made later are hidden, too
+	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.ENOSPC) {
+		return nil
 	}
-	if err != nil {
-		return err
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("create %s: %w", dir, err)
 	}
-	unix.Close(target)
-	for err == nil {
+	for err = nil; err == nil; {
 		err = mount.Detach(dir)
 	}
 	if !errors.Is(err, unix.EINVAL) { // not, or no longer, a mount

@@ -151,13 +151,18 @@ func isolateMounts(r Request, name string, log report.Socket) (*mount.Namespace,
 			return nil, err
 		}
 	}
-	covered := r.Masks
+	covered := []string{"/sys", "/etc", "/run/netns"}
+	masks := r.Masks
 	if !r.KeepResolver {
-		covered = append(covered, mask.Resolvers...)
+		masks = append(masks, mask.Resolvers...)
 	}
-	for _, path := range covered {
-		if err := mask.Cover(path); err != nil {
+	for _, path := range masks {
+		real, err := mask.Cover(path)
+		if err != nil {
 			return nil, err
+		}
+		if real != "" {
+			covered = append(covered, real)
 		}
 	}
 	if !r.ShowNetns {
@@ -165,7 +170,7 @@ func isolateMounts(r Request, name string, log report.Socket) (*mount.Namespace,
 			return nil, err
 		}
 	}
-	if err := mounts.FindCwd(); err != nil {
+	if err := mounts.FindCwd(covered); err != nil {
 		return nil, err
 	}
 	return mounts, mounts.Share()

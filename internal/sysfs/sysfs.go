@@ -87,9 +87,6 @@ func (t tree) visible(m *mountinfo.Info) (bool, error) {
 	}
 	defer unix.Close(fd)
 	id, err := mount.ID(fd)
-	if errors.Is(err, unix.EOPNOTSUPP) {
-		return true, nil
-	}
 	return t.holds(m, id), err
 }
 
@@ -126,7 +123,11 @@ func (t tree) replace(m *mountinfo.Info) error {
 		defer tree.Close()
 		below = append(below, carried{tree, child.Mountpoint})
 	}
-	if err := renew(m); err != nil {
+	err := renew(m)
+	if !mount.HasAPI() && errors.Is(err, unix.EBUSY) {
+		return nil // mount(2) will not mount the same sysfs once more: it is the right one
+	}
+	if err != nil {
 		return err
 	}
 	for _, c := range below {
