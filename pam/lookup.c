@@ -179,6 +179,19 @@ static void library_of(char library[64], const char *source)
 	snprintf(library, 64, "libnss_%s.so.2", source);
 }
 
+/* Sources that read files of this machine, and do as they are told by nobody. */
+static bool all_local(const struct sources *s)
+{
+	static const char *const local[] = { "files", "systemd", "altfiles", "extrausers", "db" };
+	size_t known = 0;
+
+	for (size_t i = 0; i < s->count; i++) {
+		for (size_t j = 0; j < sizeof(local) / sizeof(local[0]); j++)
+			known += strcmp(s->list[i].name, local[j]) == 0;
+	}
+	return known == s->count;
+}
+
 /* What a source's library offers, by the names _nss_SOURCE_FUNCTION. */
 typedef enum nss_status getpwnam_function(const char *, struct passwd *, char *, size_t, int *);
 typedef enum nss_status getgrnam_function(const char *, struct group *, char *, size_t, int *);
@@ -462,6 +475,7 @@ void lookup(struct lookup *l, enum kind kind, const char *user, const char *grou
 	} else if (!copy_name(l->user, user)) {
 		unproven(l, "user name", ENAMETOOLONG);
 	} else {
+		l->local = all_local(&s);
 		ask_sources(&q, &s, DATABASE_PASSWD, ask_passwd);
 		ask_sources(&q, &s, DATABASE_GROUP, ask_groups);
 		ask_sources(&q, &s, DATABASE_INITGROUPS, ask_groups);

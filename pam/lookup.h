@@ -23,6 +23,7 @@ struct lookup {
 	char user[LOOKUP_NAME_MAX];  /* the account's name, in the spelling of its passwd entry */
 	char group[LOOKUP_NAME_MAX]; /* the group that makes the user a member */
 	bool group_missing;	     /* nobody is a member, for there is no such group */
+	bool local;		     /* all sources are files of this machine */
 	bool several;		     /* more than one group matches; group is the first */
 	char problem[LOOKUP_NAME_MAX]; /* why nothing is proven */
 };

@@ -271,6 +271,13 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 	} else {
 		s.request = (struct request){ module, &s.options, user, &s.lookup, -1 };
 		lookup(&s.lookup, module->kind, user, s.options.group);
+		/*
+		 * Clients of directories listen to the environment, which in su and
+		 * sudo is the caller's: _SSS_LOOPS=NO, and SSSD knows nobody. The
+		 * child asks again, in one of its own.
+		 */
+		if (s.lookup.membership == MEMBERSHIP_NONE && !s.lookup.local)
+			s.lookup.membership = MEMBERSHIP_UNPROVEN;
 		if (s.lookup.membership == MEMBERSHIP_NONE) {
 			if (s.lookup.group_missing)
 				pam_syslog(pamh, LOG_WARNING,
