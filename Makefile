@@ -40,7 +40,7 @@ moduledir      = $(DESTDIR)$(or $(libsecuritydir),$(error say libsecuritydir=DIR
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 .PHONY: $(MODULES) build check-build check-reproducible install uninstall clean \
-	deps deps-arm64 lint test test-races soak demo help
+	deps deps-arm64 lint test test-faults test-races soak demo help
 
 build: $(MODULES) ## makes the modules, in out/ (the default)
 
@@ -98,6 +98,9 @@ test: ## runs all tests; TESTS='-run REGEXP ./...' some; CI=true makes a skipped
 	$(Q)$(MAKE) --no-print-directory check-build
 	$(Q)[ "$$(id -u)" = 0 ] || echo 'test: not root, so tests that need namespaces are skipped; see the end' >&2
 	$(Q)MODULES_BUILT=1 $(tool) gotestsum --format standard-quiet $(no-skips) -- -count=1 -timeout=15m $(TESTS)
+
+test-faults: build ## fails each system call of a login once, in every way (about 20 minutes)
+	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=2h ./test/faults -faults.full -faults.out=$(CURDIR)/$(OUT)/faults.txt
 
 test-races: build ## lets logins race, 20 rounds of each race
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v ./test/races -races.rounds=20

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package faults
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"libpam-net/test/machine"
+	"libpam-net/test/sandbox"
+)
+
+// How many seconds a module is told to wait for its child: enough for one that the
+// load of the machine holds up; for one that stands still, as few as there are.
+const (
+	timeoutS      = 3
+	stallTimeoutS = 1
+)
+
+// bench is a machine on which logins of one scenario are disturbed.
+type bench struct {
+	*scenario
+	m      *machine.Machine
+	inject *injector
+	module string // its path inside
+
+	net, mnt uint64            // the machine's namespaces
+	fixed    uint64            // the user's one, if it is there before the first login
+	bare     state             // before the first login
+	used     state             // after an undisturbed login
+	mounted  map[string]string // what an undisturbed session sees mounted
+}
+
+// newBench starts a machine, and looks what an undisturbed login is like. Close it.
+func newBench(s *scenario) (*bench, error) {
+	m, err := s.newMachine()
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{scenario: s, m: m}
+	if err := b.setUp(); err != nil {
+		b.close()
+		return nil, fmt.Errorf("%s: %w", s.name, err)
+	}
+	return b, nil
+}
+
+func (b *bench) close() {
+	if b.inject != nil {
+		b.inject.stop()
+	}
+	b.m.Close()
+}
+
+func (b *bench) setUp() error {
+	dir, err := sandbox.ModuleDir()
+	if err != nil {
+		return err
+	}
+	b.module = path.Join(dir, b.scenario.module+".so")
+	if b.inject, err = startInject(b.m, b.module); err != nil {
+		return err
+	}
+	if b.net, err = namespace(b.m.PID(), "net"); err != nil {
+		return err
+	}
+	if b.mnt, err = namespace(b.m.PID(), "mnt"); err != nil {
+		return err
+	}
+	b.fixed = b.published()
+	if b.bare, err = inspect(b.m); err != nil {
+		return err
+	}
+	r, err := b.login(b.reset, undisturbed)
+	if err != nil {
+		return err
+	}
+	if b.used, err = inspect(b.m); err != nil {
+		return err
+	}
+	return b.checkReference(r)
+}
+
+// Logins with no fault.
+var (
+	nowhere     = point{"parent", -1, 0}
+	undisturbed = job{point: nowhere, mode: mode{action: "none"}}
+	recorded    = job{point: nowhere, mode: mode{action: "record"}}
+)
+
+// login makes a login after removing what reset says.
+func (b *bench) login(reset string, j job) (*reply, error) {
+	return b.inject.do(request{
+		reset: reset, module: b.module, user: b.user, argument: fmt.Sprintf("timeout=%d", j.timeout()), job: j,
+	})
+}
+
+// timeout is how many seconds the module is told to wait for its child.
+func (j job) timeout() int {
+	if j.action == "stall" {
+		return stallTimeoutS
+	}
+	return timeoutS
+}
+
+// points returns the system calls of a login. Go's threads do not make the same
+// number of calls each time: those count that at least two of five logins make.
+func (b *bench) points() ([]point, error) {
+	logins := make(map[point]int)
+	for range 5 {
+		r, err := b.login(b.reset, recorded)
+		if err != nil {
+			return nil, err
+		}
+		calls := make(map[point]int)
+		for _, call := range r.Points {
+			p := point{role: call.Role, number: call.Number}
+			calls[p]++
+			p.nth = calls[p]
+			logins[p]++
+		}
+	}
+	maps.DeleteFunc(logins, func(_ point, n int) bool { return n < 2 })
+	return slices.Collect(maps.Keys(logins)), nil
+}
+
+// result is what a job came to.
+type result struct {
+	job
+	hit bool // the system call was made
+	outcome
+	wrong  []string // where answer and facts disagree
+	left   []string // what is left of it
+	ms     int      // how long the login took
+	target string   // the system call with its arguments
+	child  int      // how the child has ended
+}
+
+func (r result) bad() bool { return len(r.wrong)+len(r.left) > 0 }
+
+// String tells all about a result, in the form that repeats it.
+func (r result) String() string {
+	text := fmt.Sprintf("-faults.point=%v: %s: %v in %d ms, child: %s", r.job, r.target, r.outcome, r.ms, status(r.child))
+	for _, complaint := range slices.Concat(r.wrong, r.left) {
+		text += "\n\t" + complaint
+	}
+	return text
+}
+
+// tries is how often a login is repeated in which the system call was not made at
+// all. Go's threads wait for each other, or do not.
+const tries = 3
+
+// try makes a disturbed login, then an undisturbed one.
+func (b *bench) try(j job) (result, error) {
+	reply := &reply{}
+	var err error
+	for n := 0; n < tries && !reply.Hit; n++ {
+		if reply, err = b.login(b.reset, j); err != nil {
+			return result{}, err
+		}
+	}
+	r := result{job: j, hit: reply.Hit, ms: reply.MS, target: reply.target(j), child: reply.Child}
+	r.outcome, r.wrong = b.judge(reply)
+	if r.outcome == died && r.hit && j.role == "parent" && j.action == "kill" {
+		r.outcome, r.wrong = killed, nil
+	}
+	if reply.Stray {
+		r.left = append(r.left, "a process has outlived the login process")
+	}
+	after, err := inspect(b.m)
+	if err != nil {
+		return result{}, err
+	}
+	r.left = append(r.left, b.leftovers(r, after)...)
+
+	next, err := b.login("-", undisturbed)
+	if err != nil {
+		return result{}, err
+	}
+	for _, complaint := range b.judgeUndisturbed(next) {
+		r.left = append(r.left, "the next login: "+complaint)
+	}
+	if after, err = inspect(b.m); err != nil {
+		return result{}, err
+	}
+	for _, item := range after.beyond(b.used) {
+		r.left = append(r.left, "after the next login there is "+item)
+	}
+	for _, item := range b.used.beyond(after) {
+		r.left = append(r.left, "after the next login there is no "+item)
+	}
+	return r, nil
+}
+
+// published returns the inode of the network namespace that has the user's name, or
+// 0 if there is none.
+func (b *bench) published() uint64 {
+	handle := b.m.Root() + "/run/netns/" + b.netns
+	var st unix.Stat_t
+	if b.netns == "" || !isNamespace(handle) || unix.Stat(handle, &st) != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+func namespace(pid int, kind string) (inode uint64, err error) {
+	var st unix.Stat_t
+	err = unix.Stat(fmt.Sprintf("/proc/%d/ns/%s", pid, kind), &st)
+	return st.Ino, err
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef FAULTS_HOST_H
+#define FAULTS_HOST_H
+
+#include "../../pamhost/c/json.h"
+
+/* getpgid(2) of this says to the tracer that the module has returned. */
+#define MODULE_HAS_RETURNED 0x6e6574
+
+/* Numbers of system calls, for host_login. */
+#define TRACE_NONE (-1)
+#define TRACE_ALL (-2)
+
+struct login {
+	const char *module; /* its path */
+	const char *user;
+	char *argument; /* of the module; NULL: none */
+};
+
+/*
+ * Is a login process for the time of one pam_sm_open_session, and reports what came of it and
+ * what the process looked like before and after. The module's system calls of the number traced,
+ * its child's included, stop for the tracer (seccomp(2), SECCOMP_RET_TRACE).
+ *
+ * Call it in a process of its own: it leaves that one changed. False: something other than the
+ * module has failed, see errno.
+ */
+bool host_login(const struct login *l, int traced, struct json *report);
+
+#endif

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package faults lets every system call of a login fail, one at a time, and
+// looks whether the login was isolated, or refused and left as it was.
+//
+// A login is one call of a module's pam_sm_open_session. c/inject.c makes it, in
+// a sandbox, and disturbs one system call of the process that calls the module
+// ("parent") or of the child that does the work, which is known by its number and
+// by its place among the calls of the same number.
+//
+//	go test ./test/faults                                                a random sample
+//	go test ./test/faults -timeout=2h -faults.full                       all of them
+//	go test ./test/faults -timeout=2h -faults.full -faults.match=parent  some of them
+//	go test ./test/faults -faults.point=newnet/child/unshare/1/EPERM     one
+package faults

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package faults
+
+import (
+	"context"
+	"fmt"
+	"path"
+
+	"libpam-net/test/machine"
+)
+
+// scenario is a login that is repeated again and again.
+type scenario struct {
+	name    string
+	module  string
+	user    string
+	member  bool   // the module concerns the user
+	netns   string // the name of the network namespace that the user gets, "" for one without
+	reset   string // what inject removes before each login, see c/inject.c
+	prepare string // what the administrator has set up
+}
+
+var scenarios = []*scenario{
+	{name: "newnet", module: "pam_newnet", user: "nina", member: true, reset: "-"},
+	// The first login since the machine was started: there is no /run/netns.
+	{name: "usernet-first", module: "pam_usernet", user: "ulf", member: true, netns: "ulf", reset: "*"},
+	{
+		name: "usernet-join", module: "pam_usernet", user: "ulf", member: true, netns: "ulf", reset: "-",
+		prepare: "ip netns add ulf; ip link add to-ulf type veth peer name eth0 netns ulf",
+	},
+	{
+		name: "groupnet-create", module: "pam_groupnet", user: "gina", member: true, netns: "lab", reset: "lab",
+		prepare: "ip netns add other",
+	},
+	{
+		name: "groupnet-join", module: "pam_groupnet", user: "gus", member: true, netns: "lab", reset: "-",
+		prepare: "ip netns add other; ip netns add lab; ip link add to-lab type veth peer name eth0 netns lab",
+	},
+	{name: "newnet-stranger", module: "pam_newnet", user: "olga", reset: "-"},
+	{name: "groupnet-stranger", module: "pam_groupnet", user: "olga", reset: "-"},
+	// A source that is not known to be local: it takes the child to prove that somebody is no member.
+	{
+		name: "usernet-stranger", module: "pam_usernet", user: "olga", reset: "-",
+		prepare: `sed -i '/^passwd\|^group/s/files/compat/' /etc/nsswitch.conf`,
+	},
+}
+
+// alone is an entry of /etc/netns/NAME that has no namesake in /etc.
+const alone = "faults.alone"
+
+// overlay are the entries of /etc/netns/NAME, each with the command that makes
+// it, and the one that makes its namesake unless it is there.
+var overlay = []struct{ entry, make, namesake string }{
+	{alone, "echo >", ":"},
+	{"faults.d", "mkdir", "mkdir"},
+	{"faults.link", "echo >", "ln -s hostname"},
+	{"hosts", "echo >", ":"},
+	{"resolv.conf", "echo >", ":"},
+}
+
+// resolvers are sockets that a session must not reach.
+var resolvers = []string{"/run/systemd/resolve/io.systemd.Resolve", "/run/avahi-daemon/socket"}
+
+// newMachine starts a machine that is ready for logins of the scenario.
+func (s *scenario) newMachine() (*machine.Machine, error) {
+	m, err := machine.New()
+	if err != nil {
+		return nil, err
+	}
+	script := "set -e\n" + s.prepare + "\n"
+	for _, socket := range resolvers {
+		script += fmt.Sprintf("mkdir -p %s; echo >%s\n", path.Dir(socket), socket)
+	}
+	for _, o := range overlay {
+		dir := "/etc/netns/" + s.netns
+		script += fmt.Sprintf("mkdir -p %s; %s %s/%s; %s /etc/%s\n", dir, o.make, dir, o.entry, o.namesake, o.entry)
+	}
+	result, err := m.Sh(context.Background(), script)
+	if err == nil {
+		err = result.Err()
+	}
+	if err == nil {
+		err = m.PAM("faults", "session required pam_permit.so")
+	}
+	if err != nil {
+		m.Close()
+		return nil, fmt.Errorf("prepare for %s: %w", s.name, err)
+	}
+	return m, nil
+}

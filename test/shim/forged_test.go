@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build pending
+
+package shim
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The words of testdata/child.c, as arguments of the module.
+
+// say is a datagram with these bytes, and with descriptors, a letter each.
+func say(data, descriptors string) string {
+	return word(hex.EncodeToString([]byte(data)) + ":" + descriptors)
+}
+
+// sayMore has n letters after the bytes.
+func sayMore(data string, n int, descriptors string) string {
+	return word(fmt.Sprintf("%x+%d:%s", data, n, descriptors))
+}
+
+func word(w string) string { return "mask=/" + w }
+
+// The heads of messages, pam/verdict.h.
+const (
+	isolated      = "VI\x00"
+	isolatedMoved = "VI\x01"
+	refused       = "VR\x00"
+	unknowable    = "VU\x00"
+	notConcerned  = "VN\x00"
+	logError      = "L\x03"
+	logDebug      = "L\x07"
+)
+
+const (
+	malformed = "the child's message is malformed"
+	noVerdict = "the child ended without a verdict"
+	late      = "no verdict within 1 seconds"
+	good      = "nmrc" // the right descriptors
+)
+
+func TestForgedVerdicts(t *testing.T) {
+	tests := []struct {
+		name    string
+		session session
+		reason  string // of the refusal
+	}{
+		{"no verdict: the child ends", session{args: []string{word("exit")}}, noVerdict},
+		{"no verdict: the child is killed", session{args: []string{word("kill")}}, noVerdict},
+		{"no verdict: the child hangs up and lives on", session{args: []string{word("hangup"), word("pause")}}, noVerdict},
+		{"no verdict but lines for the log", session{args: []string{say(logError+"line", "")}}, noVerdict},
+		{"silence until the deadline", session{args: []string{"timeout=1", word("pause")}}, late},
+		{"a stopped child", session{args: []string{"timeout=1", word("stop")}}, late},
+		{"a flood of lines for the log", session{args: []string{"timeout=1", word("flood")}}, late},
+
+		{"an empty datagram", session{args: []string{say("", ""), say(isolated, good)}}, noVerdict},
+		{"an empty datagram with descriptors", session{args: []string{say("", good)}}, malformed},
+		{"one byte", session{args: []string{say("V", good)}}, malformed},
+		{"two bytes", session{args: []string{say("VI", good)}}, malformed},
+		{"one byte too long", session{args: []string{sayMore(isolated, 1022, good)}}, malformed},
+		{"far too long", session{args: []string{sayMore(isolated, 90000, good)}}, malformed},
+		{"an unknown message", session{args: []string{say("W\x00\x00text", "")}}, malformed},
+		{"an unknown outcome", session{args: []string{say("VX\x00text", "")}}, malformed},
+		{"an unknown outcome with descriptors", session{args: []string{say("VX\x00text", good)}}, malformed},
+		{"neither moved nor not moved", session{args: []string{say("VI\x02text", good)}}, malformed},
+		{"a line for the log without text", session{args: []string{say(logError, "")}}, malformed},
+		{"a line for the log of an unknown priority", session{args: []string{say("L\x08line", "")}}, malformed},
+		{"a line for the log with descriptors", session{args: []string{say(logError+"line", good)}}, malformed},
+		{"a refusal with descriptors", session{args: []string{say(refused+"text", "n")}}, malformed},
+		{"an unknowable membership with descriptors", session{args: []string{say(unknowable+"text", "n")}}, malformed},
+		{"not concerned, with descriptors", session{args: []string{say(notConcerned+"text", good)}}, malformed},
+
+		{"no descriptors", session{args: []string{say(isolated, "")}}, malformed},
+		{"three descriptors", session{args: []string{say(isolated, "nmr")}}, malformed},
+		{"five descriptors", session{args: []string{say(isolated, "nmrcn")}}, malformed},
+		{"six descriptors", session{args: []string{say(isolated, "nmrcnm")}}, malformed},
+		{"seven descriptors", session{args: []string{say(isolated, "nmrcnmr")}}, malformed},
+		{"as many descriptors as can be sent", session{args: []string{say(isolated, strings.Repeat("c", 253))}}, malformed},
+		{"the namespaces swapped", session{args: []string{say(isolated, "mnrc")}}, malformed},
+		{"a uts namespace for the network namespace", session{args: []string{say(isolated, "Umrc")}}, malformed},
+		{"a file for the network namespace", session{args: []string{say(isolated, "fmrc")}}, malformed},
+		{"a device for the network namespace", session{args: []string{say(isolated, "zmrc")}}, malformed},
+		{"a network namespace opened with O_PATH", session{args: []string{say(isolated, "Omrc")}}, malformed},
+		{"a uts namespace for the mount namespace", session{args: []string{say(isolated, "nUrc")}}, malformed},
+		{"a socket for the mount namespace", session{args: []string{say(isolated, "nsrc")}}, malformed},
+		{"a directory for the mount namespace", session{args: []string{say(isolated, "nrrc")}}, malformed},
+		{"a file for the root directory", session{args: []string{say(isolated, "nmfc")}}, malformed},
+		{"a namespace for the working directory", session{args: []string{say(isolated, "nmrn")}}, malformed},
+
+		{"the login's own network namespace", session{args: []string{say(isolated, "Nmrc")}}, "the network namespace is the host's"},
+		{
+			"the login's own network namespace, not the host's",
+			session{args: []string{say(isolated, "Nmrc")}, front: inNetwork},
+			"the network namespace is the one the login came from",
+		},
+		{
+			"the host's network namespace, not the login's own",
+			session{args: []string{say(isolated, "Pmrc")}, front: inNetwork},
+			"the network namespace is the host's",
+		},
+		{
+			"the host's network namespace for a named one",
+			session{module: "usernet.so", args: []string{say(isolated, "Nmrc")}},
+			"the network namespace is the host's",
+		},
+		{
+			"the login's own mount namespace",
+			session{args: []string{say(isolated, "nMRC")}},
+			"the mount namespace is the one the login came from",
+		},
+		{"another root directory", session{args: []string{say(isolated, "nmdc")}}, "the root directory has changed"},
+		{"another working directory", session{args: []string{say(isolated, "nmrd")}}, "the working directory has changed"},
+		{
+			"the login's own root directory, outside the mount namespace",
+			session{args: []string{say(isolated, "nmRc")}},
+			"the root directory is not in the mount namespace",
+		},
+		{
+			"the login's own working directory, outside the mount namespace",
+			session{args: []string{say(isolated, "nmrC")}},
+			"the working directory is not in the mount namespace",
+		},
+	}
+	onEachHost(t, func(t *testing.T, m machine, h *host) {
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				o := m.open(t, h, test.session)
+				o.refused(t, test.reason)
+				if h == hosts[0] && o.took > 8*time.Second {
+					t.Errorf("took %v", o.took)
+				}
+			})
+		}
+	})
+}
+
+// inNetwork is in front of a host that is not in process 1's network namespace.
+var inNetwork = []string{"unshare", "--net"}
