@@ -20,7 +20,11 @@ import (
 func HideOthers(name string) error {
 	err := unix.Mkdir(dir, 0o755) // so that those made later are hidden, too
 	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.ENOSPC) {
-		return nil
+		var st unix.Stat_t
+		if errors.Is(unix.Lstat(dir, &st), unix.ENOENT) {
+			return nil // there is none, and none can be made
+		}
+		err = nil
 	}
 	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("create %s: %w", dir, err)

@@ -12,4 +12,6 @@
 //	go test ./test/faults -timeout=2h -faults.full                       all of them
 //	go test ./test/faults -timeout=2h -faults.full -faults.match=parent  some of them
 //	go test ./test/faults -faults.point=newnet/child/unshare/1/EPERM     one
+//go:build pending
+
 package faults
