@@ -81,5 +81,5 @@ echo $! >/run/fuse.pid
 until [ -e /run/mounted ] || [ -s /tmp/fuse.log ]; do :; done`)
 	o := b.open(t, login{host: "pamhost", stack: allWith("rootshared"), user: "nina"})
 	equal(t, strings.Join(o.log, "\n"), o.Result("pam_open_session"), "PAM_SUCCESS")
-	b.sh(t, "kill $(cat /run/fuse.pid)")
+	b.sh(t, "kill $(cat /run/fuse.pid); while [ -e /proc/$(cat /run/fuse.pid) ]; do :; done")
 }
