@@ -79,6 +79,7 @@ clean: ## removes what was built
 
 deps: ## installs what building and testing need, and says what and why
 	$(Q)build/deps.sh
+	$(Q)build/directory-servers.sh $(OUT)/directory
 
 deps-arm64: ## the same for a cross-build for arm64, on Debian
 	$(Q)build/deps.sh arm64
@@ -94,7 +95,7 @@ lint: ## gofumpt, go vet, staticcheck, gcc's analyzer, shellcheck, and build/lin
 
 # For an ordinary user, who cannot install packages either, it runs what it can.
 test: ## runs all tests; TESTS='-run REGEXP ./...' some; CI=true makes a skipped one a failure
-	$(Q)build/deps.sh || [ "$$(id -u)" != 0 ]
+	$(Q)$(MAKE) --no-print-directory deps || [ "$$(id -u)" != 0 ]
 	$(Q)$(MAKE) --no-print-directory check-build
 	$(Q)[ "$$(id -u)" = 0 ] || echo 'test: not root, so tests that need namespaces are skipped; see the end' >&2
 	$(Q)MODULES_BUILT=1 $(tool) gotestsum --format standard-quiet $(no-skips) -- -count=1 -timeout=15m $(TESTS)

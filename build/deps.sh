@@ -29,6 +29,7 @@ unshare                 util-linux      util-linux       to make sandboxes
 mount                   mount           util-linux       to make sandboxes
 ps                      procps          procps-ng        to look at processes
 strace                  strace          strace           to fail system calls
+valgrind                valgrind        valgrind         to test the C code
 '
 arm64='
 aarch64-linux-gnu-gcc                   gcc-aarch64-linux-gnu  -  to compile for arm64

@@ -7,12 +7,20 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static bool fail(char *why, size_t size, const char *what)
 {
 	snprintf(why, size, "%s: %s", what, strerror(errno));
 	return false;
+}
+
+/* Where "." is, "(unreachable)/..." if that is not below "/". glibc's getcwd would go and look. */
+static void read_cwd(char path[PATH_MAX])
+{
+	if (syscall(SYS_getcwd, path, PATH_MAX) < 0)
+		path[0] = '\0';
 }
 
 bool place_open(struct place *p, char *why, size_t size)
@@ -33,6 +41,7 @@ bool place_open(struct place *p, char *why, size_t size)
 	p->cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (p->cwd < 0)
 		return fail(why, size, "open .");
+	read_cwd(p->cwd_path);
 	if (stat("/proc/1/ns/net", &p->host_net) < 0)
 		return fail(why, size, "stat /proc/1/ns/net");
 	return true;
@@ -73,6 +82,46 @@ static bool is_open_as(int dir, const char *name, int fd)
 	return fstatat(dir, name, &a, 0) == 0 && fstat(fd, &b) == 0 && same(&a, &b);
 }
 
+/* The ID of the mount that fd's file is on, as /proc/PID/fdinfo has it; -1 if it cannot be read. */
+static int mount_id(const struct place *before, int fd)
+{
+	char path[32], text[512];
+	const char *line;
+	ssize_t n;
+	int info, id;
+
+	snprintf(path, sizeof(path), "../fdinfo/%d", fd);
+	info = openat(before->ns, path, O_RDONLY | O_CLOEXEC);
+	if (info < 0)
+		return -1;
+	n = read(info, text, sizeof(text) - 1);
+	close(info);
+	text[n > 0 ? n : 0] = '\0';
+	line = strstr(text, "mnt_id:");
+	return line && sscanf(line, "mnt_id: %d", &id) == 1 ? id : -1;
+}
+
+/*
+ * Whether "/" is on another mount than it was: a mount namespace shares none with
+ * the one it is a copy of. By its inode alone "/" could still be the old one, and
+ * everything below it with it.
+ */
+static bool root_is_new(const struct place *before, const struct verdict *v)
+{
+	int was = mount_id(before, before->root), is = mount_id(before, v->root);
+
+	return was >= 0 && is >= 0 && is != was;
+}
+
+/* Whether "." can be reached from "/" as it could be before, so that it is in the same namespace. */
+static bool cwd_is_below_root(const struct place *before, const struct verdict *v)
+{
+	char path[PATH_MAX];
+
+	read_cwd(path);
+	return v->cwd_moved ? path[0] == '/' : strcmp(path, before->cwd_path) == 0;
+}
+
 /* What is wrong with the place that the thread has been moved to, or NULL. */
 static const char *check(const struct place *before, const struct verdict *v, bool named)
 {
@@ -92,8 +141,12 @@ static const char *check(const struct place *before, const struct verdict *v, bo
 		return "the mount namespace is the one the login came from";
 	if (!is_open_as(AT_FDCWD, "/", before->root))
 		return "the root directory has changed";
+	if (!root_is_new(before, v))
+		return "the root directory is not in the mount namespace";
 	if (!is_open_as(AT_FDCWD, ".", v->cwd_moved ? v->cwd : before->cwd))
 		return "the working directory has changed";
+	if (!cwd_is_below_root(before, v))
+		return "the working directory is not in the mount namespace";
 	return NULL;
 }
 

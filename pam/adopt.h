@@ -2,6 +2,7 @@
 #ifndef PAMNET_ADOPT_H
 #define PAMNET_ADOPT_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
@@ -12,7 +13,8 @@
 struct place {
 	int ns; /* /proc/thread-self/ns, to look at the namespaces of the moment */
 	int net, mnt, root, cwd;
-	struct stat host_net; /* PID 1's network namespace */
+	char cwd_path[PATH_MAX]; /* getcwd(2)'s word for cwd, "" if it has none */
+	struct stat host_net;	 /* PID 1's network namespace */
 };
 
 /*
@@ -26,7 +28,7 @@ void place_close(struct place *p);
  * Moves the calling thread from the place where it stands into the verdict's
  * namespaces, and looks whether it is really there: in the network namespace
  * meant, which is not PID 1's and, unless named, not the one it comes from; with
- * the "/" and "." that it had. All or nothing: on false, with the reason in why,
+ * the "/" and "." that it had, in the new mount namespace. All or nothing: on false, with the reason in why,
  * the thread is back where it was.
  *
  * The thread must be the one that runs the session afterwards. Its root and

@@ -23,6 +23,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #define BUFFER_MAX (16U << 20) /* a group with some 500,000 members */
 #define GROUPS_MAX 65536
@@ -155,15 +158,17 @@ static bool has(const struct sources *s, enum database database)
 static bool read_sources(struct sources *s)
 {
 	FILE *f = fopen("/etc/nsswitch.conf", "re");
-	char line[1024];
+	char *line = NULL;
+	size_t size = 0;
 	bool ok = f || errno == ENOENT;
 
 	*s = (struct sources){ .count = 0 };
 	errno = 0;
-	while (f && ok && fgets(line, sizeof(line), f))
-		ok = (strchr(line, '\n') || feof(f)) && read_line(s, line);
-	if (f && ferror(f))
+	while (f && ok && getline(&line, &size, f) >= 0)
+		ok = read_line(s, line);
+	if (f && ok && !feof(f))
 		ok = false;
+	free(line);
 	if (f)
 		fclose(f);
 	/* A database without a line has libc's default. */
@@ -350,6 +355,23 @@ static void ask_gids(struct inquiry *q)
 }
 
 /*
+ * Whether SSSD is there; else errno is set. Its library says "not found" while it
+ * is not, if it was built with --enable-sss-default-nss-plugin, as Fedora's is.
+ */
+static bool sssd_answers(void)
+{
+	const struct sockaddr_un address = { AF_UNIX, "/var/lib/sss/pipes/nss" };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		error = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = error;
+	return !error;
+}
+
+/*
  * Opens the library of a source. One that is not installed is no source, for
  * libc either; one that is there and cannot be loaded has not answered.
  */
@@ -366,6 +388,10 @@ static bool open_source(struct inquiry *q, const struct source *source)
 		return true;
 	/* Left open, as libc does: it may have asked the same source before. */
 	q->library = dlopen(library, RTLD_LAZY);
+	if (q->library && strcmp(source->name, "sss") == 0 && !sssd_answers()) {
+		answers(q, NSS_STATUS_UNAVAIL, errno);
+		return false;
+	}
 	error = q->library ? NULL : dlerror();
 	if (q->library && (strcmp(source->name, "files") != 0 || function(q, "getgrnam_r")))
 		return true;
@@ -382,6 +408,24 @@ static void ask_sources(struct inquiry *q, const struct sources *s, enum databas
 	for (size_t i = 0; i < s->count; i++) {
 		if (s->list[i].database == database && open_source(q, &s->list[i]) && ask(q))
 			break;
+	}
+}
+
+/*
+ * The uid by libc's word, where our own reading of nsswitch.conf has come to
+ * nothing: root must be known as root. Nothing else is made of it.
+ */
+static void find_uid(struct inquiry *q)
+{
+	struct passwd entry, *p = NULL;
+	int error;
+
+	do
+		error = getpwnam_r(q->user, &entry, q->buffer.data, q->buffer.size, &p);
+	while (error == ERANGE && grow(&q->buffer));
+	if (p) {
+		q->l->user_known = true;
+		q->l->uid = p->pw_uid;
 	}
 }
 
@@ -468,10 +512,11 @@ void lookup(struct lookup *l, enum kind kind, const char *user, const char *grou
 	struct sources s;
 
 	*l = (struct lookup){ .membership = MEMBERSHIP_UNPROVEN };
-	if (!read_sources(&s)) {
-		unproven(l, "/etc/nsswitch.conf", errno);
-	} else if (!grow(&q.buffer)) {
+	if (!grow(&q.buffer)) {
 		unproven(l, "lookup", ENOMEM);
+	} else if (!read_sources(&s)) {
+		unproven(l, "/etc/nsswitch.conf", errno);
+		find_uid(&q);
 	} else if (!copy_name(l->user, user)) {
 		unproven(l, "user name", ENAMETOOLONG);
 	} else {

@@ -39,7 +39,7 @@ func (s *Sandbox) CommandContext(ctx context.Context, name string, args ...strin
 	cmd.Env = slices.Clone(environment)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a group for nsenter and what it has just forked
 	cmd.Cancel = func() error { return s.kill(cmd.Process) }
-	cmd.WaitDelay = 2 * time.Second // for a daemon that keeps the output open
+	cmd.WaitDelay = 10 * time.Second // for a daemon that keeps the output open
 	if s.closed() {
 		cmd.Err = fmt.Errorf("run %s in the sandbox: %w", name, os.ErrClosed) // the PID may be another's by now
 	}

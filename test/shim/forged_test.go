@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 package shim
 
 import (
@@ -119,6 +117,16 @@ func TestForgedVerdicts(t *testing.T) {
 			"the login's own root directory, outside the mount namespace",
 			session{args: []string{say(isolated, "nmRc")}},
 			"the root directory is not in the mount namespace",
+		},
+		{
+			"the login's own root and working directory, outside the mount namespace",
+			session{args: []string{say(isolated, "nmRC")}},
+			"the root directory is not in the mount namespace",
+		},
+		{
+			"a working directory that has moved out of the mount namespace",
+			session{args: []string{say(isolatedMoved, "nmrC")}},
+			"the working directory is not in the mount namespace",
 		},
 		{
 			"the login's own working directory, outside the mount namespace",

@@ -3,8 +3,6 @@
 // Package shim tests the C of pam/ from both sides: the login process with a
 // child that lies (testdata/child.c), and the real child with a name service
 // that looks around in it (testdata/libnss_spy.c).
-//go:build pending
-
 package shim
 
 import (

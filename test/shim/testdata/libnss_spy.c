@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A source of nsswitch.conf(5) that never answers, and writes down what the
- * process is like that asks it: to /run/spy/PID, as a snapshot of pamhost's.
+ * process is like that asks it: to /run/spy/PID, as a snapshot of pamhost's. As
+ * clients of directories do, it listens to the environment: with SPY=blind it
+ * knows nobody.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -10,6 +12,7 @@
 #include <nss.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "../../pamhost/c/snapshot.h"
@@ -21,6 +24,10 @@ static enum nss_status look_around(int *error)
 	char path[32];
 	int fd;
 
+	if (getenv("SPY")) {
+		*error = ENOENT;
+		return NSS_STATUS_NOTFOUND;
+	}
 	report.len = 0;
 	report.comma = false;
 	snapshot(&report, NULL);
