@@ -27,6 +27,10 @@ crontab                 cron            cronie           to test jobs of cron
 ip                      iproute2        iproute          to make and show namespaces
 unshare                 util-linux      util-linux       to make sandboxes
 mount                   mount           util-linux       to make sandboxes
+tcpdump                 tcpdump         tcpdump          to test users who manage their network
+ping                    iputils-ping    iputils          to test users who manage their network
+nft                     nftables        nftables         to test users who manage their network
+perl                    perl-base       perl-interpreter to test users who manage their network
 ps                      procps          procps-ng        to look at processes
 strace                  strace          strace           to fail system calls
 valgrind                valgrind        valgrind         to test the C code

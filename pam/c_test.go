@@ -53,6 +53,9 @@ func output(t *testing.T, cmd *exec.Cmd) string {
 	return strings.TrimSuffix(string(out), "\n")
 }
 
+// The kinds of pam/module.h.
+const newnet, usernet, groupnet = "0", "1", "2"
+
 func TestOptions(t *testing.T) {
 	program := compileProgram(t, "options")
 	masks := make([]string, 65)
@@ -61,14 +64,14 @@ func TestOptions(t *testing.T) {
 	}
 	for _, c := range []struct {
 		what string
-		args []string
+		args []string // of pam_newnet
 		want string
 	}{
 		{"none", nil, "group=default timeout=10"},
 		{
 			"all",
-			[]string{"debug", "lodown", "rootshared", "shownetns", "keepresolver", "group=g", "timeout=1", "mask=/a", "mask=/b c"},
-			"group=g timeout=1 debug lodown rootshared shownetns keepresolver mask=/a mask=/b c",
+			[]string{"debug", "lodown", "rootshared", "shownetns", "keepresolver", "selfmanaged", "group=g", "timeout=1", "mask=/a", "mask=/b c"},
+			"group=g timeout=1 debug lodown rootshared shownetns keepresolver selfmanaged mask=/a mask=/b c",
 		},
 		{"the last of several counts", []string{"group=a", "timeout=1", "group=b=c", "timeout=3600"}, "group=b=c timeout=3600"},
 		{"one that is unknown is skipped", []string{"no_such", "debug"}, "no_such: is unknown\ngroup=default timeout=10 debug"},
@@ -87,7 +90,26 @@ group=default timeout=10`},
 		{"what printf would expand", []string{"%s%n", "group=%s%n", "mask=/%n"}, "%s%n: is unknown\ngroup=%s%n timeout=10 mask=/%n"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			if got := output(t, exec.Command(program, c.args...)); got != c.want {
+			if got := output(t, exec.Command(program, append([]string{newnet}, c.args...)...)); got != c.want {
+				t.Errorf("%s\nand not\n%s", got, c.want)
+			}
+		})
+	}
+	for _, c := range []struct{ what, kind, arg, want string }{
+		{"a setup program", usernet, "setup=/x y", "group=default timeout=10 setup=/x y"},
+		{"one that is for the core to refuse", groupnet, "setup=", "group=default timeout=10 setup="},
+		{
+			"there is none for a network without a name", newnet, "setup=/x",
+			"setup=/x: is for named networks: pam_usernet and pam_groupnet\ngroup=default timeout=10",
+		},
+		{"a user manages a named network, too", usernet, "selfmanaged", "group=default timeout=10 selfmanaged"},
+		{
+			"but not a group's", groupnet, "selfmanaged",
+			"selfmanaged: is for pam_newnet and pam_usernet: a shared network is no user's own\ngroup=default timeout=10",
+		},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			if got := output(t, exec.Command(program, c.kind, c.arg)); got != c.want {
 				t.Errorf("%s\nand not\n%s", got, c.want)
 			}
 		})
@@ -97,7 +119,7 @@ group=default timeout=10`},
 	} {
 		t.Run(fmt.Sprintf("the timeout %q is skipped", timeout), func(t *testing.T) {
 			want := "timeout=" + timeout + ": wants whole seconds from 1 to 3600\ngroup=default timeout=10"
-			if got := output(t, exec.Command(program, "timeout="+timeout)); got != want {
+			if got := output(t, exec.Command(program, newnet, "timeout="+timeout)); got != want {
 				t.Errorf("%s\nand not\n%s", got, want)
 			}
 		})

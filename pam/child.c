@@ -124,6 +124,8 @@ static void lift_limits(void)
 
 _Noreturn void child_run(struct request *request, pid_t parent)
 {
+	char end;
+
 	/* A copy of the login process's memory: nobody may look inside, from now on. */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		give_up();
@@ -145,5 +147,7 @@ _Noreturn void child_run(struct request *request, pid_t parent)
 	for (go_init *const *init = pamnet_go_init_start; init < pamnet_go_init_end; init++)
 		(*init)(1, go_start_block, GO_ENVIRONMENT);
 	pamnetCore(request);
+	while (read(SOCKET, &end, 1) < 0 && errno == EINTR)
+		;
 	_exit(EXIT_SUCCESS);
 }

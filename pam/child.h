@@ -14,6 +14,7 @@ struct request {
 	const struct module *module;
 	const struct options *options;
 	const char *user; /* as the login service names the user */
+	const char *service, *rhost; /* PAM_SERVICE and PAM_RHOST, "" if there is none */
 	const struct lookup *lookup;
 	int socket; /* where the verdict goes */
 };
@@ -24,7 +25,8 @@ bool child_can_start_go(void);
 /*
  * The life of the child from fork(2) to its end, with all signals blocked at
  * the start: cuts every tie to the login process parent, starts Go and calls
- * the core.
+ * the core. After the verdict it lives until the parent hangs up: meanwhile it
+ * holds what the login is moving into.
  */
 _Noreturn void child_run(struct request *request, pid_t parent);
 

@@ -270,7 +270,7 @@ static bool ask_passwd(struct inquiry *q)
 	}
 	q->l->user_known = true;
 	q->l->uid = entry.pw_uid;
-	q->primary = entry.pw_gid;
+	q->l->gid = q->primary = entry.pw_gid;
 	return true;
 }
 
@@ -426,6 +426,7 @@ static void find_uid(struct inquiry *q)
 	if (p) {
 		q->l->user_known = true;
 		q->l->uid = p->pw_uid;
+		q->l->gid = p->pw_gid;
 	}
 }
 

@@ -18,8 +18,9 @@ enum membership {
 /* What libc's name service says of a user and a group. */
 struct lookup {
 	enum membership membership;
-	bool user_known; /* uid and user are those of the passwd entry */
+	bool user_known; /* uid, gid and user are those of the passwd entry */
 	uid_t uid;
+	gid_t gid;
 	char user[LOOKUP_NAME_MAX];  /* the account's name, in the spelling of its passwd entry */
 	char group[LOOKUP_NAME_MAX]; /* the group that makes the user a member */
 	bool group_missing;	     /* nobody is a member, for there is no such group */

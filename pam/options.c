@@ -40,7 +40,7 @@ static const char *add_mask(struct options *o, const char *value)
 }
 
 /* Applies one argument; returns what is wrong with it, or NULL. */
-static const char *apply(struct options *o, const char *argument)
+static const char *apply(struct options *o, enum kind kind, const char *argument)
 {
 	const struct {
 		const char *name;
@@ -51,9 +51,12 @@ static const char *apply(struct options *o, const char *argument)
 		{ "rootshared", &o->rootshared },
 		{ "shownetns", &o->shownetns },
 		{ "keepresolver", &o->keepresolver },
+		{ "selfmanaged", &o->selfmanaged },
 	};
 	const char *value;
 
+	if (kind == KIND_GROUPNET && strcmp(argument, "selfmanaged") == 0)
+		return "is for pam_newnet and pam_usernet: a shared network is no user's own";
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
 		if (strcmp(argument, flags[i].name) == 0) {
 			*flags[i].flag = true;
@@ -66,6 +69,13 @@ static const char *apply(struct options *o, const char *argument)
 	value = value_of(argument, "mask");
 	if (value)
 		return add_mask(o, value);
+	value = value_of(argument, "setup");
+	if (value && kind == KIND_NEWNET)
+		return "is for named networks: pam_usernet and pam_groupnet";
+	if (value) {
+		o->setup = value;
+		return NULL;
+	}
 	value = value_of(argument, "group");
 	if (value && !*value)
 		return "wants a group name";
@@ -76,13 +86,13 @@ static const char *apply(struct options *o, const char *argument)
 	return "is unknown";
 }
 
-void options_parse(struct options *o, const char *default_group, int argc, const char *const *argv,
+void options_parse(struct options *o, const struct module *module, int argc, const char *const *argv,
 		   void (*complain)(void *context, const char *argument, const char *problem),
 		   void *context)
 {
-	*o = (struct options){ .group = default_group, .timeout = TIMEOUT_DEFAULT };
+	*o = (struct options){ .group = module->group, .timeout = TIMEOUT_DEFAULT };
 	for (int i = 0; i < argc; i++) {
-		const char *problem = apply(o, argv[i]);
+		const char *problem = apply(o, module->kind, argv[i]);
 
 		if (problem)
 			complain(context, argv[i], problem);

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "module.h"
+
 #define OPTIONS_MASKS_MAX 64
 
 /*
@@ -19,16 +21,18 @@ struct options {
 	bool rootshared;
 	bool shownetns;
 	bool keepresolver;
+	bool selfmanaged;
+	const char *setup; /* NULL: none; anything else is for the core to judge */
 	const char *masks[OPTIONS_MASKS_MAX];
 	size_t nmasks;
 };
 
 /*
- * Fills *o from argv, starting from the defaults. An argument that is unknown
- * or malformed is skipped, and complain is called for it: a typo must not lock
- * anybody out.
+ * Fills *o from argv, starting from the module's defaults. An argument that is
+ * unknown, malformed or not for this module is skipped, and complain is called for
+ * it: a typo must not lock anybody out.
  */
-void options_parse(struct options *o, const char *default_group, int argc, const char *const *argv,
+void options_parse(struct options *o, const struct module *module, int argc, const char *const *argv,
 		   void (*complain)(void *context, const char *argument, const char *problem),
 		   void *context);
 

@@ -15,6 +15,7 @@ package pam
 import "C"
 
 import (
+	"time"
 	"unsafe"
 
 	"libpam-net/internal/membership"
@@ -37,12 +38,22 @@ func request(r *C.struct_request) session.Request {
 	for i := range masks {
 		masks[i] = C.GoString(o.masks[i])
 	}
+	var setup *string
+	if o.setup != nil {
+		path := C.GoString(o.setup)
+		setup = &path
+	}
 	return session.Request{
 		Kind:         session.Kind(r.module.kind),
 		Group:        C.GoString(o.group),
 		User:         C.GoString(r.user),
+		Service:      C.GoString(r.service),
+		RemoteHost:   C.GoString(r.rhost),
 		First:        answer(r.lookup),
 		Again:        func() membership.Answer { return ask(r) },
+		Timeout:      time.Duration(o.timeout) * time.Second,
+		SelfManaged:  bool(o.selfmanaged),
+		Setup:        setup,
 		LoDown:       bool(o.lodown),
 		RootShared:   bool(o.rootshared),
 		ShowNetns:    bool(o.shownetns),
@@ -63,6 +74,8 @@ func answer(l *C.struct_lookup) membership.Answer {
 	return membership.Answer{
 		State:   membership.State(l.membership),
 		User:    C.GoString(&l.user[0]),
+		UID:     uint32(l.uid),
+		GID:     uint32(l.gid),
 		Group:   C.GoString(&l.group[0]),
 		Several: bool(l.several),
 		Problem: C.GoString(&l.problem[0]),

@@ -136,25 +136,6 @@ static bool await_verdict(struct session *s, int socket, struct verdict *v)
 	}
 }
 
-/*
- * Ends the child: after its verdict it has nothing left to do. A host that
- * ignores SIGCHLD, or collects every child itself, leaves none to wait for
- * (ECHILD). One that is stuck in the kernel is not waited for beyond the grace.
- */
-static void end_child(pid_t pid)
-{
-	long long deadline = now_ms() + REAP_GRACE_MS;
-	const struct timespec pause = { .tv_nsec = 100000 };
-	pid_t got = waitpid(pid, NULL, WNOHANG);
-
-	if (got == 0)
-		kill(pid, SIGKILL);
-	while ((got == 0 || (got < 0 && errno == EINTR)) && now_ms() < deadline) {
-		nanosleep(&pause, NULL);
-		got = waitpid(pid, NULL, WNOHANG);
-	}
-}
-
 static bool is_pending(int sig)
 {
 	sigset_t pending;
@@ -180,47 +161,96 @@ static void take_back_sigchld(void)
 		kill(getpid(), SIGCHLD);
 }
 
-/* Lets a child do the work; true with its verdict, else false with the reason in s. */
-static bool delegate(struct session *s, struct verdict *v)
+/* A child at work, and what has been changed here for its sake. */
+struct child {
+	pid_t pid;
+	int socket;
+	sigset_t mask; /* the signals that were blocked */
+	bool pending;  /* SIGCHLD was, before there was a child */
+};
+
+/* Starts a child; false with the reason in s. */
+static bool start_child(struct session *s, struct child *c)
 {
-	sigset_t all, mask, waiting;
-	int sockets[2];
-	pid_t pid, parent = getpid();
-	bool ok, pending;
+	sigset_t all, waiting;
+	int sockets[2], error;
+	pid_t parent = getpid();
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
 		return refuse(s, "socketpair", errno);
+	c->socket = sockets[0];
+	s->request.socket = sockets[1];
 	/* No handler of the host may run in the child, and none for the child's end here. */
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &mask);
-	pending = is_pending(SIGCHLD);
-	s->request.socket = sockets[1];
-	pid = fork();
-	if (pid == 0)
+	pthread_sigmask(SIG_SETMASK, &all, &c->mask);
+	c->pending = is_pending(SIGCHLD);
+	c->pid = fork();
+	error = errno;
+	if (c->pid == 0)
 		child_run(&s->request, parent);
-	waiting = mask;
+	waiting = c->mask;
 	sigaddset(&waiting, SIGCHLD);
-	pthread_sigmask(SIG_SETMASK, &waiting, NULL);
+	pthread_sigmask(SIG_SETMASK, c->pid < 0 ? &c->mask : &waiting, NULL);
 	close(sockets[1]);
-	if (pid < 0) {
-		ok = refuse(s, "fork", errno);
-	} else {
-		ok = await_verdict(s, sockets[0], v);
-		end_child(pid);
-		if (!pending)
-			take_back_sigchld();
+	if (c->pid > 0)
+		return true;
+	close(c->socket);
+	return refuse(s, "fork", error);
+}
+
+/*
+ * Ends the child, which has nothing left to do. A host that ignores SIGCHLD, or
+ * collects every child itself, leaves none to wait for (ECHILD). One that is stuck
+ * in the kernel is not waited for beyond the grace.
+ */
+static void end_child(const struct child *c)
+{
+	long long deadline = now_ms() + REAP_GRACE_MS;
+	const struct timespec pause = { .tv_nsec = 100000 };
+	pid_t got = waitpid(c->pid, NULL, WNOHANG);
+
+	close(c->socket);
+	if (got == 0)
+		kill(c->pid, SIGKILL);
+	while ((got == 0 || (got < 0 && errno == EINTR)) && now_ms() < deadline) {
+		nanosleep(&pause, NULL);
+		got = waitpid(c->pid, NULL, WNOHANG);
 	}
-	close(sockets[0]);
-	pthread_sigmask(SIG_SETMASK, &mask, NULL);
-	return ok;
+	if (!c->pending)
+		take_back_sigchld();
+	pthread_sigmask(SIG_SETMASK, &c->mask, NULL);
+}
+
+/* Does what the verdict says; the PAM code comes out. */
+static int obey(struct session *s, const struct place *before, const struct verdict *v)
+{
+	bool named = s->request.module->kind != KIND_NEWNET, moved;
+
+	s->unknowable = v->outcome == OUTCOME_UNKNOWABLE;
+	switch (v->outcome) {
+	case OUTCOME_NOT_CONCERNED:
+		return PAM_IGNORE;
+	case OUTCOME_REFUSED:
+	case OUTCOME_UNKNOWABLE:
+		snprintf(s->reason, sizeof(s->reason), "%s", v->text);
+		return PAM_ABORT;
+	case OUTCOME_ISOLATED:
+		break;
+	}
+	moved = adopt(before, v, named, s->reason, sizeof(s->reason));
+	close_all((const int[]){ v->net, v->mnt, v->root, v->cwd }, VERDICT_FDS);
+	if (!moved)
+		return PAM_ABORT;
+	pam_syslog(s->pamh, LOG_INFO, "%s", v->text);
+	return PAM_SUCCESS;
 }
 
 /* Everything for somebody who is not proven to be no member; the PAM code comes out. */
 static int isolate(struct session *s)
 {
-	bool named = s->request.module->kind != KIND_NEWNET;
 	int code = PAM_ABORT;
 	struct place before;
+	struct child child;
 	struct verdict v;
 
 	if (!child_can_start_go()) {
@@ -229,47 +259,42 @@ static int isolate(struct session *s)
 			 "build it with \"make build\", which links it with build/deferred-start.ld");
 		return PAM_ABORT;
 	}
-	if (!place_open(&before, s->reason, sizeof(s->reason)) || !delegate(s, &v)) {
-		place_close(&before);
-		return PAM_ABORT;
-	}
-	s->unknowable = v.outcome == OUTCOME_UNKNOWABLE;
-	switch (v.outcome) {
-	case OUTCOME_NOT_CONCERNED:
-		code = PAM_IGNORE;
-		break;
-	case OUTCOME_REFUSED:
-	case OUTCOME_UNKNOWABLE:
-		snprintf(s->reason, sizeof(s->reason), "%s", v.text);
-		break;
-	case OUTCOME_ISOLATED:
-		if (adopt(&before, &v, named, s->reason, sizeof(s->reason))) {
-			pam_syslog(s->pamh, LOG_INFO, "%s", v.text);
-			code = PAM_SUCCESS;
-		}
-		close_all((const int[]){ v.net, v.mnt, v.root, v.cwd }, VERDICT_FDS);
-		break;
+	if (place_open(&before, s->reason, sizeof(s->reason)) && start_child(s, &child)) {
+		if (await_verdict(s, child.socket, &v))
+			code = obey(s, &before, &v);
+		end_child(&child);
 	}
 	place_close(&before);
 	return code;
+}
+
+/* An item of PAM's that is a string, "" if it is not set. */
+static const char *item(pam_handle_t *pamh, int type)
+{
+	const void *value = NULL;
+
+	return pam_get_item(pamh, type, &value) == PAM_SUCCESS && value ? value : "";
 }
 
 int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	struct session s = { .pamh = pamh };
 	const struct module *module = &pamnet_module;
-	const void *item = NULL;
-	const char *user;
+	const char *user = item(pamh, PAM_USER);
 	int code = PAM_ABORT;
 
-	options_parse(&s.options, module->group, argc, argv, complain, pamh);
-	if (pam_get_item(pamh, PAM_USER, &item) != PAM_SUCCESS)
-		item = NULL;
-	user = item ? item : "";
+	options_parse(&s.options, module, argc, argv, complain, pamh);
 	if (!*user) {
 		snprintf(s.reason, sizeof(s.reason), "the login service names no user");
 	} else {
-		s.request = (struct request){ module, &s.options, user, &s.lookup, -1 };
+		s.request = (struct request){
+			.module = module,
+			.options = &s.options,
+			.user = user,
+			.service = item(pamh, PAM_SERVICE),
+			.rhost = item(pamh, PAM_RHOST),
+			.lookup = &s.lookup,
+		};
 		lookup(&s.lookup, module->kind, user, s.options.group);
 		/*
 		 * Clients of directories listen to the environment, which in su and

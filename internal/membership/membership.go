@@ -22,7 +22,9 @@ const (
 // Answer is what a lookup came to.
 type Answer struct {
 	State
-	User    string // the account's name
+	User    string // the account's name, and its IDs
+	UID     uint32
+	GID     uint32 // the primary group's
 	Group   string // the group that makes the user a member
 	Several bool   // more than one group does; Group is the first
 	Problem string

@@ -116,9 +116,8 @@ func (n *Namespace) FindCwd(covered []string) error {
 	if err := errors.Join(unix.Fstat(n.Cwd, &was), unix.Fstat(now, &is)); err != nil {
 		return fmt.Errorf("stat working directory: %w", err)
 	}
-	if was.Dev != is.Dev || was.Ino != is.Ino {
-		n.Cwd, n.CwdMoved = now, true
-	}
+	// The same directory may be on another mount now, and the old mount be gone.
+	n.Cwd, n.CwdMoved = now, was.Dev != is.Dev || was.Ino != is.Ino
 	return nil
 }
 

@@ -133,7 +133,7 @@ func TestPropagation(t *testing.T) {
 			host, err := os.ReadFile("/proc/1/mountinfo")
 			private.Check(t, err)
 			private.Check(t, private.OnThread(func() error {
-				if _, err := netns.New(); err != nil {
+				if _, err := netns.New(nil); err != nil {
 					return err
 				}
 				n, err := mount.Unshare(shared)
@@ -190,7 +190,7 @@ func TestFindCwd(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					if _, err := netns.New(); err != nil {
+					if _, err := netns.New(nil); err != nil {
 						return err
 					}
 					if n, err = mount.Unshare(false); err != nil {

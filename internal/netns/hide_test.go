@@ -8,8 +8,6 @@ import (
 	"slices"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"libpam-net/internal/netns"
 	"libpam-net/test/private"
 )
@@ -87,12 +85,12 @@ func TestHideOthers(t *testing.T) {
 func hidden(name string, look func() error) error {
 	return private.InSession(func() error {
 		if name != "" {
-			fd, _, err := netns.OpenOrCreate(name, netns.RaiseLoopback)
+			n, err := netns.OpenOrCreate(name, netns.Plan{Prepare: netns.RaiseLoopback})
 			if err != nil {
 				return err
 			}
-			defer unix.Close(fd)
-			if err := netns.Join(fd); err != nil {
+			defer n.Close()
+			if err := netns.Join(n.FD); err != nil {
 				return err
 			}
 		}

@@ -16,8 +16,7 @@ import (
 )
 
 const (
-	dir     = "/run/netns"
-	lockDir = "/run/libpam-net" // root's alone, so that nobody else can hold the lock
+	dir = "/run/netns"
 
 	hostNet   = "/proc/1/ns/net"
 	threadNet = "/proc/thread-self/ns/net"
@@ -33,10 +32,12 @@ const (
 var ErrNotNamespace = errors.New("not a network namespace")
 
 // errAbsent: nothing has the name. errUnmounted: an empty file has it, which is
-// what a crash leaves behind, or a creation that is just going on.
+// what a crash leaves behind, or a creation that is just going on. errIncomplete:
+// a namespace has it whose setup has not come to its end.
 var (
-	errAbsent    = errors.New("no such network namespace")
-	errUnmounted = errors.New("handle without a network namespace")
+	errAbsent     = errors.New("no such network namespace")
+	errUnmounted  = errors.New("handle without a network namespace")
+	errIncomplete = errors.New("network namespace without a complete setup")
 )
 
 // CheckName refuses what cannot be the name of a namespace under /run/netns.
@@ -52,22 +53,89 @@ func CheckName(name string) error {
 	return nil
 }
 
-// OpenOrCreate returns a descriptor of the network namespace name, which
-// CheckName has passed. If there is none, it makes one, calls prepare inside, and
-// only then publishes it: for the whole machine, from PID 1's mount namespace. Of
-// several callers at once all get the same one.
+// Plan says how to make a namespace that is not there yet.
+type Plan struct {
+	Owner   *Owner       // whose it is to be; nil: root's
+	Prepare func() error // called inside, before anybody can see it
+	Program string       // the setup program that Setup runs, "" if there is none
+	Setup   func() error // called in the host's network, once it is published
+}
+
+// Named is an open namespace that has a name.
+type Named struct {
+	FD      int
+	Created bool
+	lock    lock // shared
+}
+
+// Close closes the descriptor and lets go of the name.
+func (n Named) Close() {
+	unix.Close(n.FD)
+	n.lock.release()
+}
+
+// OpenOrCreate opens the network namespace name, which CheckName has passed. If
+// there is none, it makes one by the plan, for the whole machine: it is published
+// from PID 1's mount namespace. Of several callers at once all get the same one,
+// and none before it is complete; if its setup fails, it is unpublished and all who
+// have waited for it get the error.
+//
+// Until it is closed, or the process ends, nobody takes the name away from the
+// namespace because it is empty.
 //
 // The caller holds its thread, which may be in another network namespace
 // afterwards: Join the one returned.
-func OpenOrCreate(name string, prepare func() error) (fd int, created bool, err error) {
+func OpenOrCreate(name string, p Plan) (n Named, err error) {
 	err = mount.InHost(func() error {
-		fd, err = open(name)
-		if errors.Is(err, errAbsent) || errors.Is(err, errUnmounted) {
-			fd, created, err = create(name, prepare)
+		before, err := readRecord(name)
+		if err != nil {
+			return err
+		}
+		if n.lock, err = lockShared(name); err != nil {
+			return err
+		}
+		if n.FD, err = openComplete(name); isMissing(err) {
+			n.lock.release()
+			if n.lock, err = lockExclusive(name); err != nil {
+				return err
+			}
+			if n.FD, n.Created, err = create(name, p, before); err == nil {
+				err = n.lock.set(unix.F_RDLCK)
+			}
+		}
+		if err != nil {
+			n.lock.release()
 		}
 		return err
 	})
-	return fd, created, err
+	return n, err
+}
+
+// openComplete is open for a namespace whose setup has ended: errIncomplete if a
+// login has died before that. The caller has a lock on the name.
+func openComplete(name string) (int, error) {
+	fd, err := open(name)
+	if err != nil {
+		return -1, err
+	}
+	r, err := readRecord(name)
+	if err == nil && r.state == making {
+		var this bool
+		if this, err = r.tellsOf(fd); this {
+			err = errIncomplete
+		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// isMissing tells whether the error of openComplete says that the namespace has
+// to be made.
+func isMissing(err error) bool {
+	return errors.Is(err, errAbsent) || errors.Is(err, errUnmounted) || errors.Is(err, errIncomplete)
 }
 
 // open opens the handle of name without ever blocking on what it may be.
@@ -136,41 +204,127 @@ func openDir() (int, error) {
 }
 
 // create publishes a new namespace as name, or opens what somebody else has
-// published meanwhile.
-func create(name string, prepare func() error) (fd int, created bool, err error) {
-	lock, err := lock()
-	if err != nil {
+// published meanwhile. before is the record from before the caller has waited for
+// the exclusive lock, which it has.
+func create(name string, p Plan, before record) (fd int, created bool, err error) {
+	r, err := readRecord(name)
+	switch {
+	case err != nil:
 		return -1, false, err
+	case r.state == failed && r != before:
+		return -1, false, fmt.Errorf("the setup for another login has just failed: %s", r.rest)
 	}
-	defer unix.Close(lock)
-	if err := shareDir(); err != nil {
-		return -1, false, err
+	if fd, err = openComplete(name); !isMissing(err) {
+		return fd, false, err
 	}
-	fresh := -1
-	for range attempts {
-		found, err := open(name)
-		switch {
-		case err == nil && fresh >= 0 && ID(found) == ID(fresh):
-			unix.Close(found)
-			return fresh, true, nil
-		case err == nil:
-			return found, false, nil
-		case !errors.Is(err, errAbsent) && !errors.Is(err, errUnmounted):
+	if errors.Is(err, errIncomplete) {
+		if err := unpublish(name); err != nil {
 			return -1, false, err
 		}
-		if fresh < 0 {
-			if fresh, err = New(); err != nil {
-				return -1, false, err
+	}
+	fd, r, created, err = establish(name, p)
+	switch {
+	case err != nil:
+		return -1, false, errors.Join(err, removeRecord(name))
+	case !created:
+		return fd, false, removeRecord(name)
+	default:
+		return fd, true, finish(name, p, r)
+	}
+}
+
+// establish publishes a new namespace with its record, or opens what somebody else
+// publishes meanwhile.
+func establish(name string, p Plan) (fresh int, r record, created bool, err error) {
+	if err := shareDir(); err != nil {
+		return -1, r, false, err
+	}
+	fresh = -1
+	for range attempts {
+		found, err := open(name)
+		if err == nil {
+			ours, err := r.tellsOf(found)
+			if err == nil && ours {
+				unix.Close(found)
+				return fresh, r, true, nil
 			}
-			if err := prepare(); err != nil {
-				return -1, false, err
+			return found, r, false, err
+		}
+		if !isMissing(err) {
+			return -1, r, false, err
+		}
+		if fresh < 0 {
+			if fresh, r, err = prepare(name, p); err != nil {
+				return -1, r, false, err
 			}
 		}
 		if err := publish(name, fresh); err != nil && !errors.Is(err, unix.ENOENT) {
-			return -1, false, err
+			return -1, r, false, err
 		}
 	}
-	return -1, false, fmt.Errorf("publish network namespace %q: it was taken away %d times", name, attempts)
+	return -1, r, false, fmt.Errorf("publish network namespace %q: it was taken away %d times", name, attempts)
+}
+
+// prepare makes a namespace by the plan, and its record.
+func prepare(name string, p Plan) (fd int, r record, err error) {
+	if fd, err = New(p.Owner); err != nil {
+		return -1, r, err
+	}
+	if err := p.Prepare(); err != nil {
+		return -1, r, err
+	}
+	id, err := identity(fd)
+	if err != nil {
+		return -1, r, err
+	}
+	r = record{made, id, p.Program}
+	if p.Setup != nil {
+		r.state = making
+	}
+	return fd, r, r.write(name)
+}
+
+// finish runs the setup of a namespace that is published. If it fails, there has
+// never been one.
+func finish(name string, p Plan, r record) error {
+	if p.Setup == nil {
+		return nil
+	}
+	err := inHostNet(p.Setup)
+	if err == nil {
+		r.state = made
+		err = r.write(name)
+	}
+	if err != nil {
+		return errors.Join(err, unpublish(name), failure(err).write(name))
+	}
+	return nil
+}
+
+// inHostNet calls f in PID 1's network namespace, where it leaves the thread.
+func inHostNet(f func() error) error {
+	fd, err := unix.Open(hostNet, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", hostNet, err)
+	}
+	defer unix.Close(fd)
+	if err := Join(fd); err != nil {
+		return fmt.Errorf("join the host's network namespace: %w", err)
+	}
+	return f()
+}
+
+// unpublish takes the handle of name away. The namespace lives as long as
+// something is in it.
+func unpublish(name string) error {
+	path := dir + "/" + name
+	if err := mount.Detach(path); err != nil && !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	if err := unix.Unlink(path); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("remove %s: %w", path, err)
+	}
+	return nil
 }
 
 // publish mounts the namespace fd on a file of its own, or on the empty one that
@@ -228,28 +382,10 @@ func beingMade(parent int, name string) bool {
 	return age >= 0 && age < patience
 }
 
-// lock serialises the creation of namespaces by this program; closing the
-// descriptor, or the end of the process, unlocks. The directory /run/netns, which
-// ip-netns(8) locks, will not do: everybody may open it, and hold such a lock.
-func lock() (int, error) {
-	if err := unix.Mkdir(lockDir, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
-		return -1, fmt.Errorf("create %s: %w", lockDir, err)
-	}
-	fd, err := unix.Open(lockDir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("open %s: %w", lockDir, err)
-	}
-	if err := unix.Flock(fd, unix.LOCK_EX); err != nil {
-		unix.Close(fd)
-		return -1, fmt.Errorf("lock %s: %w", lockDir, err)
-	}
-	return fd, nil
-}
-
 // shareDir makes /run/netns the shared mount that ip-netns(8) makes of it. Where
-// it is none yet, two programs could both bind it to itself; ip-netns's lock, on
-// the directory, keeps them apart. As anybody may hold that lock, it is waited
-// for only so long.
+// it is none yet, two programs could both bind it to itself. Our own lock, of no
+// name, and ip-netns's, on the directory, keep them apart. As anybody may hold the
+// latter, it is waited for only so long.
 func shareDir() error {
 	if err := unix.Mkdir(dir, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("create %s: %w", dir, err)
@@ -258,6 +394,11 @@ func shareDir() error {
 	if !errors.Is(err, unix.EINVAL) {
 		return err
 	}
+	lock, err := lockExclusive("")
+	if err != nil {
+		return err
+	}
+	defer lock.release()
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", dir, err)

@@ -28,6 +28,10 @@ import (
 const opener = "NETNS_TEST_OPENER"
 
 func TestMain(m *testing.M) {
+	if limit := os.Getenv(limited); limit != "" {
+		fmt.Println(newWhere(limit))
+		return
+	}
 	name := os.Getenv(opener)
 	if name == "" {
 		os.Exit(m.Run())
@@ -43,15 +47,7 @@ func open(name string) (id string, created bool, err error) {
 }
 
 func openAfter(name string, prepare func() error) (id string, created bool, err error) {
-	err = private.OnThread(func() error {
-		fd, made, err := netns.OpenOrCreate(name, prepare)
-		if err == nil {
-			id, created = netns.ID(fd), made
-			err = unix.Close(fd)
-		}
-		return err
-	})
-	return id, created, err
+	return openBy(name, netns.Plan{Prepare: prepare})
 }
 
 // expect fails the test unless name leads to the namespace id, by one mount on
@@ -276,12 +272,12 @@ func TestOpenOrCreate(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			fd, created, err := netns.OpenOrCreate("everybody", netns.RaiseLoopback)
-			if !created {
+			n, err := netns.OpenOrCreate("everybody", netns.Plan{Prepare: netns.RaiseLoopback})
+			if !n.Created {
 				return fmt.Errorf("not created: %w", err)
 			}
-			id = netns.ID(fd)
-			if err := netns.Join(fd); err != nil {
+			id = netns.ID(n.FD)
+			if err := netns.Join(n.FD); err != nil {
 				return err
 			}
 			return answers("127.0.0.1:0")
@@ -297,8 +293,8 @@ func TestOpenOrCreate(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			fd, _, err := netns.OpenOrCreate("chrooted", func() error { return nil })
-			id = netns.ID(fd)
+			n, err := netns.OpenOrCreate("chrooted", netns.Plan{Prepare: func() error { return nil }})
+			id = netns.ID(n.FD)
 			return err
 		}))
 		private.Check(t, unix.Unmount(root+"/proc", unix.MNT_DETACH))

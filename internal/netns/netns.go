@@ -12,8 +12,12 @@ import (
 )
 
 // New moves the calling thread, which the caller holds for good, into a new
-// network namespace and returns a descriptor of it.
-func New() (int, error) {
+// network namespace and returns a descriptor of it. It is root's, or its owner's
+// to administer.
+func New(owner *Owner) (int, error) {
+	if owner != nil {
+		return newOwned(*owner)
+	}
 	handle, err := netns.New()
 	if err != nil {
 		return -1, fmt.Errorf("make network namespace: %w", err)

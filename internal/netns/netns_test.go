@@ -32,10 +32,10 @@ func TestNewAndJoin(t *testing.T) {
 	private.Check(t, err)
 	var first int
 	private.Check(t, private.OnThread(func() error {
-		if first, err = netns.New(); err != nil {
+		if first, err = netns.New(nil); err != nil {
 			return err
 		}
-		second, err := netns.New()
+		second, err := netns.New(nil)
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func TestRaiseLoopback(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		t.Run(address+" answers", func(t *testing.T) {
 			private.Check(t, private.OnThread(func() error {
-				if _, err := netns.New(); err != nil {
+				if _, err := netns.New(nil); err != nil {
 					return err
 				}
 				if err := answers(address); err == nil {

@@ -18,6 +18,7 @@ type Priority byte
 const (
 	Error   Priority = 3
 	Warning Priority = 4
+	Info    Priority = 6
 	Debug   Priority = 7
 )
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 
 	"libpam-net/internal/etcnetns"
 	"libpam-net/internal/mask"
@@ -15,6 +16,7 @@ import (
 	"libpam-net/internal/mount"
 	"libpam-net/internal/netns"
 	"libpam-net/internal/report"
+	"libpam-net/internal/setup"
 	"libpam-net/internal/sysfs"
 )
 
@@ -34,9 +36,15 @@ type Request struct {
 	Group string // group=; for GroupNet what stands before "-NAME"
 	User  string // as the login service names the user
 
+	// What a setup program gets to know, "" for nothing.
+	Service, RemoteHost string
+
 	First membership.Answer        // what the login process has found out
 	Again func() membership.Answer // asks once more
 
+	Timeout      time.Duration // the login process waits no longer for the verdict
+	SelfManaged  bool          // a network that is made belongs to the user
+	Setup        *string       // the setup program, nil if there is none
 	LoDown       bool
 	RootShared   bool
 	ShowNetns    bool
@@ -54,6 +62,7 @@ func Open(r Request, log report.Socket) (v report.Verdict) {
 		}
 	}()
 	runtime.LockOSThread()
+	start := time.Now()
 
 	answer, err := membership.Decide(r.First, r.Again)
 	switch {
@@ -69,7 +78,7 @@ func Open(r Request, log report.Socket) (v report.Verdict) {
 	log.Logf(report.Debug, "%q is a member by the group %q", r.User, answer.Group)
 
 	name := r.netnsName(answer)
-	net, did, err := enter(r, name)
+	net, did, err := enter(r, name, r.plan(name, answer, start, log), log)
 	if err != nil {
 		return refusal(err)
 	}
@@ -105,32 +114,62 @@ func (r Request) netnsName(a membership.Answer) string {
 	}
 }
 
-// enter moves the thread into the network namespace and says what that took.
-func enter(r Request, name string) (fd int, did string, err error) {
-	prepare := netns.RaiseLoopback
+// plan says how the network namespace is made, if that is needed. A setup program
+// has so much of the time that what is left is enough to clear up after it.
+func (r Request) plan(name string, a membership.Answer, start time.Time, log report.Socket) netns.Plan {
+	p := netns.Plan{Prepare: netns.RaiseLoopback}
 	if r.LoDown {
-		prepare = func() error { return nil }
+		p.Prepare = func() error { return nil }
 	}
+	if r.SelfManaged {
+		p.Owner = &netns.Owner{UID: a.UID, GID: a.GID}
+	}
+	if r.Setup != nil {
+		program := setup.Program{Path: *r.Setup, Name: name, Env: []string{"PAM_USER=" + r.User}}
+		if r.Service != "" {
+			program.Env = append(program.Env, "PAM_SERVICE="+r.Service)
+		}
+		if r.RemoteHost != "" {
+			program.Env = append(program.Env, "PAM_RHOST="+r.RemoteHost)
+		}
+		p.Program = program.Path
+		p.Setup = func() error {
+			return program.Run(start.Add(r.Timeout*3/4), func(line string) {
+				log.Logf(report.Info, "setup of %q: %s", name, line)
+			})
+		}
+	}
+	return p
+}
+
+// enter moves the thread into the network namespace and says what that took.
+func enter(r Request, name string, p netns.Plan, log report.Socket) (fd int, did string, err error) {
 	if r.Kind == NewNet {
-		if fd, err = netns.New(); err != nil {
+		if fd, err = netns.New(p.Owner); err != nil {
 			return -1, "", err
 		}
-		return fd, "new network namespace", prepare()
+		return fd, "new network namespace", p.Prepare()
 	}
 	if err := netns.CheckName(name); err != nil {
 		return -1, "", err
 	}
-	fd, created, err := netns.OpenOrCreate(name, prepare)
+	n, err := netns.OpenOrCreate(name, p) // open until the login has moved, and this process ends
 	if err != nil {
 		return -1, "", fmt.Errorf("open network namespace %q: %w", name, err)
 	}
-	if err := netns.Join(fd); err != nil {
+	if err := netns.Join(n.FD); err != nil {
 		return -1, "", fmt.Errorf("join network namespace %q: %w", name, err)
 	}
-	if created {
-		return fd, fmt.Sprintf("created network namespace %q", name), nil
+	if n.Created {
+		return n.FD, fmt.Sprintf("created network namespace %q", name), nil
 	}
-	return fd, fmt.Sprintf("joined network namespace %q", name), prepare()
+	if p.Owner != nil {
+		if uid, err := netns.OwnerOf(n.FD); err != nil || uid != p.Owner.UID {
+			log.Logf(report.Warning, "network namespace %q was there before and is not the user's: joined, but not for %q to manage",
+				name, r.User)
+		}
+	}
+	return n.FD, fmt.Sprintf("joined network namespace %q", name), p.Prepare()
 }
 
 // isolateMounts moves the thread into a mount namespace that goes with the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -31,6 +32,7 @@ func open(r session.Request, look func() error) (v report.Verdict, log []string,
 			return nil
 		}
 		defer func() {
+			unlock()
 			for _, fd := range []int{v.Net, v.Mnt, v.Root, v.Cwd} {
 				unix.Close(fd)
 			}
@@ -46,6 +48,17 @@ func open(r session.Request, look func() error) (v report.Verdict, log []string,
 			return v, log, fmt.Errorf("%q: %w", line[:n], recv)
 		}
 		log = append(log, fmt.Sprintf("%d %s", line[1], line[2:n]))
+	}
+}
+
+// unlock does what the end of the process would do.
+func unlock() {
+	fds, _ := os.ReadDir("/proc/self/fd")
+	for _, entry := range fds {
+		fd, err := strconv.Atoi(entry.Name())
+		if path, _ := os.Readlink("/proc/self/fd/" + entry.Name()); err == nil && path == "/run/libpam-net/lock" {
+			unix.Close(fd)
+		}
 	}
 }
 

@@ -131,7 +131,7 @@ func inSession(look string) error {
 		return err
 	}
 
-	net, err := netns.New()
+	net, err := netns.New(nil)
 	if err != nil {
 		return err
 	}

@@ -147,12 +147,12 @@ func testInterrupts(t *testing.T, h *host) {
 		}
 	})
 	t.Run("while the session is opened leaves nothing", func(t *testing.T) {
-		h.run(t, "ip netns del una; mkdir -m 700 /run/libpam-net")
-		lock := h.start(t, "flock", "/run/libpam-net", "sh", "-c", "echo locked; cat")
-		lock.await("locked")
+		h.run(t, "ip netns del una")
+		lock, err := h.LockNames()
+		check(t, err)
 		d := h.startOnTerminal(t, "su una -c 'echo started'")
 		eventually(t, "the module waits for its lock", func() bool {
-			return strings.Contains(h.read(t, "/proc/locks"), "-> FLOCK")
+			return strings.Contains(h.read(t, "/proc/locks"), "-> OFDLCK")
 		})
 		d.say("\x03")
 		eventually(t, "su has ended, and the module's child with it", func() bool {
@@ -160,7 +160,7 @@ func testInterrupts(t *testing.T, h *host) {
 		})
 		_, code := d.end()
 		equal(t, "exit code", code, 128+int(unix.SIGINT))
-		lock.end()
+		check(t, lock.Close())
 		equal(t, "handle", h.run(t, "ls /run/netns/una").Stdout, "")
 		equal(t, "next login", h.sh(t, "su una -c 'ls /sys/class/net'"), "lo")
 	})

@@ -142,7 +142,6 @@ func TestTheChildHoldsNothingOfItsHost(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	check(t, b.StartSSHD())
-	b.sh(t, "mkdir -m 700 /run/libpam-net")
 	for _, c := range []struct{ name, command string }{
 		{"pamhost", "exec pamhost --report /dev/null --open 50 hostile ulf"},
 		{"session", "exec pamhost --report /dev/null --open 50 --close-fds 0,1,2 --threads 3 hostile ulf"},
@@ -151,9 +150,8 @@ func TestTheChildHoldsNothingOfItsHost(t *testing.T) {
 	} {
 		t.Run(c.command, func(t *testing.T) {
 			b.sh(t, "ip netns del ulf 2>/dev/null || true")
-			lock, err := unix.Open(b.Root()+"/run/libpam-net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			lock, err := b.LockNames()
 			check(t, err)
-			check(t, unix.Flock(lock, unix.LOCK_EX))
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			cmd := b.CommandContext(ctx, "sh", "-c", c.command)
@@ -165,7 +163,7 @@ func TestTheChildHoldsNothingOfItsHost(t *testing.T) {
 				check(t, err)
 				for _, p := range processes {
 					child, open = p, descriptors(t, p.PID)
-					if slices.ContainsFunc(open, func(fd string) bool { return strings.HasSuffix(fd, "=/run/libpam-net") }) {
+					if slices.ContainsFunc(open, func(fd string) bool { return strings.HasSuffix(fd, "="+machine.Lock) }) {
 						return true
 					}
 				}
@@ -182,7 +180,7 @@ func TestTheChildHoldsNothingOfItsHost(t *testing.T) {
 			if want := []string{"0=/dev/null", "1=/dev/null", "2=/dev/null"}; len(open) < 5 || !slices.Equal(open[:3], want) {
 				t.Errorf("the child has open %v", open)
 			}
-			check(t, unix.Close(lock))
+			check(t, lock.Close())
 			check(t, cmd.Wait())
 		})
 	}
@@ -190,4 +188,4 @@ func TestTheChildHoldsNothingOfItsHost(t *testing.T) {
 
 // childs is what the child may have open: its socket, the lock, and what Go waits
 // for events with and reads its share of the processors from.
-var childs = regexp.MustCompile(`^([012]=/dev/null|3=socket:.*|\d+=(anon_inode:\[event(poll|fd)\]|/run/libpam-net|/sys/fs/cgroup/.*/?cpu\..*))$`)
+var childs = regexp.MustCompile(`^([012]=/dev/null|3=socket:.*|\d+=(anon_inode:\[event(poll|fd)\]|/run/libpam-net/lock|/sys/fs/cgroup/.*/?cpu\..*))$`)

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"libpam-net/test/machine"
 	"libpam-net/test/pamhost"
 )
@@ -107,11 +105,11 @@ var namedCauses = []cause{
 
 	{
 		is: "a lock directory that is a file", reason: "open /run/libpam-net: not a directory",
-		breaks: "rmdir /run/libpam-net; : >/run/libpam-net", mends: "rm /run/libpam-net",
+		breaks: "rm -r /run/libpam-net; : >/run/libpam-net", mends: "rm /run/libpam-net",
 	},
 	{
 		is: "a lock directory that is a link", reason: "open /run/libpam-net: not a directory",
-		breaks: "rmdir /run/libpam-net; ln -s /tmp /run/libpam-net", mends: "rm /run/libpam-net",
+		breaks: "rm -r /run/libpam-net; ln -s /tmp /run/libpam-net", mends: "rm /run/libpam-net",
 	},
 	{
 		is: "a directory of namespaces that is a user's", reason: "/run/netns is not root's alone to write",
@@ -169,7 +167,7 @@ func (c cause) refuses(t *testing.T, members []member) {
 	if c.host == "" {
 		c.host = "pamhost"
 	}
-	const state = "ls -liA /run/netns/ /run/libpam-net /etc/netns/ 2>&1 || true"
+	const state = "ls -liA /run/netns/ /etc/netns/ 2>&1 || true"
 	mounts, files := b.mountTable(t), b.sh(t, state)
 	for _, member := range members {
 		stack := []string{"required " + member.module + ".so " + c.args, "required pam_permit.so"}
@@ -239,11 +237,8 @@ func TestWithFewDescriptorsToSpareItIsAllOrNothing(t *testing.T) {
 func TestALoginIsRefusedInTime(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
-	// Who creates a namespace waits for this lock.
-	b.sh(t, "mkdir -m 700 /run/libpam-net")
-	fd, err := unix.Open(b.Root()+"/run/libpam-net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	lock, err := b.LockNames()
 	check(t, err)
-	check(t, unix.Flock(fd, unix.LOCK_EX))
 	mounts := b.mountTable(t)
 
 	var late []*host
@@ -258,7 +253,7 @@ func TestALoginIsRefusedInTime(t *testing.T) {
 	}
 	equal(t, "mounts that have come", fmt.Sprint(b.newMounts(t, mounts)), "[]")
 
-	check(t, unix.Close(fd))
+	check(t, lock.Close())
 	for _, member := range named {
 		o := b.open(t, login{host: "pamhost", stack: everything, user: member.user})
 		equal(t, "pam_open_session after that", o.Result("pam_open_session"), "PAM_SUCCESS")

@@ -102,6 +102,7 @@ func (b *box) inode(t *testing.T, netns string) uint64 {
 func (b *box) mountBelowSys(t *testing.T) {
 	t.Helper()
 	b.sh(t, `
+for point in $(awk '$5 ~ "^/sys/kernel/" { print $5 }' /proc/self/mountinfo | sort -r); do umount $point; done
 mount -t tmpfs -o ro,nosuid,noatime,mode=700 firmware /sys/firmware
 mount -t tmpfs -o size=64k below /sys/kernel
 mkdir -p /sys/kernel/debug/tracing /sys/kernel/security

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package netns_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/netns"
+	"libpam-net/test/private"
+)
+
+const uid, gid = 4711, 4712
+
+// openBy is OpenOrCreate by a plan.
+func openBy(name string, p netns.Plan) (id string, created bool, err error) {
+	if p.Prepare == nil {
+		p.Prepare = func() error { return nil }
+	}
+	err = private.OnThread(func() error {
+		n, err := netns.OpenOrCreate(name, p)
+		if err == nil {
+			id, created = netns.ID(n.FD), n.Created
+			n.Close()
+		}
+		return err
+	})
+	return id, created, err
+}
+
+func TestOwner(t *testing.T) {
+	if private.Namespaces(t) {
+		return
+	}
+	// owned calls f in a new namespace of the owner's.
+	owned := func(f func(fd int) error) error {
+		return private.OnThread(func() error {
+			fd, err := netns.New(&netns.Owner{UID: uid, GID: gid})
+			if err != nil {
+				return err
+			}
+			return errors.Join(f(fd), unix.Close(fd))
+		})
+	}
+	t.Run("the namespace is the user's, and the thread in it", func(t *testing.T) {
+		private.Check(t, owned(func(fd int) error {
+			owner, err := netns.OwnerOf(fd)
+			if err != nil || owner != uid {
+				return fmt.Errorf("owner %d: %w", owner, err)
+			}
+			if here, err := current(); here != netns.ID(fd) {
+				return fmt.Errorf("in %s, not in %s: %w", here, netns.ID(fd), err)
+			}
+			return netns.RaiseLoopback()
+		}))
+	})
+	t.Run("the thread is root in its own user namespace as before", func(t *testing.T) {
+		status := func() (string, error) {
+			s, err := os.ReadFile("/proc/thread-self/status")
+			user, err2 := os.Readlink("/proc/thread-self/ns/user")
+			return strings.Join(slices.DeleteFunc(strings.Split(string(s), "\n"), func(l string) bool {
+				return !strings.HasPrefix(l, "Uid") && !strings.HasPrefix(l, "Gid") && !strings.HasPrefix(l, "Cap")
+			}), " ") + user, errors.Join(err, err2)
+		}
+		private.Check(t, private.OnThread(func() error {
+			before, err := status()
+			if err != nil {
+				return err
+			}
+			if _, err := netns.New(&netns.Owner{UID: uid, GID: gid}); err != nil {
+				return err
+			}
+			if after, err := status(); after != before {
+				return fmt.Errorf("%s, not %s: %w", after, before, err)
+			}
+			return nil
+		}))
+	})
+	t.Run("the user administers it without any capability, and others do not", func(t *testing.T) {
+		private.Needs(t, "setpriv", "ip")
+		for user, may := range map[string]bool{strconv.Itoa(uid): true, "4713": false} {
+			err := owned(func(int) error {
+				_, err := private.Sh("setpriv --reuid " + user + " --clear-groups ip link add name v0 type veth peer name v1")
+				return err
+			})
+			if (err == nil) != may {
+				t.Errorf("uid %s: %v", user, err)
+			}
+		}
+	})
+	t.Run("the user can enter its user namespace as root", func(t *testing.T) {
+		private.Needs(t, "setpriv", "nsenter")
+		private.Check(t, owned(func(fd int) error {
+			user, err := unix.IoctlRetInt(fd, unix.NS_GET_USERNS)
+			if err != nil {
+				return err
+			}
+			defer unix.Close(user)
+			unix.CloseOnExec(user)
+			enter := fmt.Sprintf("exec 3</proc/%d/fd/%d; setpriv --reuid %d --regid %d --clear-groups nsenter --user=/dev/fd/3 id -u", os.Getpid(), user, uid, gid)
+			out, err := private.Sh(enter)
+			if err != nil || out != "0" {
+				return fmt.Errorf("%q: %w", out, err)
+			}
+			return nil
+		}))
+	})
+	t.Run("it leaves no process", func(t *testing.T) {
+		private.Check(t, owned(func(int) error { return nil }))
+		out, err := private.Sh("ps -o pid= --ppid " + strconv.Itoa(os.Getpid()) + " | wc -l")
+		private.Check(t, err)
+		if out != "1" { // the shell
+			t.Errorf("%s processes", out)
+		}
+	})
+	t.Run("in a chroot, too", func(t *testing.T) {
+		root := t.TempDir()
+		private.Check(t, os.MkdirAll(root+"/proc", 0o755))
+		private.Check(t, private.OnThread(func() error {
+			err := errors.Join(unix.Mount("/proc", root+"/proc", "", unix.MS_BIND, ""), unix.Unshare(unix.CLONE_FS), unix.Chroot(root), unix.Chdir("/"))
+			if err != nil {
+				return err
+			}
+			_, err = netns.New(&netns.Owner{UID: uid, GID: gid})
+			return err
+		}))
+		private.Check(t, unix.Unmount(root+"/proc", unix.MNT_DETACH))
+	})
+	for _, limit := range []string{"max_user_namespaces", "max_net_namespaces"} {
+		t.Run("the error names user."+limit+" where none may be made", func(t *testing.T) {
+			// Only who is root in a user namespace may limit those below it.
+			root := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 65536}}
+			cmd := exec.Command("/proc/self/exe")
+			cmd.Env = append(os.Environ(), limited+"="+limit)
+			cmd.SysProcAttr = &syscall.SysProcAttr{
+				Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID,
+				UidMappings: root, GidMappings: root,
+			}
+			out, err := cmd.CombinedOutput()
+			private.Check(t, err)
+			if !strings.Contains(string(out), "no space left on device") || !strings.Contains(string(out), "user."+limit) {
+				t.Errorf("%s", out)
+			}
+		})
+	}
+	t.Run("a named one belongs to whom it is made for, and stays", func(t *testing.T) {
+		p := netns.Plan{Owner: &netns.Owner{UID: uid, GID: gid}}
+		first, created, err := openBy("owned", p)
+		private.Check(t, err)
+		second, again, err := openBy("owned", p)
+		private.Check(t, err)
+		if !created || again || first != second {
+			t.Errorf("%s (new: %v), then %s (new: %v)", first, created, second, again)
+		}
+		expect(t, "owned", first)
+	})
+	t.Run("one that ip-netns has made is root's", func(t *testing.T) {
+		private.Needs(t, "ip")
+		_, err := private.Sh("ip netns add root")
+		private.Check(t, err)
+		private.Check(t, private.OnThread(func() error {
+			n, err := netns.OpenOrCreate("root", netns.Plan{Owner: &netns.Owner{UID: uid}})
+			if err != nil {
+				return err
+			}
+			defer n.Close()
+			if owner, err := netns.OwnerOf(n.FD); err != nil || owner != 0 {
+				return fmt.Errorf("owner %d: %w", owner, err)
+			}
+			return nil
+		}))
+	})
+}
+
+// limited names a sysctl, to a process of TestOwner's that is to set it to 0.
+const limited = "NETNS_TEST_LIMIT"
+
+// newWhere returns what New has to say with the limit.
+func newWhere(limit string) error {
+	if err := errors.Join(
+		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount("proc", "/proc", "proc", 0, ""),
+		os.WriteFile("/proc/sys/user/"+limit, []byte("0"), 0),
+	); err != nil {
+		return err
+	}
+	_, err := netns.New(&netns.Owner{UID: uid, GID: gid})
+	return err
+}
+
+// record is what is kept of the name.
+func record(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("/run/libpam-net/netns/" + name)
+	if errors.Is(err, os.ErrNotExist) {
+		return ""
+	}
+	private.Check(t, err)
+	return string(text)
+}
+
+func TestSetup(t *testing.T) {
+	private.Needs(t, "ip")
+	if private.Namespaces(t) {
+		return
+	}
+	gone := func(t *testing.T, name string) {
+		t.Helper()
+		if _, err := os.Lstat("/run/netns/" + name); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the handle is there: %v", err)
+		}
+		if m := mountsOn(t, "/run/netns/"+name); len(m) != 0 {
+			t.Errorf("the mount is there: %v", m)
+		}
+	}
+	fine := netns.Plan{Program: "/program", Setup: func() error { return nil }}
+	failure := errors.New("no uplink\nat all")
+	fails := netns.Plan{Program: "/program", Setup: func() error { return failure }}
+
+	t.Run("it runs once, in the host's network, when the name leads to the namespace", func(t *testing.T) {
+		host, err := current()
+		private.Check(t, err)
+		runs, where, state := 0, "", ""
+		p := netns.Plan{Program: "/program x", Setup: func() (err error) {
+			runs++
+			state = record(t, "once")
+			where, err = current()
+			_, handle := published("once")
+			return errors.Join(err, handle)
+		}}
+		id, created, err := openBy("once", p)
+		private.Check(t, err)
+		_, _, err = openBy("once", p)
+		private.Check(t, err)
+		if runs != 1 || !created || where != host {
+			t.Errorf("%d runs, in %s, not %s", runs, where, host)
+		}
+		expect(t, "once", id)
+		if !strings.HasPrefix(state, "making ") || !strings.HasSuffix(state, " /program x\n") {
+			t.Errorf("meanwhile the record is %q", state)
+		}
+		if after := record(t, "once"); after != strings.Replace(state, "making", "made", 1) {
+			t.Errorf("after %q the record is %q", state, after)
+		}
+	})
+	t.Run("if it fails, the namespace is unpublished, and the next login tries again", func(t *testing.T) {
+		if _, _, err := openBy("fails", fails); !errors.Is(err, failure) {
+			t.Error(err)
+		}
+		gone(t, "fails")
+		id, created, err := openBy("fails", fine)
+		private.Check(t, err)
+		if !created {
+			t.Error("is said to have been there")
+		}
+		expect(t, "fails", id)
+	})
+	t.Run("others wait for its end, and get the same, whatever that is", func(t *testing.T) {
+		for _, result := range []error{nil, failure} {
+			name := fmt.Sprint("wait ", result != nil)
+			ids, errs := make([]string, 8), make([]error, 8)
+			var all sync.WaitGroup
+			all.Go(func() {
+				ids[0], _, errs[0] = openBy(name, netns.Plan{Program: "/program", Setup: func() error {
+					for i := 1; i < len(ids); i++ {
+						all.Go(func() {
+							ids[i], _, errs[i] = openBy(name, netns.Plan{Program: "/program", Setup: func() error { return errors.New("a second time") }})
+						})
+					}
+					private.Eventually(t, "all wait for the lock", func() bool {
+						locks, err := os.ReadFile("/proc/locks")
+						return err == nil && strings.Count(string(locks), "-> OFDLCK") == len(ids)-1
+					})
+					return result
+				}})
+			})
+			all.Wait()
+			for i := range ids {
+				switch {
+				case result == nil && (errs[i] != nil || ids[i] != ids[0]):
+					t.Errorf("%s: %v", ids[i], errs[i])
+				case result != nil && (errs[i] == nil || !strings.Contains(errs[i].Error(), "no uplink")):
+					t.Errorf("let in: %v", errs[i])
+				}
+			}
+			if result != nil {
+				gone(t, name)
+			}
+		}
+	})
+	t.Run("others with another name do not wait", func(t *testing.T) {
+		_, _, err := openBy("one", netns.Plan{Program: "/program", Setup: func() error {
+			_, _, err := openBy("another", fine)
+			return err
+		}})
+		private.Check(t, err)
+	})
+	t.Run("a namespace whose login died before the end of it is made anew", func(t *testing.T) {
+		first, _, err := openBy("died", fine)
+		private.Check(t, err)
+		private.Check(t, os.WriteFile("/run/libpam-net/netns/died", []byte(strings.Replace(record(t, "died"), "made", "making", 1)), 0o600))
+		second, created, err := openBy("died", fine)
+		private.Check(t, err)
+		if !created || first == second {
+			t.Errorf("%s is used again", first)
+		}
+		expect(t, "died", second)
+	})
+	t.Run("but one that ip-netns has made since is not touched", func(t *testing.T) {
+		_, _, err := openBy("replaced", fine)
+		private.Check(t, err)
+		private.Check(t, os.WriteFile("/run/libpam-net/netns/replaced", []byte(strings.Replace(record(t, "replaced"), "made", "making", 1)), 0o600))
+		_, err = private.Sh("ip netns del replaced; ip netns add replaced")
+		private.Check(t, err)
+		theirs, err := published("replaced")
+		private.Check(t, err)
+		id, created, err := openBy("replaced", fails)
+		private.Check(t, err)
+		if created || id != theirs {
+			t.Errorf("%s, not %s", id, theirs)
+		}
+	})
+	for what, text := range map[string]string{
+		"empty": "", "cut off": "making 4026", "of an unknown state": "undone 1 x\n", "without a line's end": "made",
+	} {
+		t.Run("a record that is "+what+" is none", func(t *testing.T) {
+			id, _, err := openBy("strange", fine)
+			private.Check(t, err)
+			private.Check(t, os.WriteFile("/run/libpam-net/netns/strange", []byte(text), 0o600))
+			again, created, err := openBy("strange", fails)
+			private.Check(t, err)
+			if created || id != again {
+				t.Errorf("%s after %s", again, id)
+			}
+		})
+	}
+	t.Run("where no state can be kept, namespaces are joined but not made", func(t *testing.T) {
+		_, err := private.Sh("ip netns add theirs; rm -r /run/libpam-net; mount --rbind /run /run; mount -o remount,bind,ro /run")
+		private.Check(t, err)
+		id, created, err := openBy("theirs", fine)
+		private.Check(t, err)
+		if there, err := published("theirs"); created || there != id {
+			t.Errorf("%s (new: %v), not %s: %v", id, created, there, err)
+		}
+		if _, _, err := openBy("new", fine); !errors.Is(err, unix.EROFS) {
+			t.Errorf("made all the same: %v", err)
+		}
+		_, err = private.Sh("umount -l /run")
+		private.Check(t, err)
+	})
+}
