@@ -113,7 +113,9 @@ static bool add_source(struct sources *s, enum database database, const char *na
 
 /*
  * Takes the sources out of a line, as libc does: a colon is a blank, what stands
- * in brackets says what to do and ends a word. False if there are too many.
+ * in brackets says what to do and ends a word. A '#' is an ordinary character: in
+ * front of a database's name it makes another one of it, but glibc 2.36 reads
+ * "files # ldap" as three sources. False if there are too many.
  */
 static bool read_line(struct sources *s, char *line)
 {
@@ -122,7 +124,6 @@ static bool read_line(struct sources *s, char *line)
 	enum database database = DATABASES;
 	char *word;
 
-	line[strcspn(line, "#")] = '\0';
 	word = line + strspn(line, blanks);
 	line = word + strcspn(word, blanks);
 	for (size_t i = 0; i < DATABASES; i++) {

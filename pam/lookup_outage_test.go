@@ -34,6 +34,7 @@ func TestNobodyIsNoMemberWhileASourceFails(t *testing.T) {
 		{"an action with no space after it", "passwd: files\ngroup: files [NOTFOUND=continue]fake systemd\n", "newnet", "olga", "newnet", []string{unavail, econn}},
 		{"actions with no spaces at all", "passwd: files\ngroup: files fake[UNAVAIL=continue]systemd\n", "newnet", "olga", "newnet", []string{unavail, econn}},
 		{"a vertical tab", "passwd: files\ngroup: files fake\vsystemd\n", "newnet", "olga", "newnet", []string{unavail, econn}},
+		{"what looks like a comment, and is none for glibc", "passwd: files\ngroup: files # fake systemd\n", "newnet", "olga", "newnet", []string{unavail, econn}},
 		{"initgroups fails alone", withFake, "newnet", "olga", "newnet", []string{unavail, econn, "FAKE_FUNCTION=initgroups"}},
 		{"initgroups fails alone, groupnet", withFake, "groupnet", "bob", "groupnet", []string{unavail, econn, "FAKE_FUNCTION=initgroups"}},
 		{"getgrgid fails alone, groupnet", "passwd: files fake\ngroup: files fake systemd\n", "groupnet", "far", "groupnet", []string{unavail, econn, "FAKE_FUNCTION=getgrgid"}},
