@@ -112,19 +112,19 @@ static bool add_source(struct sources *s, enum database database, const char *na
 }
 
 /*
- * Takes the sources out of a line, as libc does: a colon is a blank, what stands
- * in brackets says what to do and ends a word. A '#' is an ordinary character: in
- * front of a database's name it makes another one of it, but glibc 2.36 reads
- * "files # ldap" as three sources. False if there are too many.
+ * Takes the sources out of a line that begins with a database's name, as libc does:
+ * from there on a colon is a blank; what stands in brackets says what to do, and ends
+ * a word. A '#' is an ordinary character: before the database's name it makes another
+ * of it, but of "files # ldap" glibc 2.36 asks ldap. False if there are too many.
  */
 static bool read_line(struct sources *s, char *line)
 {
 	static const char *const names[DATABASES] = { "passwd", "group", "initgroups" };
-	const char *blanks = ": \t\r\n\v\f";
+	const char *white = " \t\r\n\v\f", *blanks = ": \t\r\n\v\f";
 	enum database database = DATABASES;
 	char *word;
 
-	word = line + strspn(line, blanks);
+	word = line + strspn(line, white);
 	line = word + strcspn(word, blanks);
 	for (size_t i = 0; i < DATABASES; i++) {
 		if ((size_t)(line - word) == strlen(names[i]) &&
@@ -155,6 +155,16 @@ static bool has(const struct sources *s, enum database database)
 	return false;
 }
 
+/* A database without a line has libc's default; false if that makes too many. */
+static bool add_defaults(struct sources *s)
+{
+	for (size_t i = DATABASE_PASSWD; i <= DATABASE_GROUP; i++) {
+		if (!has(s, (enum database)i) && !add_source(s, (enum database)i, "files", 5))
+			return false;
+	}
+	return true;
+}
+
 /* Reads nsswitch.conf(5); false with errno set if it cannot be read or understood. */
 static bool read_sources(struct sources *s)
 {
@@ -165,16 +175,15 @@ static bool read_sources(struct sources *s)
 
 	*s = (struct sources){ .count = 0 };
 	errno = 0;
+	/* glibc 2.36 does not see a last line without its newline. */
 	while (f && ok && getline(&line, &size, f) >= 0)
-		ok = read_line(s, line);
+		ok = (strchr(line, '\n') || add_defaults(s)) && read_line(s, line);
 	if (f && ok && !feof(f))
 		ok = false;
 	free(line);
 	if (f)
 		fclose(f);
-	/* A database without a line has libc's default. */
-	for (size_t i = DATABASE_PASSWD; ok && i <= DATABASE_GROUP; i++)
-		ok = has(s, (enum database)i) || add_source(s, (enum database)i, "files", 5);
+	ok = ok && add_defaults(s);
 	if (!ok && !errno)
 		errno = EINVAL;
 	return ok;
