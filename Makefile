@@ -84,7 +84,7 @@ deps: ## installs what building and testing need, and says what and why
 deps-arm64: ## the same for a cross-build for arm64, on Debian
 	$(Q)build/deps.sh arm64
 
-lint: ## gofumpt, go vet, staticcheck, gcc's analyzer, shellcheck, and build/lint-syscalls.sh
+lint: ## gofumpt, go vet, staticcheck, gcc's analyzer, cppcheck, shellcheck, and build/lint-syscalls.sh
 	$(Q)files=$$($(tool) gofumpt -l .) || exit; \
 	[ -z "$$files" ] || { echo "$$files"; echo 'lint: gofumpt would change these' >&2; exit 1; }
 	$(Q)$(GO) vet ./...

@@ -18,6 +18,7 @@ stdio.h                 libc6-dev       glibc-devel      to compile the C shim
 security/pam_modules.h  libpam0g-dev    pam-devel        to compile the C shim
 readelf                 binutils        binutils         to check the modules
 shellcheck              shellcheck      ShellCheck       to check the scripts
+cppcheck                cppcheck        cppcheck         to check the C code
 sshd                    openssh-server  openssh-server   to test logins over ssh
 sftp                    openssh-client  openssh-clients  to test logins over ssh
 su                      util-linux      util-linux       to test su

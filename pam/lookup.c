@@ -47,7 +47,8 @@ static bool grow(struct buffer *b)
 	data = realloc(b->data, size);
 	if (!data)
 		return false;
-	*b = (struct buffer){ data, size };
+	b->data = data;
+	b->size = size;
 	return true;
 }
 
