@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"math"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,10 +62,15 @@ func openLock() (int, error) {
 	return fd, nil
 }
 
-func lockAs(fd int, name string, kind int16) (lock, error) {
+// lockOf is the lock of name in the file of locks.
+func lockOf(fd int, name string) lock {
 	hash := fnv.New64a()
 	hash.Write([]byte(name))
-	l := lock{fd, int64(hash.Sum64() & math.MaxInt64 >> 1)}
+	return lock{fd, int64(hash.Sum64() >> 2)}
+}
+
+func lockAs(fd int, name string, kind int16) (lock, error) {
+	l := lockOf(fd, name)
 	if err := l.set(kind); err != nil {
 		l.release()
 		return lock{}, err
@@ -78,7 +82,7 @@ func lockAs(fd int, name string, kind int16) (lock, error) {
 // no step in between, except from shared to exclusive: release first.
 func (l lock) set(kind int16) error {
 	for {
-		err := unix.FcntlFlock(uintptr(l.fd), unix.F_OFD_SETLKW, &unix.Flock_t{Type: kind, Start: l.offset, Len: 1})
+		err := unix.FcntlFlock(uintptr(l.fd), unix.F_OFD_SETLKW, l.as(kind))
 		if err == nil {
 			return nil
 		}
@@ -86,6 +90,22 @@ func (l lock) set(kind int16) error {
 			return fmt.Errorf("lock %s/%s: %w", stateDir, lockFile, err)
 		}
 	}
+}
+
+// try is set without waiting. It tells whether the lock is of this kind now.
+func (l lock) try(kind int16) (bool, error) {
+	err := unix.FcntlFlock(uintptr(l.fd), unix.F_OFD_SETLK, l.as(kind))
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("lock %s/%s: %w", stateDir, lockFile, err)
+	}
+	return true, nil
+}
+
+func (l lock) as(kind int16) *unix.Flock_t {
+	return &unix.Flock_t{Type: kind, Start: l.offset, Len: 1}
 }
 
 func (l lock) release() {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 // Package setup runs the administrator's program that gives a new network
-// namespace what it is to have: `PROGRAM up NAME`.
+// namespace what it is to have, `PROGRAM up NAME`, and takes it back before the
+// namespace is gone, `PROGRAM down NAME`.
 package setup
 
 import (
@@ -32,20 +33,20 @@ type Program struct {
 	Env  []string // of the login: "PAM_USER=bob"
 }
 
-// Run runs the program as root, in the namespaces of the calling thread, which the
+// Run runs the program, up or down, as root, in the namespaces of the calling thread, which the
 // caller holds, and without any descriptor, resource limit or group of the login.
 // Its output goes to line, a line at a time. Whatever is of its process group is
 // killed at the deadline; as is the program itself when the thread ends.
 //
 // The path must be absolute, and a program that only root can write or replace.
-func (p Program) Run(deadline time.Time, line func(string)) error {
+func (p Program) Run(action string, deadline time.Time, line func(string)) error {
 	if err := check(p.Path); err != nil {
 		return fmt.Errorf("setup program %w", err)
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	out := &lines{each: line}
-	cmd := exec.CommandContext(ctx, p.Path, "up", p.Name)
+	cmd := exec.CommandContext(ctx, p.Path, action, p.Name)
 	cmd.Dir = "/"
 	cmd.Env = append([]string{path, "NETNS=" + p.Name, "NETNS_PATH=/run/netns/" + p.Name}, p.Env...)
 	cmd.Stdout, cmd.Stderr = out, out
@@ -60,7 +61,7 @@ func (p Program) Run(deadline time.Time, line func(string)) error {
 	out.flush()
 	switch {
 	case ctx.Err() != nil:
-		err = errors.New("did not end in time: it has three quarters of timeout=")
+		err = errors.New("did not end in time")
 	case errors.Is(err, exec.ErrWaitDelay):
 		err = nil
 	}
@@ -74,7 +75,7 @@ func (p Program) Run(deadline time.Time, line func(string)) error {
 // the place of: each directory and symbolic link on the way to it counts.
 func check(program string) error {
 	if !strings.HasPrefix(program, "/") {
-		return fmt.Errorf("%q has no absolute path: write setup=/...", program)
+		return fmt.Errorf("%q has no absolute path (setup=/DIRECTORY/PROGRAM)", program)
 	}
 	left := strings.Split(program, "/")
 	at, links := "/", 0

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/mount"
+)
+
+// Pruned says what has become of a namespace that a login has made.
+type Pruned struct {
+	Name string
+	Gone bool   // in a dry run: would be
+	Why  string // it stays
+}
+
+// Prune takes down the named namespaces that logins have made and that no process
+// is in any more, each under the lock that logins take: one that is about to enter
+// keeps it, one that comes later makes it anew. Before that it calls down in the
+// host's network for a namespace that had a setup program; if that fails, the
+// namespace stays. What `ip netns add` has made is never touched.
+//
+// A dry run changes nothing. The caller holds its thread, which may be in the
+// host's network namespace afterwards.
+func Prune(dryRun bool, down func(program, name string) error) (result []Pruned, err error) {
+	err = mount.InHost(func() error {
+		dir, err := openRecords()
+		if err != nil {
+			return err
+		}
+		names, err := readNames(dir)
+		if err != nil {
+			return fmt.Errorf("read %s/%s: %w", stateDir, recordDir, err)
+		}
+		fd, err := openLock()
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd) // unlocks all
+		for _, name := range names {
+			p, err := prune(lockOf(fd, name), name, dryRun, down)
+			if err != nil {
+				p = &Pruned{Name: name, Why: err.Error()}
+			}
+			if p != nil {
+				result = append(result, *p)
+			}
+		}
+		return nil
+	})
+	return result, err
+}
+
+// prune returns nil if there is no namespace of a login's with the name.
+func prune(l lock, name string, dryRun bool, down func(program, name string) error) (*Pruned, error) {
+	if free, err := l.try(unix.F_WRLCK); err != nil {
+		return nil, err
+	} else if !free {
+		return &Pruned{Name: name, Why: "somebody is logging in"}, nil
+	}
+	defer l.set(unix.F_UNLCK)
+	r, err := readRecord(name)
+	if err != nil {
+		return nil, err
+	}
+	id, users, err := inspect(name)
+	switch {
+	case err != nil && !isMissing(err):
+		return nil, err
+	case err != nil || id != r.id: // unpublished, or replaced by somebody else's
+		if dryRun {
+			return nil, nil
+		}
+		return nil, removeRecord(name)
+	case users > 0:
+		return &Pruned{Name: name, Why: fmt.Sprintf("threads in it: %d", users)}, nil
+	case dryRun:
+		return &Pruned{Name: name, Gone: true}, nil
+	}
+	if r.rest != "" {
+		if err := inHostNet(func() error { return down(r.rest, name) }); err != nil {
+			return nil, err
+		}
+	}
+	if err := unpublish(name); err != nil {
+		return nil, err
+	}
+	return &Pruned{Name: name, Gone: true}, removeRecord(name)
+}
+
+// inspect tells which namespace has the name, and how many threads are in it.
+func inspect(name string) (id string, users int, err error) {
+	fd, err := open(name)
+	if err != nil {
+		return "", 0, err
+	}
+	defer unix.Close(fd)
+	var wanted, st unix.Stat_t
+	if err := unix.Fstat(fd, &wanted); err != nil {
+		return "", 0, fmt.Errorf("stat network namespace: %w", err)
+	}
+	threads, err := filepath.Glob("/proc/[0-9]*/task/[0-9]*/ns/net")
+	if err != nil {
+		return "", 0, err
+	}
+	for _, thread := range threads {
+		err := unix.Stat(thread, &st)
+		switch {
+		case errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH): // it has ended
+		case err != nil:
+			return "", 0, fmt.Errorf("stat %s: %w", thread, err)
+		case st.Dev == wanted.Dev && st.Ino == wanted.Ino:
+			users++
+		}
+	}
+	id, err = identity(fd)
+	return id, users, err
+}
+
+// readNames reads and closes a directory.
+func readNames(dir int) ([]string, error) {
+	d := os.NewFile(uintptr(dir), recordDir)
+	defer d.Close()
+	return d.Readdirnames(-1)
+}
