@@ -13,7 +13,7 @@ import (
 )
 
 // compile makes output with gcc, from files and flags.
-func compile(t *testing.T, output string, args ...string) {
+func compile(t testing.TB, output string, args ...string) {
 	t.Helper()
 	private.Needs(t, "gcc")
 	args = append([]string{"-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Wshadow", "-Wformat=2", "-Werror", "-o", output}, args...)
@@ -33,8 +33,25 @@ var sanitize = sync.OnceValue(func() []string {
 	return flags
 })
 
+// valgrind is what is put in front of a command to make its errors fatal.
+var valgrind = []string{"valgrind", "--quiet", "--error-exitcode=1", "--leak-check=full"}
+
+// underEachTool calls f with flags for gcc and what to put in front of the program.
+func underEachTool(t *testing.T, f func(t *testing.T, flags, front []string)) {
+	t.Run("under ASan and UBSan", func(t *testing.T) {
+		if sanitize() == nil {
+			t.Skip("needs a gcc that has them")
+		}
+		f(t, sanitize(), nil)
+	})
+	t.Run("under valgrind", func(t *testing.T) {
+		private.Needs(t, valgrind[0])
+		f(t, nil, valgrind)
+	})
+}
+
 // compileProgram makes testdata/NAME.c, which calls the C of NAME.c.
-func compileProgram(t *testing.T, name string) (path string) {
+func compileProgram(t testing.TB, name string) (path string) {
 	t.Helper()
 	path = t.TempDir() + "/" + name
 	compile(t, path, append(sanitize(), "testdata/"+name+".c", name+".c", "-ldl")...)

@@ -23,7 +23,7 @@ func TestNobodyIsNoMemberWhileASourceFails(t *testing.T) {
 	if private.Namespaces(t) {
 		return
 	}
-	ask := newLookup(t)
+	ask := newLookup(t, sanitize())
 	for _, c := range []struct {
 		what, nsswitch    string
 		kind, user, group string
@@ -80,7 +80,7 @@ func TestWhereEverySourceAnswersTheAnswerIsProven(t *testing.T) {
 	if private.Namespaces(t) {
 		return
 	}
-	ask := newLookup(t)
+	ask := newLookup(t, sanitize())
 	for _, c := range []struct {
 		what, nsswitch string
 		environment    []string

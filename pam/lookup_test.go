@@ -18,11 +18,12 @@ import (
 type lookup func(t *testing.T, kind, user, group string, environment ...string) string
 
 // newLookup compiles it, and the sources fake (testdata/libnss_fake.c) and
-// broken (which misses a library) for nsswitch.conf.
-func newLookup(t *testing.T) lookup {
+// broken (which misses a library) for nsswitch.conf. flags are gcc's, front is what
+// to put in front of the program.
+func newLookup(t *testing.T, flags []string, front ...string) lookup {
 	t.Helper()
 	dir := t.TempDir()
-	program := compileProgram(t, "lookup")
+	compile(t, dir+"/lookup", append(flags, "testdata/lookup.c", "lookup.c", "-ldl")...)
 	fake := []string{"-shared", "-fPIC", "-Wl,--no-as-needed", "testdata/libnss_fake.c", "-L" + dir}
 	compile(t, dir+"/libnss_fake.so.2", fake...)
 	compile(t, dir+"/libmissing.so", fake...)
@@ -30,7 +31,8 @@ func newLookup(t *testing.T) lookup {
 	private.Check(t, os.Remove(dir+"/libmissing.so"))
 	return func(t *testing.T, kind, user, group string, environment ...string) string {
 		t.Helper()
-		cmd := exec.Command(program, kind, user, group)
+		command := append(front, dir+"/lookup", kind, user, group)
+		cmd := exec.Command(command[0], command[1:]...)
 		cmd.Env = append(os.Environ(), append(environment, "LD_LIBRARY_PATH="+dir)...)
 		return output(t, cmd)
 	}
@@ -70,9 +72,10 @@ func TestLookup(t *testing.T) {
 	if private.Namespaces(t) {
 		return
 	}
-	ask := newLookup(t)
+	ask := newLookup(t, sanitize())
 	t.Run("who is a member", func(t *testing.T) { testMembers(t, ask) })
 	t.Run("while a source is down", func(t *testing.T) { testDown(t, ask) })
+	t.Run("under valgrind", testUnderValgrind)
 	t.Run("with a file missing", func(t *testing.T) { testWithoutFiles(t, ask) })
 }
 
@@ -250,4 +253,25 @@ func testWithoutFiles(t *testing.T, ask lookup) {
 			t.Error(got)
 		}
 	})
+}
+
+func testUnderValgrind(t *testing.T) {
+	private.Needs(t, valgrind[0])
+	ask := newLookup(t, nil, valgrind...)
+	arrange(t, "passwd: files fake\ngroup: files fake broken systemd\ninitgroups: fake\n", group)
+	for _, c := range []struct {
+		kind, user, group string
+		environment       []string
+		want              string
+	}{
+		{"newnet", "far", "newnet", nil, "unproven: "},
+		{"newnet", "far", "farnet", nil, "member of farnet as far"},
+		{"groupnet", "gina", "groupnet", nil, "member of groupnet-lab and others as gina"},
+		{"newnet", "alice", "newnet", []string{"FAKE_STATUS=unavail"}, "member of newnet as alice"},
+		{"groupnet", "far", "groupnet", []string{"FAKE_STATUS=tryagain", "FAKE_ERRNO=34"}, "unproven: "},
+	} {
+		if got := ask(t, c.kind, c.user, c.group, c.environment...); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s, not %s", got, c.want)
+		}
+	}
 }
