@@ -6,6 +6,7 @@ NAMES   = pam_newnet pam_usernet pam_groupnet
 OUT     = out
 MODULES = $(NAMES:%=$(OUT)/%.so)
 TESTS  ?= ./...
+FUZZTIME ?= 60s
 GO     ?= go
 CFLAGS ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
 ifeq ($(origin CC),default)
@@ -40,7 +41,7 @@ moduledir      = $(DESTDIR)$(or $(libsecuritydir),$(error say libsecuritydir=DIR
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 .PHONY: $(MODULES) build check-build check-reproducible install uninstall clean \
-	deps deps-arm64 lint test test-faults test-races soak demo help
+	deps deps-arm64 lint test test-faults test-races soak fuzz demo help
 
 build: $(MODULES) ## makes the modules, in out/ (the default)
 
@@ -108,6 +109,10 @@ test-races: build ## lets logins race, 20 rounds of each race
 
 soak: build ## 10,000 logins, 20 at once, and what they leave
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=1h -run TestManyLoginsLeaveNothing ./test/races -races.soak=10000
+
+fuzz: ## fuzzes whatever reads what others write, each for FUZZTIME=60s
+	$(Q)build/deps.sh fuzz
+	$(Q)build/fuzz.sh $(FUZZTIME)
 
 demo: ## shows the modules at work, in a sandbox with a real sshd
 	$(Q)build/deps.sh

@@ -4,9 +4,10 @@
 # or dnf, and says what and why. Leaves no server running or enabled that was
 # not there before.
 #
-# usage: deps.sh [arm64]
+# usage: deps.sh [arm64|fuzz]
 #
-# With arm64 it is what a cross-build for that architecture needs (Debian).
+# With arm64 it is what a cross-build for that architecture needs (Debian), with
+# fuzz what build/fuzz.sh does.
 set -eu
 
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/go/bin
@@ -41,6 +42,10 @@ aarch64-linux-gnu-gcc                   gcc-aarch64-linux-gnu  -  to compile for
 /usr/lib/aarch64-linux-gnu/libpam.so    libpam0g-dev:arm64     -  to link with libpam
 qemu-aarch64-static                     qemu-user-static       -  to load the modules
 '
+fuzz='
+clang                                       clang            clang        to fuzz the C code
+/usr/lib/clang/*/lib/*/libclang_rt.fuzzer*  libclang-rt-dev  compiler-rt  to fuzz the C code
+'
 
 die() {
 	echo "deps: $*" >&2
@@ -49,7 +54,12 @@ die() {
 
 present() {
 	case $1 in
-	/*) [ -e "$1" ] ;;
+	/*)
+		for file in $1; do # of a pattern, the first
+			[ -e "$file" ]
+			return
+		done
+		;;
 	*.h) [ -e "/usr/include/$1" ] ;;
 	*) command -v "$1" >/dev/null ;;
 	esac
@@ -94,11 +104,12 @@ dnf_install() {
 	dnf -qy --setopt=install_weak_deps=False install "$@"
 }
 
-foreign=${1:-}
-case $foreign in
+foreign=
+case ${1:-} in
 '') table=$native ;;
-arm64) table=$arm64 ;;
-*) die "unknown architecture $foreign" ;;
+arm64) table=$arm64 foreign=arm64 ;;
+fuzz) table=$fuzz ;;
+*) die "there is nothing for $1" ;;
 esac
 
 if command -v apt-get >/dev/null; then

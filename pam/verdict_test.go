@@ -5,7 +5,6 @@ package pam_test
 import (
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -103,14 +102,30 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-func decode(t *testing.T, program, data, fds string, files map[rune]*os.File, want string) {
+// decode sends a datagram, with descriptors by their letters, to testdata/verdict.c.
+func decode(t *testing.T, program, data, letters string, files map[rune]*os.File, want string) {
 	t.Helper()
-	cmd := exec.Command(program, strconv.Itoa(len(fds)))
-	cmd.Stdin = strings.NewReader(data)
-	for _, letter := range fds {
-		cmd.ExtraFiles = append(cmd.ExtraFiles, files[letter])
+	var fds []int
+	for _, letter := range letters {
+		fds = append(fds, int(files[letter].Fd()))
 	}
-	if got := output(t, cmd); got != want {
+	ours, theirs := socketpair(t)
+	private.Check(t, unix.Sendmsg(int(ours.Fd()), []byte(data), unix.UnixRights(fds...), nil, 0))
+	private.Check(t, ours.Close())
+	cmd := exec.Command(program)
+	cmd.Stdin = theirs
+	got, _, _ := strings.Cut(output(t, cmd), "\n")
+	if got != want {
 		t.Errorf("%q, not %q", got, want)
 	}
+}
+
+// socketpair makes one like a login's with its child.
+func socketpair(t testing.TB) (ours, theirs *os.File) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	private.Check(t, err)
+	ours, theirs = os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket")
+	t.Cleanup(func() { ours.Close(); theirs.Close() })
+	return ours, theirs
 }

@@ -1,38 +1,73 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * usage: verdict NFDS < DATAGRAM
- *
- * Prints what verdict_decode makes of the datagram, with the descriptors from 3 on.
+ * Prints, a line each, what verdict_decode makes of the datagrams that come from the
+ * SOCK_SEQPACKET socket on stdin with their descriptors, 3, 4 and so on; and of the
+ * end, too, which looks like an empty one.
  */
+#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../verdict.h"
 
-int main(int argc, char **argv)
+static void print(const unsigned char *data, size_t size, const int *fds, size_t nfds)
 {
-	unsigned char buffer[4096];
-	ssize_t size = read(0, buffer, sizeof(buffer));
-	size_t nfds = argc == 2 ? strtoul(argv[1], NULL, 10) : 0;
-	unsigned char *data = malloc(size > 0 ? (size_t)size : 1); /* ASan knows where it ends */
-	int *fds = malloc((nfds + 1) * sizeof(*fds));
 	struct verdict v;
 
-	if (size < 0 || !data || !fds)
-		return 1;
-	for (ssize_t i = 0; i < size; i++)
-		data[i] = buffer[i];
-	for (size_t i = 0; i < nfds; i++)
-		fds[i] = 3 + (int)i;
-	if (!verdict_decode(&v, data, (size_t)size, fds, nfds))
-		printf("malformed");
+	if (!verdict_decode(&v, data, size, fds, nfds))
+		printf("malformed\n");
 	else if (v.message == MESSAGE_LOG)
-		printf("log %d: %s", v.priority, v.text);
+		printf("log %d: %s\n", v.priority, v.text);
 	else
-		printf("verdict %c %d (%d %d %d %d): %s", v.outcome, v.cwd_moved, v.net, v.mnt,
+		printf("verdict %c %d (%d %d %d %d): %s\n", v.outcome, v.cwd_moved, v.net, v.mnt,
 		       v.root, v.cwd, v.text);
-	free(data);
-	free(fds);
+	fflush(stdout);
+}
+
+int main(void)
+{
+	unsigned char buffer[8192];
+	union {
+		char bytes[CMSG_SPACE(64 * sizeof(int))];
+		struct cmsghdr header;
+	} control;
+	ssize_t size;
+	size_t nfds;
+
+	close_range(3, ~0U, 0); /* what is inherited: the first to come is 3 */
+	do {
+		struct iovec iov = { buffer, sizeof(buffer) };
+		struct msghdr msg = {
+			.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control.bytes,
+			.msg_controllen = sizeof(control),
+		};
+		struct cmsghdr *c;
+		unsigned char *data;
+		int *fds;
+
+		size = recvmsg(0, &msg, 0);
+		if (size < 0)
+			return 1;
+		c = CMSG_FIRSTHDR(&msg);
+		nfds = c ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+		data = malloc((size_t)size + 1);
+		fds = malloc((nfds + 1) * sizeof(*fds));
+		if (!data || !fds)
+			return 1;
+		/* At the ends of what is allocated, so that ASan notices what is read beyond. */
+		memcpy(data + 1, buffer, (size_t)size);
+		if (c)
+			memcpy(fds + 1, CMSG_DATA(c), nfds * sizeof(*fds));
+		print(data + 1, (size_t)size, fds + 1, nfds);
+		for (size_t i = 1; i <= nfds; i++)
+			close(fds[i]);
+		free(data);
+		free(fds);
+	} while (size > 0 || nfds > 0);
 	return 0;
 }

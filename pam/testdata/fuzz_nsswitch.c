@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Fuzzes lookup with nsswitch.conf(5): nobody is "not a member" before every source
+ * has been asked that libc would read out of it. The sources know nothing. The input
+ * is nsswitch.conf, after a byte for what becomes of it, enum fate.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <grp.h>
+#include <nss.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "fuzz.h"
+
+/* What lookup.c gets for libc's. */
+static FILE *open_conf(const char *path, const char *mode);
+static void *open_library(const char *name, int flags);
+static void *find_function(void *library, const char *symbol);
+static int connect_to_sssd(int fd, const struct sockaddr *address, socklen_t size);
+static int ask_libc(const char *name, struct passwd *pw, char *buffer, size_t size,
+		    struct passwd **result);
+
+#define fopen open_conf
+#define dlopen open_library
+#define dlsym find_function
+#define connect connect_to_sssd
+#define getpwnam_r ask_libc
+#include "../lookup.c"
+
+#define INPUT_MAX 4096
+#define BLANKS " \t\r\n\v\f"
+
+static enum fate { READABLE, MISSING, UNREADABLE, BREAKS_OFF, FATES } fate;
+static struct {
+	const uint8_t *data, *rest, *end;
+} conf;
+static FILE *asked; /* a line for each function of a source, "_nss_ldap_getpwnam_r" */
+
+static ssize_t read_conf(void *cookie, char *buffer, size_t size)
+{
+	size_t left = (size_t)(conf.end - conf.rest), n = size < left ? size : left;
+
+	(void)cookie;
+	memcpy(buffer, conf.rest, n);
+	conf.rest += n;
+	errno = EIO;
+	return n || fate != BREAKS_OFF ? (ssize_t)n : -1;
+}
+
+static FILE *open_conf(const char *path, const char *mode)
+{
+	MUST(strcmp(path, "/etc/nsswitch.conf") == 0);
+	errno = fate == MISSING ? ENOENT : EMFILE;
+	if (fate == MISSING || fate == UNREADABLE)
+		return NULL;
+	return fopencookie(NULL, mode, (cookie_io_functions_t){ .read = read_conf });
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	return strlen(text) > strlen(end) && strcmp(text + strlen(text) - strlen(end), end) == 0;
+}
+
+static void *open_library(const char *name, int flags)
+{
+	MUST(flags == RTLD_LAZY && strncmp(name, "libnss_", 7) == 0 && ends_with(name + 7, ".so.2"));
+	return &conf;
+}
+
+static enum nss_status no_such_group(const char *name, struct group *gr, char *buffer, size_t size,
+				     int *error)
+{
+	MUST(strcmp(name, "net") == 0 && gr && buffer && size);
+	*error = ENOENT;
+	return NSS_STATUS_NOTFOUND;
+}
+
+static void *find_function(void *library, const char *symbol)
+{
+	MUST(library == &conf || (library == RTLD_DEFAULT && strncmp(symbol, "_nss_files_", 11) == 0));
+	fprintf(asked, "%s\n", symbol);
+	return ends_with(symbol, "_getgrnam_r") ? no_such_group : NULL;
+}
+
+static int connect_to_sssd(int fd, const struct sockaddr *address, socklen_t size)
+{
+	MUST(fd >= 0 && address->sa_family == AF_UNIX && size);
+	return 0;
+}
+
+static int ask_libc(const char *name, struct passwd *pw, char *buffer, size_t size,
+		    struct passwd **result)
+{
+	MUST(strcmp(name, "alice") == 0 && pw && buffer && size);
+	*result = NULL;
+	return 0;
+}
+
+static void check_source(const char *source, const char *function, const char *calls, bool local)
+{
+	static const char *const local_ones[] = { "files", "systemd", "altfiles", "extrausers", "db" };
+	char call[INPUT_MAX + 64];
+	bool is_local = false;
+
+	for (size_t i = 0; i < sizeof(local_ones) / sizeof(local_ones[0]); i++)
+		is_local |= strcmp(source, local_ones[i]) == 0;
+	MUST(is_local || !local);
+	snprintf(call, sizeof(call), "\n_nss_%s_%s\n", source, function);
+	MUST(strstr(calls, call));
+}
+
+/*
+ * Checks the sources of a line as libc 2.36 reads it: a colon or white space ends the
+ * name of the database, white space or a bracket that of a source, and there are no
+ * comments but whole lines. False if it is not the database's.
+ */
+static bool check_line(char *line, const char *database, const char *function, const char *calls,
+		       bool local)
+{
+	size_t n;
+
+	line += strspn(line, BLANKS);
+	n = strcspn(line, ":" BLANKS);
+	if (n != strlen(database) || strncmp(line, database, n) != 0 || !line[n])
+		return false;
+	line += n + strspn(line + n, ":" BLANKS);
+	while (*line && *line != '[') {
+		char *source = line, after;
+
+		line += strcspn(line, "[" BLANKS);
+		after = *line;
+		*line = '\0';
+		if (!strchr(source, ':')) /* no library is called so */
+			check_source(source, function, calls, local);
+		*line = after;
+		line += strspn(line, BLANKS);
+		if (*line == '[') {
+			line += strcspn(line, "]");
+			line += *line == ']';
+			line += strspn(line, BLANKS);
+		}
+	}
+	return true;
+}
+
+static void check(const char *calls, bool local)
+{
+	static const struct {
+		const char *name, *function;
+	} databases[] = {
+		{ "passwd", "getpwnam_r" },
+		{ "group", "initgroups_dyn" },
+		{ "initgroups", "initgroups_dyn" },
+	};
+
+	for (size_t i = 0; i < 3; i++) {
+		char copy[INPUT_MAX], *line = copy, *newline;
+		size_t size = fate == MISSING ? 0 : (size_t)(conf.end - conf.data);
+		bool found = false;
+
+		memcpy(copy, conf.data, size);
+		for (; (newline = memchr(line, '\n', (size_t)(copy + size - line))); line = newline + 1) {
+			*newline = '\0';
+			found |= check_line(line, databases[i].name, databases[i].function, calls, local);
+		}
+		if (!found && i < 2) /* libc's default */
+			check_source("files", databases[i].function, calls, local);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct lookup l;
+	char *calls;
+	size_t calls_size;
+
+	if (size < 1 || size > INPUT_MAX)
+		return 0;
+	fate = data[0] % FATES;
+	conf.data = conf.rest = data + 1;
+	conf.end = data + size;
+	asked = open_memstream(&calls, &calls_size);
+	MUST(asked && fputc('\n', asked) == '\n');
+	lookup(&l, KIND_NEWNET, "alice", "net");
+	MUST(fclose(asked) == 0);
+	if (l.membership == MEMBERSHIP_NONE) {
+		MUST(fate != UNREADABLE && fate != BREAKS_OFF);
+		check(calls, l.local);
+	} else {
+		MUST(l.membership == MEMBERSHIP_UNPROVEN && *l.problem);
+	}
+	free(calls);
+	return 0;
+}
