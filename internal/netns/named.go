@@ -225,7 +225,7 @@ func create(name string, p Plan, before record) (fd int, created bool, err error
 	fd, r, created, err = establish(name, p)
 	switch {
 	case err != nil:
-		return -1, false, errors.Join(err, removeRecord(name))
+		return -1, false, err
 	case !created:
 		return fd, false, removeRecord(name)
 	default:
@@ -234,7 +234,8 @@ func create(name string, p Plan, before record) (fd int, created bool, err error
 }
 
 // establish publishes a new namespace with its record, or opens what somebody else
-// publishes meanwhile.
+// publishes meanwhile. If it fails when the namespace may be published, the record
+// stays, so that the next login knows that the setup is still to come.
 func establish(name string, p Plan) (fresh int, r record, created bool, err error) {
 	if err := shareDir(); err != nil {
 		return -1, r, false, err
@@ -255,11 +256,11 @@ func establish(name string, p Plan) (fresh int, r record, created bool, err erro
 		}
 		if fresh < 0 {
 			if fresh, r, err = prepare(name, p); err != nil {
-				return -1, r, false, err
+				return -1, r, false, errors.Join(err, removeRecord(name))
 			}
 		}
 		if err := publish(name, fresh); err != nil && !errors.Is(err, unix.ENOENT) {
-			return -1, r, false, err
+			return -1, r, false, errors.Join(err, removeRecord(name))
 		}
 	}
 	return -1, r, false, fmt.Errorf("publish network namespace %q: it was taken away %d times", name, attempts)
