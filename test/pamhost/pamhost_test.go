@@ -487,6 +487,20 @@ func TestReportWithoutPath(t *testing.T) {
 	}
 }
 
+func TestWithoutReport(t *testing.T) {
+	for service, status := range map[string]int{permit: 0, "session required pam_deny.so": 1} {
+		cmd, report := host(t, paths.Pamhost, service, "--bare", "--as-root", "--", "echo", "in the session")
+		output, _ := cmd.Output()
+		want := []string{"in the session\n", ""}[status]
+		if cmd.ProcessState.ExitCode() != status || string(output) != want {
+			t.Errorf("%s: %v, printed %q", service, cmd.ProcessState, output)
+		}
+		if _, err := os.Stat(report); err == nil {
+			t.Errorf("%s: there is a report", service)
+		}
+	}
+}
+
 func TestUsage(t *testing.T) {
 	for _, line := range []string{
 		"", "service", "--nonsense service user", "service user true", "service user --", "--threads x service user",

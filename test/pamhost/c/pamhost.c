@@ -46,6 +46,7 @@ static const char usage_text[] =
 	"Exit status: 0 the session was opened, 1 it was refused, 2 usage or an option that could not be applied.\n"
 	"\n"
 	"  --report FILE           write the report there (else to descriptor 3 if open, else to stdout)\n"
+	"  --bare                  no report, and no snapshots for it\n"
 	"  --confdir DIR           service files are there, not in /etc/pam.d\n"
 	"  --silent                pass PAM_SILENT\n"
 	"  --rhost HOST            set PAM_RHOST\n"
@@ -77,6 +78,7 @@ static struct {
 	char **command;		/* NULL: none */
 
 	const char *report;
+	bool bare;
 	const char *confdir;
 	int pam_flags;
 	const char *rhost;
@@ -405,6 +407,12 @@ static void hold(void)
 	while (n > 0 || (n < 0 && errno == EINTR));
 }
 
+static void look(const char *when)
+{
+	if (!opt.bare)
+		snapshot(&report, when);
+}
+
 static void write_report(void)
 {
 	static const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
@@ -443,22 +451,24 @@ static int session(void)
 	json_open(&calls, NULL, '[');
 	json_open(&messages, NULL, '[');
 
-	snapshot(&report, "start");
+	look("start");
 	result = called("pam_start", pam_start_confdir(opt.service, opt.user, &conversation, opt.confdir, &pamh));
 	if (result == PAM_SUCCESS && opt.rhost)
 		result = called("pam_set_item", pam_set_item(pamh, PAM_RHOST, opt.rhost));
 	if (result == PAM_SUCCESS) {
 		harden();
-		json_prefault(&calls);
-		json_prefault(&messages);
-		snapshot(&report, "before");
+		if (!opt.bare) {
+			json_prefault(&calls);
+			json_prefault(&messages);
+		}
+		look("before");
 		result = called("pam_open_session", pam_open_session(pamh, opt.pam_flags));
-		snapshot(&report, "after");
+		look("after");
 	}
 	if (result == PAM_SUCCESS && opt.twice) {
 		called("pam_close_session", pam_close_session(pamh, opt.pam_flags));
 		result = called("pam_open_session", pam_open_session(pamh, opt.pam_flags));
-		snapshot(&report, "again");
+		look("again");
 	}
 	opened = result == PAM_SUCCESS;
 	if (opened) {
@@ -470,12 +480,13 @@ static int session(void)
 	}
 	if (pamh)
 		called("pam_end", pam_end(pamh, result));
-	snapshot(&report, "end");
+	look("end");
 
 	json_int(&report, "pid", getpid());
 	json_close(&calls, ']');
 	json_close(&messages, ']');
-	write_report();
+	if (!opt.bare)
+		write_report();
 	return opened ? OPENED : REFUSED;
 }
 
@@ -565,11 +576,12 @@ static void usage(void)
 static void parse(int argc, char **argv)
 {
 	enum {
-		REPORT = 1, CONFDIR, SILENT, RHOST, TWICE, AS_ROOT, HOLD, SETENV, OPEN, CLOSE_FDS, BLOCK_ALL_SIGNALS,
+		REPORT = 1, BARE, CONFDIR, SILENT, RHOST, TWICE, AS_ROOT, HOLD, SETENV, OPEN, CLOSE_FDS, BLOCK_ALL_SIGNALS,
 		SETEUID_CALLER, THREADS, FORK_BETWEEN, CHROOT, CHDIR, SIGCHLD_IGNORE, SIGCHLD_REAP, RLIMIT, DROP_CAP,
 	};
 	static const struct option options[] = {
 		{ "report", required_argument, NULL, REPORT },
+		{ "bare", no_argument, NULL, BARE },
 		{ "confdir", required_argument, NULL, CONFDIR },
 		{ "silent", no_argument, NULL, SILENT },
 		{ "rhost", required_argument, NULL, RHOST },
@@ -596,6 +608,7 @@ static void parse(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		switch (option) {
 		case REPORT: opt.report = optarg; break;
+		case BARE: opt.bare = true; break;
 		case CONFDIR: opt.confdir = optarg; break;
 		case SILENT: opt.pam_flags = PAM_SILENT; break;
 		case RHOST: opt.rhost = optarg; break;
@@ -635,7 +648,8 @@ int main(int argc, char **argv)
 	int i;
 
 	parse(argc, argv);
-	open_report();
+	if (!opt.bare)
+		open_report();
 	found = getpwnam(opt.user);
 	if (found) {
 		account.known = true;
