@@ -80,7 +80,8 @@ clean: ## removes what was built
 
 deps: ## installs what building and testing need, and says what and why
 	$(Q)build/deps.sh
-	$(Q)build/directory-servers.sh $(OUT)/directory
+	$(Q)build/unpack.sh $(OUT)/directory slapd nslcd libnss-ldapd sssd-ldap libnss-sss nscd
+	$(Q)build/unpack.sh $(OUT)/resolvers nscd systemd-resolved libnss-resolve
 
 deps-arm64: ## the same for a cross-build for arm64, on Debian
 	$(Q)build/deps.sh arm64

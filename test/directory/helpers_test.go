@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -64,7 +63,7 @@ func newBox(t *testing.T, servers ...string) *box {
 	t.Helper()
 	unpacked := filepath.Join(machine.Out(), "directory")
 	if _, err := os.Stat(unpacked); len(servers) > 0 && err != nil {
-		t.Skipf("needs slapd and its clients: %v (build/directory-servers.sh out/directory gets them, on Debian)", err)
+		t.Skipf("needs slapd and its clients: %v (make deps gets them, on Debian)", err)
 	}
 	m, err := machine.New()
 	if errors.Is(err, sandbox.ErrNeedRoot) {
@@ -88,7 +87,7 @@ func newBox(t *testing.T, servers ...string) *box {
 		b.service(t, module, "")
 	}
 	if len(servers) > 0 {
-		b.copyIn(t, unpacked)
+		check(t, b.InstallTree(unpacked))
 		b.configure(t)
 	}
 	for _, server := range servers {
@@ -101,24 +100,6 @@ func newBox(t *testing.T, servers ...string) *box {
 func (b *box) service(t *testing.T, module, arguments string) {
 	t.Helper()
 	check(t, b.PAM(module, "session required "+module+".so "+arguments, "session required pam_permit.so"))
-}
-
-// copyIn copies what is in a directory into "/".
-func (b *box) copyIn(t *testing.T, dir string) {
-	t.Helper()
-	content, err := os.ReadDir(dir)
-	check(t, err)
-	args := []string{"-C", dir, "--owner=0", "--group=0", "-c"}
-	for _, entry := range content {
-		args = append(args, entry.Name())
-	}
-	archive := exec.CommandContext(t.Context(), "tar", args...)
-	pipe, err := archive.StdoutPipe()
-	check(t, err)
-	check(t, archive.Start())
-	// Where /lib is a link, it stays one.
-	result, err := b.Run(t.Context(), pipe, "tar", "-C", "/", "--keep-directory-symlink", "-x")
-	check(t, errors.Join(err, archive.Wait(), result.Err()))
 }
 
 // sh runs a script as root, which has to succeed, and returns what it prints.

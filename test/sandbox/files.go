@@ -1,9 +1,12 @@
 package sandbox
 
 import (
+	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"strings"
 )
@@ -23,6 +26,30 @@ func (s *Sandbox) Install(hostPath, name string, mode fs.FileMode) error {
 		return err
 	}
 	return s.replace(name, source, mode, 0, 0)
+}
+
+// InstallTree copies what is in a directory of the machine into "/", owned by root.
+func (s *Sandbox) InstallTree(hostPath string) error {
+	content, err := os.ReadDir(hostPath)
+	if err != nil {
+		return err
+	}
+	args := []string{"-C", hostPath, "--owner=0", "--group=0", "-c"}
+	for _, entry := range content {
+		args = append(args, entry.Name())
+	}
+	archive := exec.Command("tar", args...)
+	pipe, err := archive.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := archive.Start(); err != nil {
+		return err
+	}
+	// Where /lib is a link, it stays one.
+	result, err := s.Run(context.Background(), pipe, "tar", "-C", "/", "--keep-directory-symlink", "-x")
+	pipe.Close() // else tar would wait for ever for somebody who reads
+	return errors.Join(err, archive.Wait(), result.Err())
 }
 
 // replace puts a new file in the place of name, in one step.

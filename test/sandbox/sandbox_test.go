@@ -565,6 +565,16 @@ func TestFiles(t *testing.T) {
 	if _, err := os.Stat(module); err == nil {
 		t.Error("the module is on the machine")
 	}
+	tree := t.TempDir()
+	check(t, os.MkdirAll(tree+"/lib/tree", 0o755))
+	check(t, os.WriteFile(tree+"/lib/tree/file", []byte("content"), 0o600))
+	check(t, os.Chown(tree+"/lib/tree/file", 65534, 65534))
+	lib := sh(t, s, "stat -c %F /lib")
+	check(t, s.InstallTree(tree))
+	equal(t, "installed tree", sh(t, s, "stat -c %F /lib; stat -c '%U %a %s' /lib/tree/file"), lib+"\nroot 600 7")
+	if err := s.InstallTree(tree + "/nosuch"); err == nil {
+		t.Error("a tree that does not exist: no error")
+	}
 
 	check(t, s.WriteFile("/etc/netns/x/hosts", "one\n", 0o666))
 	check(t, s.AppendFile("/etc/netns/x/hosts", "two\n"))
