@@ -41,7 +41,7 @@ moduledir      = $(DESTDIR)$(or $(libsecuritydir),$(error say libsecuritydir=DIR
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 .PHONY: $(MODULES) build check-build check-reproducible install uninstall clean \
-	deps deps-arm64 lint test test-faults test-races soak fuzz demo help
+	deps deps-arm64 lint test test-faults test-hostile test-races soak fuzz demo help
 
 build: $(MODULES) ## makes the modules, in out/ (the default)
 
@@ -107,6 +107,9 @@ test-faults: build ## fails each system call of a login once, in every way (abou
 
 test-races: build ## lets logins race, 20 rounds of each race
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v ./test/races -races.rounds=20
+
+test-hostile: build ## test/hostile with 10,000 logins while files are exchanged, and 1,000 of each sort that is spied on
+	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=4h ./test/hostile -hostile.logins=10000
 
 soak: build ## 10,000 logins, 20 at once, and what they leave
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=1h -run TestManyLoginsLeaveNothing ./test/races -races.soak=10000

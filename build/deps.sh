@@ -26,6 +26,7 @@ su                      util-linux      util-linux       to test su
 sudo                    sudo            sudo             to test sudo
 login                   login           util-linux       to test logins on a terminal
 crontab                 cron            cronie           to test jobs of cron
+/lib/systemd/systemd    systemd         systemd          to test sessions of systemd
 ip                      iproute2        iproute          to make and show namespaces
 unshare                 util-linux      util-linux       to make sandboxes
 mount                   mount           util-linux       to make sandboxes

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 package hostile
 
 import (
@@ -11,11 +9,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"libpam-net/test/machine"
 	"libpam-net/test/sandbox"
 )
 
@@ -25,69 +25,146 @@ func TestASessionHoldsNothingOfTheModules(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	check(t, b.StartSSHD())
-	for _, c := range []struct {
-		is    string
-		start func(t *testing.T, user string) (end func())
-	}{
-		{"of sshd", func(t *testing.T, user string) func() { return b.start(t, "ssh", "-l", user, "127.0.0.1", "cat") }},
-		{"of su", func(t *testing.T, user string) func() { return b.start(t, "su", user, "-c", "cat") }},
-		{"of cron", b.startJob},
+	for is, start := range map[string]starter{
+		"of sshd": func(t *testing.T, user sandbox.User) func() {
+			return b.start(t, "ssh", "-l", user.Name, "127.0.0.1", "cat")
+		},
+		"of su":   func(t *testing.T, user sandbox.User) func() { return b.start(t, "su", user.Name, "-c", "cat") },
+		"of cron": b.startJob,
 	} {
-		t.Run(c.is, func(t *testing.T) {
-			all := make(map[string]string)
-			for _, user := range []string{"olga", "nina", "ulf", "gina", "ulf"} {
-				end := c.start(t, user)
-				all[user] = b.openFiles(t, user)
-				end()
-				if all[user] != all["olga"] {
-					t.Errorf("%s's session has open\n%s\nolga's has\n%s", user, all[user], all["olga"])
-				}
-			}
-			if strings.Contains(all["ulf"], "net:") || strings.Contains(all["ulf"], "mnt:") || strings.Contains(all["ulf"], "libpam-net") {
-				t.Errorf("open is:\n%s", all["ulf"])
-			}
-		})
+		t.Run(is, func(t *testing.T) { b.compareSessions(t, start) })
 	}
 }
 
-// start starts a program that runs cat in a session, which lasts until cat's stdin
-// ends.
-func (b *box) start(t *testing.T, program string, args ...string) (end func()) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	cmd := b.CommandContext(ctx, program, args...)
-	stdin, err := cmd.StdinPipe()
+// There the process of the login becomes the user's, and forks (sd-pam) to close
+// the session.
+func TestASessionOfSystemdHoldsNothingOfTheModules(t *testing.T) {
+	t.Parallel()
+	group := controlGroup(t, "/sys/fs/cgroup/unified", "/sys/fs/cgroup")
+	b := newBox(t)
+	rules, err := b.ReadFile("/usr/lib/pam.d/systemd-user")
 	check(t, err)
-	check(t, cmd.Start())
-	eventually(t, "the session has begun", func() bool { return b.runs(t, "cat") })
-	return func() {
-		check(t, stdin.Close())
-		check(t, cmd.Wait())
-		eventually(t, "the session has ended", func() bool { return b.running(t) <= 2 }) // sshd
+	check(t, b.WriteFile("/etc/pam.d/systemd-user", rules, 0o644))
+	for _, module := range machine.Modules {
+		check(t, b.AppendPAM("systemd-user", "session required "+module+".so"))
 	}
+	open := b.compareSessions(t, func(t *testing.T, user sandbox.User) (end func()) {
+		return b.startManager(t, group, user)
+	})
+	if !strings.Contains(open, "(sd-pam):") {
+		t.Errorf("no process (sd-pam):\n%s", open)
+	}
+}
+
+// starter starts a session in which cat runs.
+type starter func(t *testing.T, user sandbox.User) (end func())
+
+// compareSessions compares what is open on a machine during sessions of members
+// with what is during olga's, and returns that.
+func (b *box) compareSessions(t *testing.T, start starter) (open string) {
+	t.Helper()
+	before := b.running(t)
+	for _, user := range []sandbox.User{b.Olga, b.Nina, b.Ulf, b.Gina, b.Ulf} {
+		end := start(t, user)
+		now := b.openFiles(t, user.Name)
+		network, err := sandbox.Namespace(b.find(t, "cat"), "net")
+		check(t, err)
+		end()
+		eventually(t, "the session has ended", func() bool { return b.running(t) == before })
+		if user.Name == "olga" {
+			open = now
+		} else if network == b.own(t) {
+			t.Errorf("%s is in the machine's own network namespace", user.Name)
+		}
+		if now != open {
+			t.Errorf("in %s's session is open\n%s\nin olga's\n%s", user.Name, now, open)
+		}
+	}
+	if regexp.MustCompile("net:|mnt:|libpam-net").MatchString(open) {
+		t.Errorf("open is:\n%s", open)
+	}
+	return open
 }
 
 // startJob starts cron with such a job.
-func (b *box) startJob(t *testing.T, user string) (end func()) {
+func (b *box) startJob(t *testing.T, user sandbox.User) (end func()) {
 	t.Helper()
 	b.sh(t, `
 		mkfifo -m 666 /tmp/job; rm -f /run/crond.reboot
-		echo '@reboot exec cat /tmp/job' | crontab -u $1 -`, user)
+		echo '@reboot exec cat /tmp/job' | crontab -u $1 -`, user.Name)
 	check(t, b.StartCron())
 	eventually(t, "the job has begun", func() bool { return b.runs(t, "cat") })
 	return func() {
-		b.sh(t, "kill $(cat /run/crond.pid); : >/tmp/job; rm /tmp/job; crontab -u $1 -r", user)
-		eventually(t, "the job has ended", func() bool { return b.running(t) <= 2 })
+		b.sh(t, "kill $(cat /run/crond.pid); : >/tmp/job; rm /tmp/job; crontab -u $1 -r", user.Name)
 	}
 }
 
-// runs tells whether a program of this name runs.
-func (b *box) runs(t *testing.T, name string) bool {
+// startManager starts systemd, with the unit by which it starts a user's own
+// systemd on every machine and its PAM service, and such a job in that one. It
+// is not process 1 but root's own systemd: the code is the same. All of it is in
+// a control group of version 2, and takes that for the root of them.
+func (b *box) startManager(t *testing.T, group string, user sandbox.User) (end func()) {
 	t.Helper()
-	processes, err := b.Processes()
-	check(t, err)
-	return slices.ContainsFunc(processes, func(p sandbox.Process) bool { return p.Name == name })
+	b.sh(t, `
+		mkdir -p /run/units/user@.service.d /run/units/own /run/user/0 /run/systemd/system
+		cp /usr/lib/systemd/system/user@.service /run/units
+		cat >/run/units/default.target <<-END
+			[Unit]
+			Wants=user@$1.service idle.service
+		END
+		cat >/run/units/idle.service <<-END
+			[Unit]
+			After=user@$1.service
+			[Service]
+			Type=idle
+			ExecStart=sleep infinity
+		END
+		cat >/run/units/user-runtime-dir@.service <<-END
+			[Service]
+			Type=oneshot
+			RemainAfterExit=yes
+			ExecStart=install --directory --owner=%i --mode=700 /run/user/%i
+		END
+		cat >/run/units/user@.service.d/test.conf <<-END
+			[Service]
+			Environment=XDG_RUNTIME_DIR=/run/user/%i SYSTEMD_UNIT_PATH=/run/units/own:/usr/lib/systemd/user
+		END
+		cat >/run/units/own/default.target <<-END
+			[Unit]
+			Wants=job.service
+		END
+		cat >/run/units/own/job.service <<-END
+			[Service]
+			Type=idle
+			ExecStart=cat /tmp/job
+		END
+		rm -f /tmp/job; mkfifo -m 666 /tmp/job`, strconv.Itoa(user.UID))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	manager := b.CommandContext(ctx, "sh", "-ec", `
+		echo $$ >$1/cgroup.procs
+		export XDG_RUNTIME_DIR=/run/user/0 SYSTEMD_UNIT_PATH=/run/units:/usr/lib/systemd/user
+		exec unshare --cgroup --mount --propagation slave sh -ec '
+			mount -t cgroup2 cgroup2 /sys/fs/cgroup
+			umask 0 # as process 1 has it: users tell it that they are ready
+			exec /lib/systemd/systemd --user'`, "sh", group)
+	var stderr strings.Builder
+	manager.Stderr = &stderr
+	check(t, manager.Start())
+	// Both begin when all else is done.
+	eventually(t, "the job has begun", func() bool { return b.runs(t, "cat") && b.runs(t, "sleep") })
+	return func() {
+		processes, err := b.Processes()
+		check(t, err)
+		for _, p := range processes {
+			if p.Parent == manager.Process.Pid {
+				check(t, unix.Kill(p.PID, unix.SIGTERM))
+			}
+		}
+		if err := manager.Wait(); err != nil {
+			t.Fatalf("systemd: %v: %s", err, stderr.String())
+		}
+	}
 }
 
 // running counts the processes.
@@ -143,8 +220,8 @@ func TestTheChildHoldsNothingOfItsHost(t *testing.T) {
 	b := newBox(t)
 	check(t, b.StartSSHD())
 	for _, c := range []struct{ name, command string }{
-		{"pamhost", "exec pamhost --report /dev/null --open 50 hostile ulf"},
-		{"session", "exec pamhost --report /dev/null --open 50 --close-fds 0,1,2 --threads 3 hostile ulf"},
+		{"pamhost", "exec pamhost --bare --open 50 hostile ulf"},
+		{"session", "exec pamhost --bare --open 50 --close-fds 0,1,2 --threads 3 hostile ulf"},
 		{"su", "exec su ulf -c true"},
 		{"sshd", "exec ssh -l ulf 127.0.0.1 true"},
 	} {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 package hostile
 
 import (
@@ -19,45 +17,57 @@ func as(u sandbox.User) string {
 	return fmt.Sprintf("setpriv --reuid=%d --regid=%d --init-groups ", u.UID, u.GID)
 }
 
-// The child is a copy of a login process, which may be a set-uid program that the
-// attacker has started.
-func TestTheChildIsOutOfItsUsersReach(t *testing.T) {
-	t.Parallel()
-	b := newBox(t)
+// permitSU lets everybody become anybody with su, through all modules.
+func (b *box) permitSU(t *testing.T) {
+	t.Helper()
 	rules := []string{"auth sufficient pam_permit.so", "account required pam_permit.so"}
 	for _, module := range machine.Modules {
 		rules = append(rules, "session required "+module+".so")
 	}
-	check(t, b.PAM("su", rules...))
+	check(t, b.PAM("su", append(rules, "session required pam_permit.so")...))
+}
 
+// The child is a copy of a login process, which may be a set-uid program that the
+// attacker has started. What the child starts is its copy in turn.
+func TestTheChildIsOutOfItsUsersReach(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	b.permitSU(t)
+	const (
+		setuid = "pamhost --bare --seteuid-caller $(id -u $0) spied $0"
+		su     = "setpriv --reuid=$0 --regid=$0 --init-groups su $0 -c true"
+	)
+	n := max(1, *logins/10)
 	for _, c := range []struct {
-		is     string
-		user   sandbox.User
-		script string
+		is        string
+		user      sandbox.User
+		arguments string // of the modules
+		login     string // a script, $0 is the user
 	}{
-		{"of a set-uid program, creating a namespace", b.Ulf, fmt.Sprintf(`
-			for n in $(seq %d); do
-				pamhost --report /dev/null --seteuid-caller %d hostile ulf && ip netns del ulf
-			done`, *logins/3, b.Ulf.UID)},
-		{"of a set-uid program, joining a namespace", b.Gina, fmt.Sprintf(`
-			for n in $(seq %d); do pamhost --report /dev/null --seteuid-caller %d hostile gina; done`, *logins/3, b.Gina.UID)},
-		{"of su", b.Nina, fmt.Sprintf(`
-			%s sh -ec 'for n in $(seq %d); do su nina -c true; done'`, as(b.Nina), *logins/3)},
+		{"of a set-uid program, for a new network", b.Nina, "", setuid},
+		{"of a set-uid program, creating a namespace", b.Ulf, "", setuid + " && ip netns del $0"},
+		{"of a set-uid program, joining a namespace", b.Gina, "", setuid},
+		{"of a set-uid program, for a new network of the user's own", b.Nina, "selfmanaged", setuid},
+		{"of a set-uid program, creating a namespace of the user's own", b.Ulf, "selfmanaged", setuid + " && ip netns del $0"},
+		{"of su", b.Nina, "", su},
 	} {
 		t.Run(c.is, func(t *testing.T) {
 			if failed := b.try(t, as(c.user)+"spy control"); failed.ExitCode != 0 {
 				t.Fatalf("attacks that should work on a process of one's own: %s", failed.Stdout+failed.Stderr)
 			}
-			report := b.whileSpying(t, c.user, func() { b.sh(t, c.script) })
+			b.service(t, "spied", c.arguments)
+			report := b.whileSpying(t, c.user, func() {
+				b.sh(t, `for n in $(seq $1); do sh -ec "$2" $3; done`, fmt.Sprint(n), c.login, c.user.Name)
+			})
 			successes, count, _ := strings.Cut(report, "children ")
 			if successes != "" {
 				t.Errorf("the user's attacks on the child:\n%s", successes)
 			}
 			var children int
-			if _, err := fmt.Sscan(count, &children); err != nil || children < *logins/3/2 {
-				t.Errorf("the report of the attacker shows too few children of %d logins: %q", *logins/3, report)
+			if _, err := fmt.Sscan(count, &children); err != nil || children < n/2 {
+				t.Errorf("the report of the attacker shows too few children of %d logins: %q", n, report)
 			}
-			t.Logf("attacked: %d children of %d logins", children, *logins/3)
+			t.Logf("attacked: %d children of %d logins", children, n)
 		})
 	}
 }

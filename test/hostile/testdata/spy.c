@@ -2,7 +2,8 @@
 /*
  * spy - a user's attacks on the modules' child
  *
- *	spy watch	in a loop, all attacks on each login process and child, until stdin ends
+ *	spy watch	in a loop, all attacks on each login process, on each child, its
+ *			threads and what it has started, until stdin ends
  *	spy control	all attacks on a process of its own: they must work
  *
  * Prints what has worked on a child, and "children COUNT" with how many of them
@@ -167,30 +168,31 @@ static bool stop(pid_t pid)
 static const struct {
 	const char *name;
 	bool (*works)(pid_t pid);
+	bool looks_inside;
 } attacks[] = {
-	{ "PTRACE_ATTACH", attach },
-	{ "PTRACE_SEIZE", seize },
-	{ "read mem", read_mem },
-	{ "write mem", write_mem },
-	{ "environ", environment },
-	{ "auxv", auxv },
-	{ "maps", maps },
-	{ "smaps", smaps },
-	{ "map_files", map_files },
-	{ "exe", executable },
-	{ "root", root },
-	{ "cwd", cwd },
-	{ "ns/net", net_namespace },
-	{ "ns/mnt", mount_namespace },
-	{ "fd", list_fds },
-	{ "fdinfo", list_fdinfo },
-	{ "fd/N", open_fd },
-	{ "pidfd_getfd", take_fd },
-	{ "process_vm_readv", read_vm },
-	{ "process_vm_writev", write_vm },
-	{ "prlimit", change_limits },
-	{ "SIGCONT", send_signal },
-	{ "SIGSTOP", stop },
+	{ "PTRACE_ATTACH", attach, true },
+	{ "PTRACE_SEIZE", seize, true },
+	{ "read mem", read_mem, true },
+	{ "write mem", write_mem, true },
+	{ "environ", environment, true },
+	{ "auxv", auxv, true },
+	{ "maps", maps, true },
+	{ "smaps", smaps, true },
+	{ "map_files", map_files, true },
+	{ "exe", executable, true },
+	{ "root", root, true },
+	{ "cwd", cwd, true },
+	{ "ns/net", net_namespace, true },
+	{ "ns/mnt", mount_namespace, true },
+	{ "fd", list_fds, true },
+	{ "fdinfo", list_fdinfo, true },
+	{ "fd/N", open_fd, true },
+	{ "pidfd_getfd", take_fd, true },
+	{ "process_vm_readv", read_vm, true },
+	{ "process_vm_writev", write_vm, true },
+	{ "prlimit", change_limits, false },
+	{ "SIGCONT", send_signal, false },
+	{ "SIGSTOP", stop, false },
 };
 
 /* --- victims --- */
@@ -202,13 +204,23 @@ static bool is_over(void)
 	return poll(&in, 1, 0) != 0;
 }
 
-enum kind { OTHER, HOST, CHILD };
+/*
+ * A host has root's rights and the user's real uid. Its child has nothing of the
+ * user, though a thread of it may take the user's effective uid for a moment, and
+ * leads a session of its own. What the child starts stays in that session.
+ */
+enum kind { OTHER, HOST, CHILD, DESCENDANT };
 
-/* A host has root's rights and the user's real uid, its child nothing of the user. */
+static bool is_login(const char *name)
+{
+	return strcmp(name, "pamhost") == 0 || strcmp(name, "su") == 0;
+}
+
 static enum kind kind_of(pid_t pid)
 {
 	char path[64], status[1024], name[16] = "";
-	unsigned int uid[4];
+	unsigned int real, effective, saved;
+	pid_t session = getsid(pid);
 	const char *line;
 	ssize_t n;
 	int fd;
@@ -222,53 +234,80 @@ static enum kind kind_of(pid_t pid)
 	status[n > 0 ? n : 0] = '\0';
 	line = strstr(status, "\nUid:");
 	if (sscanf(status, "Name: %15s", name) != 1 || !line ||
-	    sscanf(line, "\nUid: %u %u %u %u", &uid[0], &uid[1], &uid[2], &uid[3]) != 4 || uid[1] != 0 ||
-	    (strcmp(name, "pamhost") != 0 && strcmp(name, "su") != 0))
+	    sscanf(line, "\nUid: %u %u %u", &real, &effective, &saved) != 3 || !is_login(name))
 		return OTHER;
-	return uid[0] | uid[2] | uid[3] ? HOST : CHILD;
+	if (session == pid)
+		return real == 0 && saved == 0 ? CHILD : OTHER;
+	if (session > 0 && kind_of(session) == CHILD)
+		return DESCENDANT;
+	return effective == 0 ? HOST : OTHER;
 }
 
 /*
- * A round of attacks; true if the process was a child. A child that has just been
- * forked has the host's ids, so that signals reach it like the host; but nobody
- * may look inside even then.
+ * A round of attacks on a process or a thread of it. A child that has just been
+ * forked looks like a host, and whoever owns the user namespace of what a child
+ * has started may end that: signals reach them, but nobody may look inside.
  */
-static bool assail(pid_t pid)
+static void assail(pid_t pid, pid_t process)
 {
-	bool child = false;
-
 	for (size_t i = 0; i < COUNT(attacks); i++) {
-		bool signals = attacks[i].works == send_signal || attacks[i].works == stop;
-		enum kind before = kind_of(pid);
+		enum kind kind = kind_of(process);
 
-		if (before == OTHER)
+		if (kind == OTHER)
 			break;
-		child |= before == CHILD && getsid(pid) == pid; /* pamhost begins as root, too */
-		if (before == HOST && attacks[i].works == stop)
+		if ((kind != CHILD && !attacks[i].looks_inside) || !attacks[i].works(pid))
 			continue;
-		if (attacks[i].works(pid) && (before == CHILD || !signals) && kind_of(pid) == CHILD) {
+		kind = kind_of(process);
+		if (kind == CHILD || kind == DESCENDANT) {
 			printf("%s has worked on process %d\n", attacks[i].name, pid);
 			kill(pid, SIGCONT);
 		}
 	}
-	return child;
+}
+
+/* The next number that a directory of /proc lists; false after the last one. */
+static bool next_number(DIR *dir, pid_t *number)
+{
+	struct dirent *entry;
+
+	while ((entry = readdir(dir))) {
+		*number = atoi(entry->d_name);
+		if (*number > 1)
+			return true;
+	}
+	return false;
+}
+
+static void assail_threads(pid_t process)
+{
+	char path[64];
+	DIR *tasks;
+	pid_t thread;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", process);
+	tasks = opendir(path);
+	while (tasks && next_number(tasks, &thread))
+		assail(thread, process);
+	if (tasks)
+		closedir(tasks);
 }
 
 static void watch(void)
 {
 	static bool seen[1 << 22];
 	unsigned int children = 0;
+	pid_t pid;
 
 	while (!is_over()) {
 		DIR *proc = opendir("/proc");
-		struct dirent *entry;
 
 		if (!proc)
 			err(1, "/proc");
-		while ((entry = readdir(proc))) {
-			int pid = atoi(entry->d_name);
-
-			if (pid > 1 && pid != getpid() && (size_t)pid < COUNT(seen) && assail(pid) && !seen[pid]) {
+		while (next_number(proc, &pid)) {
+			if (pid == getpid() || (size_t)pid >= COUNT(seen) || kind_of(pid) == OTHER)
+				continue;
+			assail_threads(pid);
+			if (kind_of(pid) == CHILD && !seen[pid]) {
 				seen[pid] = true;
 				children++;
 			}
