@@ -48,7 +48,11 @@ static _Noreturn void give_up(void)
 	_exit(EXIT_FAILURE);
 }
 
-/* Handlers of the login process must not run here; nor may what it ignores be ignored. */
+/*
+ * Handlers of the login process must not run here; nor may what it ignores be
+ * ignored. Only SIGXFSZ is, so that a limit on the size of files is an error
+ * (EFBIG), which the log names.
+ */
 static void reset_signals(void)
 {
 	struct sigaction sa = { .sa_handler = SIG_DFL };
@@ -56,6 +60,8 @@ static void reset_signals(void)
 
 	for (int sig = 1; sig < NSIG; sig++)
 		sigaction(sig, &sa, NULL); /* EINVAL for SIGKILL, SIGSTOP and libc's own */
+	sa.sa_handler = SIG_IGN;
+	sigaction(SIGXFSZ, &sa, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -25,6 +25,7 @@ type surroundings struct {
 	limits  string // a line of limits.conf(5): then pam_limits comes first
 	front   string // a script that ends by running "$@", the host
 	breaks  string // a script of root's, before
+	reason  string // what the log says if somebody is refused
 }
 
 // outcome is what has come of the logins of all members.
@@ -64,6 +65,7 @@ func TestLimits(t *testing.T) {
 	limit("no process", "nproc 0", "", allIsolated) // which does not count for root
 	limit("one process", "nproc 1", "", allIsolated)
 	limit("no file to be written", "fsize 0", "", either) // there is a record of each namespace that is made
+	rows[len(rows)-1].reason = `write record of "ulf": file too large`
 	limit("small files to be written", "fsize 1", "", allIsolated)
 	limit("a minute of the processor", "cpu 1", "", allIsolated)
 	limit("little stack", "stack 64", "", either)
@@ -258,6 +260,9 @@ func (b *box) logIn(t *testing.T, row surroundings) outcome {
 		got = allRefused
 	case len(members):
 		got = allIsolated
+	}
+	if log := b.tail(t, 12); got != allIsolated && !strings.Contains(log, row.reason) {
+		t.Errorf("the log does not say %q:\n%s", row.reason, log)
 	}
 	if row.want != either && got != row.want {
 		t.Errorf("%s, should be: %s; the log:\n%s", got, row.want, b.tail(t, 6))
