@@ -48,9 +48,9 @@ func newOwned(o Owner) (int, error) {
 // OwnerOf returns the user ID of whoever owns the user namespace that the network
 // namespace fd belongs to; 0 for the initial one (Linux 4.11).
 func OwnerOf(fd int) (uint32, error) {
-	user, err := unix.IoctlRetInt(fd, unix.NS_GET_USERNS)
+	user, err := UserNamespace(fd)
 	if err != nil {
-		return 0, fmt.Errorf("get user namespace of network namespace: %w", err)
+		return 0, err
 	}
 	defer unix.Close(user)
 	uid, err := unix.IoctlGetUint32(user, unix.NS_GET_OWNER_UID)
@@ -58,6 +58,16 @@ func OwnerOf(fd int) (uint32, error) {
 		return 0, fmt.Errorf("get owner of user namespace: %w", err)
 	}
 	return uid, nil
+}
+
+// UserNamespace returns a descriptor of the user namespace that the network
+// namespace fd belongs to. It is EPERM if that is neither the caller's nor below it.
+func UserNamespace(fd int) (int, error) {
+	user, err := unix.IoctlRetInt(fd, unix.NS_GET_USERNS)
+	if err != nil {
+		return -1, fmt.Errorf("get user namespace of network namespace: %w", err)
+	}
+	return user, nil
 }
 
 // hold starts a process that only waits, in a new network namespace in a new user

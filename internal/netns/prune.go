@@ -15,9 +15,10 @@ import (
 
 // Pruned says what has become of a namespace that a login has made.
 type Pruned struct {
-	Name string
-	Gone bool   // in a dry run: would be
-	Why  string // it stays
+	Name   string
+	Gone   bool   // in a dry run: would be
+	Why    string // it stays
+	Failed bool   // that is an error
 }
 
 // Prune takes down the named namespaces that logins have made and that no process
@@ -46,7 +47,7 @@ func Prune(dryRun bool, down func(program, name string) error) (result []Pruned,
 		for _, name := range names {
 			p, err := prune(lockOf(fd, name), name, dryRun, down)
 			if err != nil {
-				p = &Pruned{Name: name, Why: err.Error()}
+				p = &Pruned{Name: name, Why: err.Error(), Failed: true}
 			}
 			if p != nil {
 				result = append(result, *p)

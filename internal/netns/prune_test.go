@@ -17,7 +17,7 @@ import (
 	"libpam-net/test/private"
 )
 
-// prune says what has become of the namespaces, sorted: "lab gone", "ulf stays: why".
+// prune says what has become of the namespaces, sorted: "lab gone", "ulf stays: why", "una fails: why".
 func prune(dryRun bool, down func(program, name string) error) (said string, err error) {
 	var all []netns.Pruned
 	err = private.OnThread(func() (err error) {
@@ -27,9 +27,12 @@ func prune(dryRun bool, down func(program, name string) error) (said string, err
 	slices.SortFunc(all, func(a, b netns.Pruned) int { return cmp.Compare(a.Name, b.Name) })
 	var lines []string
 	for _, p := range all {
-		if p.Gone {
+		switch {
+		case p.Gone:
 			lines = append(lines, p.Name+" gone")
-		} else {
+		case p.Failed:
+			lines = append(lines, p.Name+" fails: "+p.Why)
+		default:
 			lines = append(lines, p.Name+" stays: "+p.Why)
 		}
 	}
@@ -158,7 +161,7 @@ func TestPrune(t *testing.T) {
 		_, _, err = openBy("setup", netns.Plan{Program: "/program x", Setup: func() error { return nil }})
 		private.Check(t, err)
 		failure := errors.New("busy")
-		expectPruned(t, "setup stays: busy", func(string, string) error { return failure })
+		expectPruned(t, "setup fails: busy", func(string, string) error { return failure })
 		var said string
 		expectPruned(t, "setup gone", func(program, name string) error {
 			where, err := current()
@@ -193,7 +196,7 @@ func TestPrune(t *testing.T) {
 		private.Check(t, err)
 		_, err = private.Sh("ip netns del strange; mkdir /run/netns/strange")
 		private.Check(t, err)
-		expectPruned(t, "strange stays: /run/netns/strange: not a network namespace", noDown)
+		expectPruned(t, "strange fails: /run/netns/strange: not a network namespace", noDown)
 		private.Check(t, os.Remove("/run/netns/strange"))
 		expectPruned(t, "", noDown)
 	})
