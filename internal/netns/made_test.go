@@ -107,7 +107,7 @@ func TestOwner(t *testing.T) {
 			}
 			defer unix.Close(user)
 			unix.CloseOnExec(user)
-			enter := fmt.Sprintf("exec 3</proc/%d/fd/%d; setpriv --reuid %d --regid %d --clear-groups nsenter --user=/dev/fd/3 id -u", os.Getpid(), user, uid, gid)
+			enter := fmt.Sprintf("exec 3</proc/%d/fd/%d; setpriv --reuid %d --regid %d --clear-groups nsenter --user=/dev/fd/3 --preserve-credentials id -u", os.Getpid(), user, uid, gid)
 			out, err := private.Sh(enter)
 			if err != nil || out != "0" {
 				return fmt.Errorf("%q: %w", out, err)

@@ -29,8 +29,12 @@ func newOwned(o Owner) (int, error) {
 	}
 	defer end()
 	proc := "/proc/" + strconv.Itoa(holder)
-	for file, id := range map[string]uint32{"uid_map": o.UID, "gid_map": o.GID} {
-		if err := os.WriteFile(proc+"/"+file, fmt.Appendf(nil, "0 %d 1\n", id), 0); err != nil {
+	for _, f := range []struct{ name, content string }{
+		{"uid_map", fmt.Sprintf("0 %d 1\n", o.UID)},
+		{"setgroups", "deny"}, // nobody gets rid of a group there that is kept from something
+		{"gid_map", fmt.Sprintf("0 %d 1\n", o.GID)},
+	} {
+		if err := os.WriteFile(proc+"/"+f.name, []byte(f.content), 0); err != nil {
 			return -1, fmt.Errorf("map the owner of the network namespace: %w", err)
 		}
 	}
