@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Builds, checks and installs the PAM modules; `make help` lists the targets.
+# Builds, checks and installs the PAM modules and programs; `make help` lists the targets.
 # GOARCH=arm64 CC=aarch64-linux-gnu-gcc, say, makes them for another processor.
 
 NAMES   = pam_newnet pam_usernet pam_groupnet
 OUT     = out
 MODULES = $(NAMES:%=$(OUT)/%.so)
+CTL     = $(OUT)/pamnetctl
 TESTS  ?= ./...
 FUZZTIME ?= 60s
 GO     ?= go
@@ -38,42 +39,58 @@ no-skips = $(if $(filter true,$(CI)),--post-run-command \
 # Where the modules go; prefix= finds its place there like the machine's own.
 libsecuritydir = $(shell CC='$(CC)' build/libsecuritydir.sh $(prefix))
 moduledir      = $(DESTDIR)$(or $(libsecuritydir),$(error say libsecuritydir=DIR))
+bindir        ?= $(or $(prefix),/usr)/bin
+mandir        ?= $(or $(prefix),/usr)/share/man
+unitdir       ?= $(or $(prefix),/usr)/lib/systemd/system
+units          = pamnet-prune.service pamnet-prune.timer
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
-.PHONY: $(MODULES) build check-build check-reproducible install uninstall clean \
+.PHONY: $(MODULES) $(CTL) build check-build check-reproducible install uninstall clean \
 	deps deps-arm64 lint test test-faults test-hostile test-races soak fuzz demo help
 
-build: $(MODULES) ## makes the modules, in out/ (the default)
+build: $(MODULES) $(CTL) ## makes the modules and programs, in out/ (the default)
 
 $(MODULES): $(OUT)/%.so:
 	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $@ \
 		-ldflags "-s -w -buildid= -extldflags '$(extldflags)'" ./cmd/$*
 	$(Q)rm -f $(@:.so=.h)
 
+$(CTL):
+	$(Q)CGO_ENABLED=0 $(GO) build -trimpath -o $@ -ldflags "-s -w -buildid=" ./cmd/pamnetctl
+
 check-build: build ## proves that the modules are linked as they are meant to be
 	$(Q)build/check-module.sh $(MODULES)
 
-check-reproducible: build ## proves that another folder makes the same modules, bit by bit
-	$(Q)build/check-reproducible.sh $(MODULES)
+check-reproducible: build ## proves that another folder makes the same, bit by bit
+	$(Q)build/check-reproducible.sh $(MODULES) $(CTL)
 
 # A login may be loading a module now: each is replaced at once.
-install: build ## installs the modules where libpam looks (DESTDIR=, prefix=, libsecuritydir=)
+install: build ## installs modules where libpam looks (DESTDIR=, prefix=, libsecuritydir=), and programs
 	$(Q)install -d "$(moduledir)"
 	$(Q)for name in $(NAMES:=.so); do \
 		install -m 0644 "$(OUT)/$$name" "$(moduledir)/.$$name.new" && \
 		mv -f "$(moduledir)/.$$name.new" "$(moduledir)/$$name" && \
 		echo "$(moduledir)/$$name" || exit; \
 	done
+	$(Q)install -D -m 0755 "$(CTL)" "$(DESTDIR)$(bindir)/pamnetctl"
+	$(Q)install -D -m 0644 man/pamnetctl.8 "$(DESTDIR)$(mandir)/man8/pamnetctl.8"
+	$(Q)install -d "$(DESTDIR)$(unitdir)"
+	$(Q)for unit in $(units); do \
+		sed 's|@bindir@|$(bindir)|' "build/systemd/$$unit" >"$(DESTDIR)$(unitdir)/$$unit" && \
+		chmod 0644 "$(DESTDIR)$(unitdir)/$$unit" || exit; \
+	done
+	$(Q)echo "$(DESTDIR)$(bindir)/pamnetctl"
 
 # Nobody logs in through a service that names a module which is gone.
-uninstall: ## removes the modules, unless a service names one (FORCE=1: all the same)
+uninstall: ## removes modules and programs, unless a service names one (FORCE=1: all the same)
 	$(Q)lines=$$(grep -RsE '^[^#]*\<($(subst $(space),|,$(NAMES)))\.so' $(services:%="$(DESTDIR)%")); \
 	[ -z "$$lines" ] || { \
 		echo "$$lines"; \
 		echo 'uninstall: these lines lock users out once the modules are gone; FORCE=1 removes them' >&2; \
 		[ -n "$(FORCE)" ]; \
 	}
-	$(Q)rm -f $(NAMES:%="$(moduledir)/%.so")
+	$(Q)rm -f $(NAMES:%="$(moduledir)/%.so") "$(DESTDIR)$(bindir)/pamnetctl" \
+		"$(DESTDIR)$(mandir)/man8/pamnetctl.8" $(units:%="$(DESTDIR)$(unitdir)/%")
 
 clean: ## removes what was built
 	$(Q)rm -rf $(OUT)

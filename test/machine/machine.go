@@ -31,13 +31,13 @@ type Machine struct {
 	Gina, Gus sandbox.User // groupnet-lab
 }
 
-// Out is where `make build` puts the modules.
+// Out is where `make build` puts the modules and programs.
 func Out() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "../../out")
 }
 
-// build makes the modules of this tree, unless whoever started the program
+// build makes the modules and programs of this tree, unless whoever started the program
 // (`make test`) has just done that.
 var build = sync.OnceValue(func() error {
 	if os.Getenv("MODULES_BUILT") != "" {
@@ -113,5 +113,5 @@ func (m *Machine) install() error {
 			return err
 		}
 	}
-	return nil
+	return m.Install(filepath.Join(Out(), "pamnetctl"), "/usr/bin/pamnetctl", 0o755)
 }

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package ctl is the command line of pamnetctl(8), a file for each command: what
+// is asked for and how it is shown. What is done is elsewhere.
+package ctl
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes.
+const (
+	fine     = 0
+	problems = 1
+	usage    = 2
+)
+
+// Main runs a command and returns the exit code.
+func Main(args []string, stdout, stderr io.Writer) int {
+	understood := false
+	root := &cobra.Command{
+		Use:   "pamnetctl",
+		Short: "Networks of login sessions",
+		Long: "pamnetctl shows, keeps and enters your own networks, and looks after those that the PAM modules\n" +
+			"pam_newnet, pam_usernet and pam_groupnet make. See pamnetctl(8).",
+		SilenceErrors:    true,
+		SilenceUsage:     true,
+		PersistentPreRun: func(*cobra.Command, []string) { understood = true },
+	}
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.AddCommand(holdCommand(), mineCommand(), joinCommand(), releaseCommand(), pruneCommand())
+	command, err := root.ExecuteC()
+	if err == nil {
+		return fine
+	}
+	fmt.Fprintf(stderr, "pamnetctl: %v\n", err)
+	if understood {
+		return problems
+	}
+	fmt.Fprintf(stderr, "Usage: %s; see %s --help\n", command.UseLine(), command.CommandPath())
+	return usage
+}
+
+// addJSON gives a command that prints a table the option --json.
+func addJSON(c *cobra.Command) *bool {
+	return c.Flags().Bool("json", false, "print JSON")
+}
+
+// printJSON prints a list; an empty one is [].
+func printJSON[T any](w io.Writer, list []T) error {
+	if list == nil {
+		list = []T{}
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(list)
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package ctl
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"libpam-net/internal/netns"
+	"libpam-net/internal/own"
+)
+
+// run runs pamnetctl.
+func run(args ...string) (code int, stdout, stderr string) {
+	var out, errors strings.Builder
+	code = Main(args, &out, &errors)
+	return code, out.String(), errors.String()
+}
+
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"", fine, "Available Commands"},
+		{"--help", fine, "Available Commands"},
+		{"help join", fine, "pamnetctl join TAG|PID [-- COMMAND [ARGUMENT...]]"},
+		{"completion bash", fine, "bash completion"},
+		{"mien", usage, `unknown command "mien"`},
+		{"mine all", usage, "Usage: pamnetctl mine [flags]; see pamnetctl mine --help"},
+		{"mine --xml", usage, "unknown flag: --xml"},
+		{"hold", usage, "Usage: pamnetctl hold TAG"},
+		{"hold one two", usage, "Usage: pamnetctl hold TAG"},
+		{"release", usage, "Usage: pamnetctl release TAG"},
+		{"join", usage, "Usage: pamnetctl join TAG|PID"},
+		{"join --json lab", usage, "unknown flag: --json"},
+		{"hold a/b", problems, `tag "a/b": take 1 to 64 letters`},
+		{"release a/b", problems, `tag "a/b": take 1 to 64 letters`},
+		{"join -- -a/b", problems, `tag "-a/b": take 1 to 64 letters`},
+		{"join nothing-is-held-as-this", problems, "see `pamnetctl mine`"},
+		{"join 0", problems, "see `pamnetctl mine`"},
+		{"join 2147483647", problems, "there is no process 2147483647"},
+		{"release nothing-is-held-as-this", problems, "see `pamnetctl mine`"},
+	} {
+		code, stdout, stderr := run(strings.Fields(c.args)...)
+		if code != c.code || !strings.Contains(stdout+stderr, c.says) {
+			t.Errorf("%q: exit code %d, not %d, and it says\n%s%s", c.args, code, c.code, stdout, stderr)
+		}
+		if (code == fine) != (stderr == "") {
+			t.Errorf("%q: exit code %d with stderr %q", c.args, code, stderr)
+		}
+	}
+}
+
+func TestSplitCommand(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		args    string
+		command string
+	}{
+		"a command behind dashes":            {"lab -- ip -6 address", "ip -6 address"},
+		"a command":                          {"lab ip -6 address", "ip -6 address"},
+		"the dashes of the command":          {"lab -- grep -- -x", "grep -- -x"},
+		"no command":                         {"lab", ""},
+		"dashes without a command":           {"lab --", ""},
+		"a command that is called by dashes": {"lab -- -- x", "-- x"},
+	} {
+		target, command := splitCommand(strings.Fields(c.args))
+		if target != "lab" || !slices.Equal(command, strings.Fields(c.command)) {
+			t.Errorf("%s: %q of %q", name, command, target)
+		}
+	}
+}
+
+func TestPrintNetworks(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	err := printNetworks(&out, []own.Network{
+		{Inode: 4026531840, Processes: 3, Leaders: []int{10, 12}, Interfaces: []string{"eth0", "lo"}},
+		{Inode: 4026532180, Current: true, Managed: true, Tags: []string{"lab", "two"}, Processes: 1, Leaders: []int{99}, Interfaces: []string{"lo"}},
+	})
+	want := `   TAG      INODE       MANAGED  PROCESSES  LEADERS  INTERFACES
+   -        4026531840  no       3          10,12    eth0,lo
+*  lab,two  4026532180  yes      1          99       lo
+`
+	if err != nil || out.String() != want {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+func TestPrintPruned(t *testing.T) {
+	t.Parallel()
+	pruned := []netns.Pruned{
+		{Name: "ulf", Why: "threads in it: 2"},
+		{Name: "lab", Gone: true},
+		{Name: "una", Why: "no network namespace", Failed: true},
+	}
+	var out strings.Builder
+	err := printPruned(&out, pruned, false)
+	want := `lab: taken down
+ulf: stays: threads in it: 2
+una: stays, for it cannot be taken down: no network namespace
+`
+	if out.String() != want || err == nil || err.Error() != "networks that could not be taken down: 1" {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	out.Reset()
+	if err := printPruned(&out, pruned[:1], true); err != nil || out.String() != "lab: would be taken down\n" {
+		t.Errorf("%v\n%s", err, out.String()) // sorted by now: lab is the first
+	}
+}
+
+func TestPrintJSON(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	if err := printJSON[own.Network](&out, nil); err != nil || out.String() != "[]\n" {
+		t.Errorf("%v %q", err, out.String())
+	}
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package ctl
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"libpam-net/internal/netns"
+	"libpam-net/internal/setup"
+)
+
+// downTime is what a setup program has for `down`: logins to the network wait for it.
+const downTime = 7 * time.Second
+
+func pruneCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "prune",
+		Short: "Take down named networks that nobody is in (root)",
+		Long: "Take down the named networks that logins have made and that no process is in any more, after the setup\n" +
+			"program, if there was one, has been run as `PROGRAM down NAME`. What `ip netns add` has made stays.",
+		Args: cobra.NoArgs,
+	}
+	dryRun := c.Flags().BoolP("dry-run", "n", false, "only say what would be taken down")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if os.Geteuid() != 0 {
+			return errors.New("prune: only root can take down networks: use sudo")
+		}
+		runtime.LockOSThread()
+		pruned, err := netns.Prune(*dryRun, down(c.ErrOrStderr()))
+		if err != nil {
+			return fmt.Errorf("prune: %w", err)
+		}
+		return printPruned(c.OutOrStdout(), pruned, *dryRun)
+	}
+	return c
+}
+
+// down runs a setup program, and passes its output on.
+func down(output io.Writer) func(program, name string) error {
+	return func(program, name string) error {
+		return setup.Program{Path: program, Name: name}.Run("down", time.Now().Add(downTime), func(line string) {
+			fmt.Fprintf(output, "%s: %s\n", name, line)
+		})
+	}
+}
+
+// printPruned prints a line for each namespace. The error tells how many there are
+// for which that is an error.
+func printPruned(w io.Writer, pruned []netns.Pruned, dryRun bool) error {
+	slices.SortFunc(pruned, func(a, b netns.Pruned) int { return cmp.Compare(a.Name, b.Name) })
+	failed := 0
+	for _, p := range pruned {
+		switch {
+		case p.Gone && dryRun:
+			fmt.Fprintf(w, "%s: would be taken down\n", p.Name)
+		case p.Gone:
+			fmt.Fprintf(w, "%s: taken down\n", p.Name)
+		case p.Failed:
+			failed++
+			fmt.Fprintf(w, "%s: stays, for it cannot be taken down: %s\n", p.Name, p.Why)
+		default:
+			fmt.Fprintf(w, "%s: stays: %s\n", p.Name, p.Why)
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("networks that could not be taken down: %d", failed)
+	}
+	return nil
+}
