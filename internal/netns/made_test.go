@@ -136,6 +136,24 @@ func TestOwner(t *testing.T) {
 		}))
 		private.Check(t, unix.Unmount(root+"/proc", unix.MNT_DETACH))
 	})
+	t.Run("nobody can look into its maker or holder, whatever fs.suid_dumpable is", func(t *testing.T) {
+		// Were that 1, the change of user would leave the process dumpable: so it does nothing.
+		out, err := tampered(t, "setresuid:retval=0").Output()
+		private.Check(t, err)
+		if string(out) != "0 <nil>\n" {
+			t.Errorf("%q", out)
+		}
+	})
+	t.Run("its holder dies with its maker", func(t *testing.T) {
+		cmd := tampered(t, "kill:signal=KILL") // when the maker is about to end the holder
+		private.Check(t, cmd.Start())
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		private.Eventually(t, "strace has seen the end of both", func() bool { return len(ended) == 1 })
+		if err := <-ended; err == nil || err.Error() != "signal: killed" {
+			t.Errorf("the maker was not killed: %v", err)
+		}
+	})
 	for _, limit := range []string{"max_user_namespaces", "max_net_namespaces"} {
 		t.Run("the error names user."+limit+" where none may be made", func(t *testing.T) {
 			// Only who is root in a user namespace may limit those below it.
@@ -180,6 +198,28 @@ func TestOwner(t *testing.T) {
 			return nil
 		}))
 	})
+}
+
+// maker is what tells a process of TestOwner's to call dumpable.
+const maker = "NETNS_TEST_MAKER"
+
+// tampered is such a process, in which strace tampers with a system call.
+func tampered(t *testing.T, inject string) *exec.Cmd {
+	t.Helper()
+	private.Needs(t, "strace")
+	self, err := os.Executable()
+	private.Check(t, err)
+	cmd := exec.Command("strace", "-f", "-o", "/dev/null", "-e", "inject="+inject, self)
+	cmd.Env = append(os.Environ(), maker+"=yes")
+	return cmd
+}
+
+// dumpable returns whether this process is, after making a namespace for the owner.
+func dumpable() (int, error) {
+	if _, err := netns.New(&netns.Owner{UID: uid, GID: gid}); err != nil {
+		return -1, err
+	}
+	return unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 }
 
 // limited names a sysctl, to a process of TestOwner's that is to set it to 0.

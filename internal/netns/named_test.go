@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 		fmt.Println(newWhere(limit))
 		return
 	}
+	if os.Getenv(maker) != "" {
+		fmt.Println(dumpable())
+		return
+	}
 	name := os.Getenv(opener)
 	if name == "" {
 		os.Exit(m.Run())
