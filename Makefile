@@ -6,6 +6,7 @@ NAMES   = pam_newnet pam_usernet pam_groupnet
 OUT     = out
 MODULES = $(NAMES:%=$(OUT)/%.so)
 CTL     = $(OUT)/pamnetctl
+UPLINK  = $(OUT)/pamnet-uplink
 TESTS  ?= ./...
 FUZZTIME ?= 60s
 GO     ?= go
@@ -40,15 +41,16 @@ no-skips = $(if $(filter true,$(CI)),--post-run-command \
 libsecuritydir = $(shell CC='$(CC)' build/libsecuritydir.sh $(prefix))
 moduledir      = $(DESTDIR)$(or $(libsecuritydir),$(error say libsecuritydir=DIR))
 bindir        ?= $(or $(prefix),/usr)/bin
+libexecdir    ?= $(or $(prefix),/usr)/libexec/libpam-net
 mandir        ?= $(or $(prefix),/usr)/share/man
 unitdir       ?= $(or $(prefix),/usr)/lib/systemd/system
 units          = pamnet-prune.service pamnet-prune.timer
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
-.PHONY: $(MODULES) $(CTL) build check-build check-reproducible install uninstall clean \
+.PHONY: $(MODULES) $(CTL) $(UPLINK) build check-build check-reproducible install uninstall clean \
 	deps deps-arm64 lint test test-faults test-hostile test-races soak fuzz demo help
 
-build: $(MODULES) $(CTL) ## makes the modules and programs, in out/ (the default)
+build: $(MODULES) $(CTL) $(UPLINK) ## makes the modules and programs, in out/ (the default)
 
 $(MODULES): $(OUT)/%.so:
 	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $@ \
@@ -58,11 +60,16 @@ $(MODULES): $(OUT)/%.so:
 $(CTL):
 	$(Q)CGO_ENABLED=0 $(GO) build -trimpath -o $@ -ldflags "-s -w -buildid=" ./cmd/pamnetctl
 
+# With cgo, for its users may be those of a directory, whom only libc knows.
+$(UPLINK): $(OUT)/%:
+	$(Q)$(GO) build -buildmode=pie -trimpath -o $@ -ldflags "-s -w -buildid= -extldflags \
+		'-Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--build-id=sha1 $(LDFLAGS)'" ./cmd/$*
+
 check-build: build ## proves that the modules are linked as they are meant to be
 	$(Q)build/check-module.sh $(MODULES)
 
 check-reproducible: build ## proves that another folder makes the same, bit by bit
-	$(Q)build/check-reproducible.sh $(MODULES) $(CTL)
+	$(Q)build/check-reproducible.sh $(MODULES) $(CTL) $(UPLINK)
 
 # A login may be loading a module now: each is replaced at once.
 install: build ## installs modules where libpam looks (DESTDIR=, prefix=, libsecuritydir=), and programs
@@ -73,13 +80,17 @@ install: build ## installs modules where libpam looks (DESTDIR=, prefix=, libsec
 		echo "$(moduledir)/$$name" || exit; \
 	done
 	$(Q)install -D -m 0755 "$(CTL)" "$(DESTDIR)$(bindir)/pamnetctl"
-	$(Q)install -D -m 0644 man/pamnetctl.8 "$(DESTDIR)$(mandir)/man8/pamnetctl.8"
+	$(Q)install -D -m 0755 "$(UPLINK)" "$(DESTDIR)$(libexecdir)/.pamnet-uplink.new"
+	$(Q)mv -f "$(DESTDIR)$(libexecdir)/.pamnet-uplink.new" "$(DESTDIR)$(libexecdir)/pamnet-uplink"
+	$(Q)install -D -m 0644 -t "$(DESTDIR)$(mandir)/man8" man/*.8
+	$(Q)install -D -m 0644 -t "$(DESTDIR)$(mandir)/man5" man/*.5
 	$(Q)install -d "$(DESTDIR)$(unitdir)"
 	$(Q)for unit in $(units); do \
 		sed 's|@bindir@|$(bindir)|' "build/systemd/$$unit" >"$(DESTDIR)$(unitdir)/$$unit" && \
 		chmod 0644 "$(DESTDIR)$(unitdir)/$$unit" || exit; \
 	done
 	$(Q)echo "$(DESTDIR)$(bindir)/pamnetctl"
+	$(Q)echo "$(DESTDIR)$(libexecdir)/pamnet-uplink"
 
 # Nobody logs in through a service that names a module which is gone.
 uninstall: ## removes modules and programs, unless a service names one (FORCE=1: all the same)
@@ -89,8 +100,11 @@ uninstall: ## removes modules and programs, unless a service names one (FORCE=1:
 		echo 'uninstall: these lines lock users out once the modules are gone; FORCE=1 removes them' >&2; \
 		[ -n "$(FORCE)" ]; \
 	}
-	$(Q)rm -f $(NAMES:%="$(moduledir)/%.so") "$(DESTDIR)$(bindir)/pamnetctl" \
-		"$(DESTDIR)$(mandir)/man8/pamnetctl.8" $(units:%="$(DESTDIR)$(unitdir)/%")
+	$(Q)rm -f $(NAMES:%="$(moduledir)/%.so") "$(DESTDIR)$(bindir)/pamnetctl" "$(DESTDIR)$(libexecdir)/pamnet-uplink" \
+		$(patsubst man/%,"$(DESTDIR)$(mandir)/man8/%",$(wildcard man/*.8)) \
+		$(patsubst man/%,"$(DESTDIR)$(mandir)/man5/%",$(wildcard man/*.5)) \
+		$(units:%="$(DESTDIR)$(unitdir)/%")
+	$(Q)rmdir "$(DESTDIR)$(libexecdir)" 2>/dev/null || :
 
 clean: ## removes what was built
 	$(Q)rm -rf $(OUT)

@@ -37,9 +37,9 @@ func Out() string {
 	return filepath.Join(filepath.Dir(file), "../../out")
 }
 
-// build makes the modules and programs of this tree, unless whoever started the program
-// (`make test`) has just done that.
-var build = sync.OnceValue(func() error {
+// Build makes the modules and programs of this tree, unless whoever started the
+// program (`make test`) has just done that.
+var Build = sync.OnceValue(func() error {
 	if os.Getenv("MODULES_BUILT") != "" {
 		return nil
 	}
@@ -65,7 +65,7 @@ func New() (*Machine, error) {
 }
 
 func (m *Machine) setUp() error {
-	if err := build(); err != nil {
+	if err := Build(); err != nil {
 		return err
 	}
 	if err := m.install(); err != nil {

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Command pamnet-uplink gives named network namespaces an uplink. It is a program
+// for the modules' argument setup=, and for administrators: pamnet-uplink(8).
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"libpam-net/internal/uplink"
+	"libpam-net/internal/uplink/config"
+)
+
+// One thread does all the work: strace(1) counts the calls of each for itself.
+func init() { runtime.LockOSThread() }
+
+func main() {
+	if err := command().Execute(); err != nil {
+		complain(err.Error())
+		os.Exit(1)
+	}
+}
+
+// complain writes each line with the program's name: it may end up in a log.
+func complain(text string) {
+	for line := range strings.Lines(text) {
+		fmt.Fprintf(os.Stderr, "pamnet-uplink: %s\n", strings.TrimSuffix(line, "\n"))
+	}
+}
+
+func command() *cobra.Command {
+	var path string
+	var check bool
+	root := &cobra.Command{
+		Use:           "pamnet-uplink",
+		Short:         "Give named network namespaces an uplink",
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if !check {
+				return c.Help()
+			}
+			if _, err := config.Load(path); err != nil {
+				return err
+			}
+			fmt.Printf("%s: nothing is wrong\n", path)
+			return nil
+		},
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.PersistentFlags().StringVar(&path, "config", config.Path, "read the configuration from `FILE`")
+	root.Flags().BoolVar(&check, "check", false, "check the configuration, and do nothing")
+	root.AddCommand(up(&path), down(), show(&path))
+	return root
+}
+
+func up(path *string) *cobra.Command {
+	var all bool
+	c := &cobra.Command{
+		Use:   "up NAME",
+		Short: "Connect a network namespace, or repair its uplink",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, names []string) error {
+			if all == (len(names) == 1) {
+				return errors.New("say either a name or --all")
+			}
+			c, err := config.Load(*path)
+			if err != nil {
+				return err
+			}
+			if all {
+				if names, err = uplink.Names(); err != nil {
+					return err
+				}
+			}
+			var failed []error
+			for _, name := range names {
+				failed = append(failed, connect(name, c))
+			}
+			return errors.Join(failed...)
+		},
+	}
+	c.Flags().BoolVar(&all, "all", false, "do it for all that have an uplink, after the firewall was flushed, say")
+	return c
+}
+
+func connect(name string, c *config.Config) error {
+	status, err := uplink.Up(name, c)
+	if err != nil {
+		return err
+	}
+	addresses := ""
+	for _, n := range status.Networks {
+		addresses += " " + n.Address.String()
+	}
+	fmt.Printf("%q, %s, is connected by %s as%s\n", name, status.Owner, status.Device, addresses)
+	for _, w := range status.Warnings {
+		complain("warning: " + w)
+	}
+	return nil
+}
+
+func down() *cobra.Command {
+	return &cobra.Command{
+		Use:   "down NAME",
+		Short: "Disconnect a network namespace, if it is connected",
+		Args:  cobra.ExactArgs(1),
+		RunE:  func(_ *cobra.Command, names []string) error { return uplink.Down(names[0]) },
+	}
+}
+
+func show(path *string) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "show NAME",
+		Short: "Show what an uplink is, or would be",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, names []string) error {
+			c, err := config.Load(*path)
+			if err != nil {
+				return err
+			}
+			status, err := uplink.Show(names[0], c)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				encoder := json.NewEncoder(os.Stdout)
+				encoder.SetIndent("", "  ")
+				return encoder.Encode(status)
+			}
+			fmt.Print(describe(status))
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "show it as JSON")
+	return c
+}
+
+// describe is what show prints for people.
+func describe(s *uplink.Status) string {
+	var text strings.Builder
+	line := func(key, format string, args ...any) {
+		fmt.Fprintf(&text, "  %-12s "+format+"\n", append([]any{key}, args...)...)
+	}
+	fmt.Fprintf(&text, "%s (%s): %s\n", s.Name, s.Owner, s.State)
+	line("link", "%s inside, %s on the host, MTU %d", s.Interface, s.Device, s.MTU)
+	for _, n := range s.Networks {
+		nat := ""
+		if n.NAT {
+			nat = ", the host's to others (NAT)"
+		}
+		line("address", "%s by %s%s", n.Address, n.Gateway, nat)
+	}
+	line("neighbours", "%s", choose(s.Isolated, "not reached", "reached"))
+	line("host", "%s", choose(len(s.HostServices) == 0, "not reached", strings.Join(s.HostServices, " ")))
+	line("from outside", "%s", choose(s.Inbound, "all ports", choose(len(s.Forwards) == 0, "nothing", "the ports below")))
+	for _, f := range s.Forwards {
+		line("port", "%s of the host leads to %d", f.Host, f.Namespace)
+	}
+	for server := range strings.Lines(s.ResolvConf()) {
+		line("resolver", "/etc/netns/%s/resolv.conf may say: %s", s.Name, strings.TrimSuffix(server, "\n"))
+	}
+	for _, w := range s.Warnings {
+		line("warning", "%s", w)
+	}
+	return text.String()
+}
+
+func choose(condition bool, yes, no string) string {
+	if condition {
+		return yes
+	}
+	return no
+}

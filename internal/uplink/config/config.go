@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package config reads the configuration of pamnet-uplink.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"syscall"
+)
+
+// Path is where the configuration is. Without the file the defaults hold.
+const Path = "/etc/security/pamnet-uplink.toml"
+
+// Protocol is a transport protocol by its number in IP.
+type Protocol uint8
+
+// The protocols that have ports and are forwarded.
+const (
+	TCP Protocol = 6
+	UDP Protocol = 17
+)
+
+func (p Protocol) String() string {
+	return map[Protocol]string{TCP: "tcp", UDP: "udp"}[p]
+}
+
+// Service is a port of the host.
+type Service struct {
+	Protocol Protocol
+	Port     uint16
+}
+
+func (s Service) String() string { return fmt.Sprintf("%s/%d", s.Protocol, s.Port) }
+
+// Forward leads a port of the host to one of a namespace.
+type Forward struct {
+	Name string // the namespace
+	From Service
+	To   uint16 // same protocol
+}
+
+// Family says what namespaces get of one IP version.
+type Family struct {
+	Enabled       bool
+	Users, Groups netip.Prefix // do not overlap
+	PrefixLength  int          // of the network of one link
+	NAT           bool
+}
+
+// Config is a valid configuration.
+type Config struct {
+	Interface   string // the name inside
+	MTU         int
+	Isolate     bool
+	Inbound     bool
+	Forwarding  bool
+	AnyService  bool // all that the host offers may be reached, not only Services
+	Services    []Service
+	Nameservers []netip.Addr
+	Group       string // what stands before "-NAME" in the name of a group
+	FirstUID    uint32
+	FirstGID    uint32
+	IPv4, IPv6  Family
+	Forwards    []Forward
+}
+
+// ForwardsOf returns what is forwarded to a namespace.
+func (c *Config) ForwardsOf(name string) []Forward {
+	var own []Forward
+	for _, f := range c.Forwards {
+		if f.Name == name {
+			own = append(own, f)
+		}
+	}
+	return own
+}
+
+// Load reads a configuration that only root can have written; the defaults if
+// there is no such file.
+func Load(path string) (*Config, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Parse(path, nil)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	if !info.Mode().IsRegular() || owner != 0 || info.Mode().Perm()&0o022 != 0 {
+		return nil, fmt.Errorf("%s is not a file that is root's alone to write: chown root %s; chmod go-w %s", path, path, path)
+	}
+	text, err := io.ReadAll(file)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return Parse(path, text)
+}

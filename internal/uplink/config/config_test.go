@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package config_test
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"libpam-net/internal/uplink/config"
+)
+
+var byDefault = config.Config{
+	Interface:  "eth0",
+	MTU:        1500,
+	Isolate:    true,
+	Forwarding: true,
+	Group:      "groupnet",
+	IPv4: config.Family{
+		Enabled: true, NAT: true, PrefixLength: 31,
+		Users: netip.MustParsePrefix("100.64.0.0/11"), Groups: netip.MustParsePrefix("100.96.0.0/11"),
+	},
+	IPv6: config.Family{
+		Enabled: true, NAT: true, PrefixLength: 127,
+		Users: netip.MustParsePrefix("fd5f:72fa:75ba::/64"), Groups: netip.MustParsePrefix("fd5f:72fa:75ba:1::/64"),
+	},
+}
+
+func TestParse(t *testing.T) {
+	for _, c := range []struct {
+		what, text string
+		want       func(*config.Config)
+	}{
+		{"nothing said, the defaults hold", "# nothing\n", func(*config.Config) {}},
+		{"every key", `
+interface = "up0"
+mtu = 1400
+isolate = false
+inbound = true
+forwarding = false
+host_services = ["udp/53", "tcp/53"]
+nameservers = ["192.0.2.53", "2001:db8::53"]
+group = "lab"
+first_uid = 1000
+first_gid = 4294967295
+
+[ipv4]
+enabled = true
+users = "10.0.0.0/9"
+groups = "10.128.0.0/9"
+prefix_length = 30
+nat = false
+
+[ipv6]
+enabled = false
+users = "fd00::/48"
+groups = "fd00:0:1::/48"
+prefix_length = 64
+nat = false
+
+[[forward]]
+name = "alice"
+protocol = "tcp"
+host_port = 8080
+port = 80
+
+[[forward]]
+name = "bob"
+protocol = "udp"
+host_port = 8080
+port = 53
+`, func(c *config.Config) {
+			*c = config.Config{
+				Interface: "up0", MTU: 1400, Inbound: true, Group: "lab", FirstUID: 1000, FirstGID: 4294967295,
+				Services:    []config.Service{{config.UDP, 53}, {config.TCP, 53}},
+				Nameservers: []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")},
+				IPv4: config.Family{
+					Enabled: true, PrefixLength: 30,
+					Users: netip.MustParsePrefix("10.0.0.0/9"), Groups: netip.MustParsePrefix("10.128.0.0/9"),
+				},
+				IPv6: config.Family{
+					PrefixLength: 64,
+					Users:        netip.MustParsePrefix("fd00::/48"), Groups: netip.MustParsePrefix("fd00:0:1::/48"),
+				},
+				Forwards: []config.Forward{
+					{"alice", config.Service{config.TCP, 8080}, 80},
+					{"bob", config.Service{config.UDP, 8080}, 53},
+				},
+			}
+		}},
+		{"a key of a table leaves the table's others", "ipv4.prefix_length = 24", func(c *config.Config) { c.IPv4.PrefixLength = 24 }},
+		{"all services", `host_services = ["tcp/22", "all"]`, func(c *config.Config) {
+			c.AnyService, c.Services = true, []config.Service{{config.TCP, 22}}
+		}},
+		{"tables in one line", `ipv6 = { nat = false }`, func(c *config.Config) { c.IPv6.NAT = false }},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			want := byDefault
+			c.want(&want)
+			got, err := config.Parse("file", []byte(c.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(*got, want) {
+				t.Errorf("got %+v, want %+v", *got, want)
+			}
+		})
+	}
+}
+
+func TestProblemsHaveLines(t *testing.T) {
+	for _, c := range []struct {
+		what, text string
+		want       []string
+	}{
+		{"no TOML", "mtu = 1500\nisolate =\n", []string{"f:2: "}},
+		{"a key twice", "mtu = 1400\nmtu = 1400\n", []string{"f:2: mtu: key mtu is already defined"}},
+		{"a value of another type", "\nmtu = \"1500\"\n", []string{"f:2: mtu: must not have a value of type string"}},
+		{"a number too large", "first_uid = 4294967296\n", []string{"f:1: first_uid: 4294967296 is not from 0 to 4294967295"}},
+		{"a negative number", "first_gid = -1\n", []string{"f:1: first_gid: -1 is not from"}},
+		{"unknown keys, and tables, and more", "nta = true\n\n[ipv4]\nmut = 1\n[ipv5]\nx = 1\n[[forward]]\nnmae = 'a'\n", []string{
+			"f:1: nta: there is no such key",
+			"f:4: ipv4.mut: there is no such key",
+			"f:5: ipv5: there is no such key",
+			"f:7: forward[0].name: is missing",
+			"f:7: forward[0].protocol: is missing",
+			"f:7: forward[0].host_port: is missing",
+			"f:7: forward[0].port: is missing",
+			"f:8: forward.nmae: there is no such key",
+		}},
+		{"no interface name", "interface = 'eth0/1'\n", []string{`f:1: interface: "eth0/1" cannot name an interface`}},
+		{"the name of the loopback", "interface = 'lo'\n", []string{`f:1: interface: "lo" cannot`}},
+		{"an interface name that is too long", "interface = '0123456789abcdef'\n", []string{"f:1: interface: "}},
+		{"an interface name that the kernel numbers", "interface = 'eth%d'\n", []string{"f:1: interface: "}},
+		{"an MTU that IPv6 cannot have", "mtu = 1279\n", []string{"f:1: mtu: 1279 is not from 1280 to 65535"}},
+		{"no group", "group = ''\n", []string{`f:1: group: "" cannot begin`}},
+		{"no addresses at all", "[ipv4]\nenabled = false\n[ipv6]\nenabled = false\n", []string{"f:4: ipv6.enabled: neither IPv4 nor IPv6 is enabled"}},
+		{"services", "host_services = [\n'udp/53',\n'udp/0',\n'sctp/1', 'tcp/65536', 'tcp', '']\n", []string{
+			`f:3: host_services[1]: "udp/0" is neither`,
+			`f:4: host_services[2]: "sctp/1" is`,
+			`f:4: host_services[3]: "tcp/65536" is`,
+			`f:4: host_services[4]: "tcp" is`,
+			`f:4: host_services[5]: "" is`,
+		}},
+		{"nameservers", "nameservers = ['192.0.2.256', 'fe80::1%eth0', '192.0.2.1']\n", []string{
+			`f:1: nameservers[0]: "192.0.2.256" is not an IP address`,
+			`f:1: nameservers[1]: "fe80::1%eth0" is not an IP address`,
+		}},
+		{"pools", "[ipv4]\nusers = '10.0.0.1/8'\ngroups = 'fd00::/48'\n[ipv6]\nusers = '10.0.0.0/8'\ngroups = 'x'\n", []string{
+			`f:2: ipv4.users: 10.0.0.1/8 is an address in a network: say "10.0.0.0/8"`,
+			`f:3: ipv4.groups: "fd00::/48" is not a network of this IP version, like "10.0.0.0/8"`,
+			`f:5: ipv6.users: "10.0.0.0/8" is not a network of this IP version, like "fd00::/48"`,
+			`f:6: ipv6.groups: "x" is not a network of this IP version`,
+		}},
+		{"pools of what hosts cannot have", "[ipv4]\nusers = '0.0.0.0/0'\ngroups = '224.0.0.0/4'\n[ipv6]\nusers = 'fe80::/10'\ngroups = '::ffff:10.0.0.0/104'\n", []string{
+			"f:2: ipv4.users: 0.0.0.0/0 has addresses that hosts cannot have",
+			"f:3: ipv4.groups: ",
+			"f:5: ipv6.users: ",
+			"f:6: ipv6.groups: ",
+		}},
+		{"pools that overlap", "[ipv4]\ngroups = '100.64.0.0/16'\n[ipv6]\nusers = 'fd5f:72fa:75ba::/48'\n", []string{
+			"f:2: ipv4.groups: the pools overlap: 100.64.0.0/11 for users, 100.64.0.0/16 for groups",
+			"f:4: ipv6.users: the pools overlap",
+		}},
+		{"pools smaller than a link", "ipv6.prefix_length = 64\nipv6.users = 'fd00::/96'\n", []string{
+			"f:2: ipv6.users: fd00::/96 is smaller than the network of one link, a /64 (ipv6.prefix_length)",
+		}},
+		{"prefix lengths", "ipv4.prefix_length = 32\nipv6.prefix_length = 63\n", []string{
+			"f:1: ipv4.prefix_length: 32 is not from 16 to 31",
+			"f:2: ipv6.prefix_length: 63 is not from 64 to 127",
+		}},
+		{"forwards", `
+[[forward]]
+name = "a/b"
+protocol = "sctp"
+host_port = 0
+port = 65536
+[[forward]]
+name = "alice"
+protocol = "tcp"
+host_port = 80
+port = 80
+[[forward]]
+name = "bob"
+protocol = "tcp"
+host_port = 80
+port = 80
+`, []string{
+			`f:3: forward[0].name: "a/b" cannot name a network namespace`,
+			`f:4: forward[0].protocol: "sctp" is neither "tcp" nor "udp"`,
+			"f:5: forward[0].host_port: 0 is not from 1 to 65535",
+			"f:6: forward[0].port: 65536 is not from 1 to 65535",
+			`f:15: forward[2].host_port: tcp/80 leads to "alice" already`,
+		}},
+		{"forwards in one array", "forward = [\n{ name = 'a', protocol = 'tcp', host_port = 1, port = 1 },\n{ name = '', protocol = 'tcp', host_port = 2, port = 1 },\n]\n", []string{
+			`f:3: forward[1].name: "" cannot name`,
+		}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			_, err := config.Parse("f", []byte(c.text))
+			var problems *config.Error
+			if !errors.As(err, &problems) {
+				t.Fatalf("got %v", err)
+			}
+			lines := strings.Split(err.Error(), "\n")
+			for i, want := range c.want {
+				if i >= len(lines) || !strings.HasPrefix(lines[i], want) {
+					t.Errorf("line %d of\n%s\ndoes not begin with %q", i+1, err, want)
+				}
+			}
+			if len(lines) != len(c.want) {
+				t.Errorf("%d lines, not %d:\n%s", len(lines), len(c.want), err)
+			}
+		})
+	}
+}
+
+func TestLoad(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to own files as root")
+	}
+	path := filepath.Join(t.TempDir(), "uplink.toml")
+	write := func(mode os.FileMode, uid int) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(path, []byte("mtu = 1400\n"), 0o600), os.Chmod(path, mode), os.Chown(path, uid, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c, err := config.Load(path); err != nil || !reflect.DeepEqual(*c, byDefault) {
+		t.Errorf("without a file: %+v, %v", c, err)
+	}
+	write(0o644, 0)
+	if c, err := config.Load(path); err != nil || c.MTU != 1400 {
+		t.Errorf("with a file: %+v, %v", c, err)
+	}
+	for _, c := range []struct {
+		what string
+		mode os.FileMode
+		uid  int
+	}{
+		{"the group may write", 0o664, 0},
+		{"anybody may write", 0o646, 0},
+		{"it is somebody else's", 0o600, 1},
+	} {
+		write(c.mode, c.uid)
+		if _, err := config.Load(path); err == nil || !strings.Contains(err.Error(), "root's alone to write") {
+			t.Errorf("%s: %v", c.what, err)
+		}
+	}
+	if _, err := config.Load(filepath.Dir(path)); err == nil || !strings.Contains(err.Error(), "root's alone to write") {
+		t.Errorf("a directory: %v", err)
+	}
+	if _, err := config.Load(path + "/x"); err == nil {
+		t.Error("a path that leads nowhere is taken for no file")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("ipv4 = {users = '10.0.0.0/8'}\n[[forward]]\nname='a'\n"))
+	f.Add([]byte("nameservers = ['::1', [1]]\n[a.'b.c'.\"d\\u0041\"]\nx.y=1"))
+	f.Add([]byte("forward = [{}, {name={a=[{}]}}]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := config.Parse("f", text)
+		if err == nil {
+			valid(t, c)
+			return
+		}
+		var problems *config.Error
+		if !errors.As(err, &problems) || len(problems.Problems) == 0 {
+			t.Fatalf("an error without problems: %v", err)
+		}
+		last := strings.Count(string(text), "\n") + 1
+		for _, p := range problems.Problems {
+			if p.Line < 0 || p.Line > last {
+				t.Errorf("%v: there is no such line", p)
+			}
+		}
+	})
+}
+
+// valid checks what the rest of the program relies on.
+func valid(t *testing.T, c *config.Config) {
+	for _, f := range []config.Family{c.IPv4, c.IPv6} {
+		if f.Users.Overlaps(f.Groups) || f.Users != f.Users.Masked() || f.Groups != f.Groups.Masked() ||
+			f.PrefixLength < f.Users.Bits() || f.PrefixLength < f.Groups.Bits() || f.PrefixLength >= f.Users.Addr().BitLen() {
+			t.Errorf("%+v", f)
+		}
+	}
+	if !c.IPv4.Users.Addr().Is4() || !c.IPv4.Groups.Addr().Is4() || !c.IPv6.Users.Addr().Is6() || !c.IPv6.Groups.Addr().Is6() {
+		t.Errorf("%+v %+v", c.IPv4, c.IPv6)
+	}
+	for _, f := range c.Forwards {
+		if f.Name == "" || f.From.String() == "/0" || f.From.Port == 0 || f.To == 0 {
+			t.Errorf("%+v", f)
+		}
+	}
+}

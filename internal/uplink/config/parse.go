@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"libpam-net/internal/netns"
+)
+
+// file is the file as it is written, a field for each key.
+type file struct {
+	Interface    string   `toml:"interface"`
+	MTU          int64    `toml:"mtu"`
+	Isolate      bool     `toml:"isolate"`
+	Inbound      bool     `toml:"inbound"`
+	Forwarding   bool     `toml:"forwarding"`
+	HostServices []string `toml:"host_services"`
+	Nameservers  []string `toml:"nameservers"`
+	Group        string   `toml:"group"`
+	FirstUID     int64    `toml:"first_uid"`
+	FirstGID     int64    `toml:"first_gid"`
+	IPv4         family   `toml:"ipv4"`
+	IPv6         family   `toml:"ipv6"`
+	Forward      []struct {
+		Name     string `toml:"name"`
+		Protocol string `toml:"protocol"`
+		HostPort int64  `toml:"host_port"`
+		Port     int64  `toml:"port"`
+	} `toml:"forward"`
+}
+
+type family struct {
+	Enabled      bool   `toml:"enabled"`
+	Users        string `toml:"users"`
+	Groups       string `toml:"groups"`
+	PrefixLength int64  `toml:"prefix_length"`
+	NAT          bool   `toml:"nat"`
+}
+
+// defaults suit a host that has nothing else in these networks. The one of IPv6
+// was drawn at random (RFC 4193), once for all: behind NAT nobody else sees it.
+func defaults() file {
+	return file{
+		Interface:  "eth0",
+		MTU:        1500,
+		Isolate:    true,
+		Forwarding: true,
+		Group:      "groupnet",
+		IPv4:       family{Enabled: true, Users: "100.64.0.0/11", Groups: "100.96.0.0/11", PrefixLength: 31, NAT: true},
+		IPv6:       family{Enabled: true, Users: "fd5f:72fa:75ba::/64", Groups: "fd5f:72fa:75ba:1::/64", PrefixLength: 127, NAT: true},
+	}
+}
+
+// Problem is something wrong in a configuration.
+type Problem struct {
+	Line int // from 1; 0 if it is about the whole
+	Key  string
+	Text string
+}
+
+// Error is all that is wrong in a configuration, from top to bottom.
+type Error struct {
+	File     string
+	Problems []Problem
+}
+
+// Error has a line for each problem: "FILE:LINE: KEY: what is wrong".
+func (e *Error) Error() string {
+	var lines []string
+	for _, p := range e.Problems {
+		line := e.File + ": "
+		if p.Line > 0 {
+			line = fmt.Sprintf("%s:%d: ", e.File, p.Line)
+		}
+		if p.Key != "" {
+			line += p.Key + ": "
+		}
+		lines = append(lines, line+p.Text)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Parse reads a configuration, in which keys that are not there have their
+// defaults. Its error is an *Error; name is what that calls the file.
+func Parse(name string, text []byte) (*Config, error) {
+	f := defaults()
+	p := parser{lines: index(text)}
+	decoder := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
+	var unknown *toml.StrictMissingError
+	var invalid *toml.DecodeError
+	err := decoder.Decode(&f)
+	switch {
+	case errors.As(err, &unknown):
+		for _, e := range unknown.Errors {
+			line, _ := e.Position()
+			p.problems = append(p.problems, Problem{line, strings.Join(e.Key(), "."), "there is no such key"})
+		}
+	case errors.As(err, &invalid):
+		line, _ := invalid.Position()
+		what := strings.TrimPrefix(invalid.Error(), "toml: ")
+		if words := strings.Fields(what); strings.HasPrefix(what, "cannot decode TOML ") {
+			what = "must not have a value of type " + words[3]
+		}
+		return nil, &Error{name, []Problem{{line, strings.Join(invalid.Key(), "."), what}}}
+	case err != nil:
+		return nil, &Error{name, []Problem{{0, "", err.Error()}}}
+	}
+	c := p.config(f)
+	if len(p.problems) > 0 {
+		slices.SortStableFunc(p.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+		return nil, &Error{name, p.problems}
+	}
+	return c, nil
+}
+
+// parser collects problems.
+type parser struct {
+	lines    map[string]int
+	problems []Problem
+}
+
+// complain notes a problem with a key. What is missing has the line of the table
+// that it is missing from.
+func (p *parser) complain(key, format string, args ...any) {
+	line, path := 0, key
+	for line == 0 && path != "" {
+		line = p.lines[path]
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+	}
+	p.problems = append(p.problems, Problem{line, key, fmt.Sprintf(format, args...)})
+}
+
+// later returns which of two keys, that are wrong together, is further down.
+func (p *parser) later(a, b string) string {
+	if p.lines[a] > p.lines[b] {
+		return a
+	}
+	return b
+}
+
+func (p *parser) config(f file) *Config {
+	c := &Config{
+		Interface:  f.Interface,
+		MTU:        int(f.MTU),
+		Isolate:    f.Isolate,
+		Inbound:    f.Inbound,
+		Forwarding: f.Forwarding,
+		Group:      f.Group,
+		FirstUID:   p.id("first_uid", f.FirstUID),
+		FirstGID:   p.id("first_gid", f.FirstGID),
+		IPv4:       p.family("ipv4", f.IPv4, 32, 16, 31),
+		IPv6:       p.family("ipv6", f.IPv6, 128, 64, 127),
+	}
+	if bad := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("/:%", r) }; f.Interface == "" ||
+		len(f.Interface) > 15 || f.Interface == "." || f.Interface == ".." || f.Interface == "lo" || strings.ContainsFunc(f.Interface, bad) {
+		p.complain("interface", "%q cannot name an interface: say up to 15 letters and digits, not lo", f.Interface)
+	}
+	if f.MTU < 1280 || f.MTU > 65535 { // IPv6 wants 1280
+		p.complain("mtu", "%d is not from 1280 to 65535", f.MTU)
+	}
+	if f.Group == "" || strings.ContainsFunc(f.Group, unicode.IsControl) {
+		p.complain("group", "%q cannot begin the name of a group", f.Group)
+	}
+	if !f.IPv4.Enabled && !f.IPv6.Enabled {
+		p.complain(p.later("ipv4.enabled", "ipv6.enabled"), "neither IPv4 nor IPv6 is enabled")
+	}
+	for i, s := range f.HostServices {
+		if s == "all" {
+			c.AnyService = true
+		} else if service, ok := parseService(s); ok {
+			c.Services = append(c.Services, service)
+		} else {
+			p.complain(element("host_services", i), `%q is neither a service like "udp/53" nor "all"`, s)
+		}
+	}
+	for i, s := range f.Nameservers {
+		address, err := netip.ParseAddr(s)
+		if err != nil || address.Zone() != "" {
+			p.complain(element("nameservers", i), "%q is not an IP address", s)
+		}
+		c.Nameservers = append(c.Nameservers, address)
+	}
+	p.forwards(c, f)
+	return c
+}
+
+func (p *parser) id(key string, id int64) uint32 {
+	if id < 0 || id > 1<<32-1 {
+		p.complain(key, "%d is not from 0 to 4294967295", id)
+	}
+	return uint32(id)
+}
+
+// family checks what is said about an IP version with addresses of so many bits,
+// and links that have a prefix length from shortest to longest.
+func (p *parser) family(key string, f family, bits, shortest, longest int) Family {
+	c := Family{
+		Enabled:      f.Enabled,
+		Users:        p.pool(key+".users", f.Users, bits),
+		Groups:       p.pool(key+".groups", f.Groups, bits),
+		PrefixLength: int(f.PrefixLength),
+		NAT:          f.NAT,
+	}
+	if f.PrefixLength < int64(shortest) || f.PrefixLength > int64(longest) {
+		p.complain(key+".prefix_length", "%d is not from %d to %d", f.PrefixLength, shortest, longest)
+		return c
+	}
+	for _, pool := range []struct {
+		name string
+		netip.Prefix
+	}{{".users", c.Users}, {".groups", c.Groups}} {
+		if pool.IsValid() && pool.Bits() > c.PrefixLength {
+			p.complain(key+pool.name, "%s is smaller than the network of one link, a /%d (%s.prefix_length)", pool.Prefix, c.PrefixLength, key)
+		}
+	}
+	if c.Users.IsValid() && c.Groups.IsValid() && c.Users.Overlaps(c.Groups) {
+		p.complain(p.later(key+".users", key+".groups"), "the pools overlap: %s for users, %s for groups", c.Users, c.Groups)
+	}
+	return c
+}
+
+// Networks whose addresses are no ordinary ones.
+var special = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("127.0.0.0/8"),
+	netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("224.0.0.0/3"),
+	netip.MustParsePrefix("::/8"),
+	netip.MustParsePrefix("fe80::/9"),
+	netip.MustParsePrefix("ff00::/8"),
+}
+
+func (p *parser) pool(key, text string, bits int) netip.Prefix {
+	pool, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil || pool.Addr().BitLen() != bits:
+		p.complain(key, "%q is not a network of this IP version, like %q", text, map[int]string{32: "10.0.0.0/8", 128: "fd00::/48"}[bits])
+	case pool != pool.Masked():
+		p.complain(key, "%s is an address in a network: say %q", pool, pool.Masked())
+	case slices.ContainsFunc(special, pool.Overlaps):
+		p.complain(key, "%s has addresses that hosts cannot have", pool)
+	default:
+		return pool
+	}
+	return netip.Prefix{}
+}
+
+func (p *parser) forwards(c *Config, f file) {
+	taken := make(map[Service]string)
+	for i, forward := range f.Forward {
+		key := element("forward", i)
+		if p.lacks(key, ".name", ".protocol", ".host_port", ".port") {
+			continue
+		}
+		if err := netns.CheckName(forward.Name); err != nil {
+			p.complain(key+".name", "%v", err)
+		}
+		protocol, ok := protocols[forward.Protocol]
+		if !ok {
+			p.complain(key+".protocol", `%q is neither "tcp" nor "udp"`, forward.Protocol)
+		}
+		from := Service{protocol, p.port(key+".host_port", forward.HostPort)}
+		if other, ok := taken[from]; ok {
+			p.complain(key+".host_port", "%s leads to %q already", from, other)
+		}
+		taken[from] = forward.Name
+		c.Forwards = append(c.Forwards, Forward{forward.Name, from, p.port(key+".port", forward.Port)})
+	}
+}
+
+// lacks complains about each key that is missing from a table.
+func (p *parser) lacks(table string, keys ...string) bool {
+	missing := false
+	for _, key := range keys {
+		if p.lines[table+key] == 0 {
+			p.complain(table+key, "is missing")
+			missing = true
+		}
+	}
+	return missing
+}
+
+func (p *parser) port(key string, port int64) uint16 {
+	if port < 1 || port > 65535 {
+		p.complain(key, "%d is not from 1 to 65535", port)
+	}
+	return uint16(port)
+}
+
+var protocols = map[string]Protocol{"tcp": TCP, "udp": UDP}
+
+// parseService reads "PROTOCOL/PORT".
+func parseService(s string) (Service, bool) {
+	name, number, _ := strings.Cut(s, "/")
+	protocol, ok := protocols[name]
+	port, err := strconv.ParseUint(number, 10, 16)
+	return Service{protocol, uint16(port)}, ok && err == nil && port > 0
+}
+
+func element(array string, i int) string { return fmt.Sprintf("%s[%d]", array, i) }

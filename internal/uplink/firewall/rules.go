@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package firewall
+
+import (
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// addChains makes the chains, and their rules anew.
+func (t *Table) addChains(p Policy) {
+	from, to := t.links.has(expr.MetaKeyIIFNAME), t.links.has(expr.MetaKeyOIFNAME)
+	notFrom, notTo := t.links.hasNot(expr.MetaKeyIIFNAME), t.links.hasNot(expr.MetaKeyOIFNAME)
+	related := ct(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED)
+
+	// A namespace sends from the networks that lead to its link, and nothing to the
+	// host's loopback, whatever route_localnet says.
+	spoofed := t.chain("spoofed", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
+	spoofed(from, noWayBack, drop)
+	spoofed(from, isIPv4, toLoopback, drop)
+
+	// What comes from outside to the host: its own programs talk over lo.
+	ports := t.chain("ports", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest)
+	ports(notFrom, notFromLoopback, isIPv4, toHost, dnat(&t.forwards4, unix.NFPROTO_IPV4, 4))
+	ports(notFrom, notFromLoopback, isIPv6, toHost, dnat(&t.forwards6, unix.NFPROTO_IPV6, 16))
+
+	host := t.chain("host", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
+	host(notFrom, accept)
+	host(related, accept)
+	host(protocol(unix.IPPROTO_ICMP), accept)
+	host(protocol(unix.IPPROTO_ICMPV6), accept)
+	if p.AnyService {
+		host(accept)
+	}
+	host(portIn(&t.services), accept)
+	host.refuse()
+
+	forward := t.chain("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter)
+	if p.Isolate {
+		forward.refuse(from, to)
+	}
+	forward(from, ct(expr.CtKeySTATE, expr.CtStateBitINVALID), drop) // NAT would let it out as it is
+	forward(related, accept)
+	forward(from, accept)
+	forward(to, ct(expr.CtKeySTATUS, statusDNAT), accept)
+	if p.Inbound {
+		forward(to, accept)
+	}
+	forward.refuse(to)
+	if p.Guard4.On {
+		forward(isIPv4, t.routers4.hasNot(expr.MetaKeyIIFNAME), drop)
+	}
+	if p.Guard6.On {
+		forward(isIPv6, t.routers6.hasNot(expr.MetaKeyIIFNAME), drop)
+	}
+
+	nat := t.chain("nat", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
+	if p.NAT4 {
+		nat(from, notTo, isIPv4, masquerade)
+	}
+	if p.NAT6 {
+		nat(from, notTo, isIPv6, masquerade)
+	}
+}
+
+// chain appends a rule to a chain.
+type chain func(...phrase)
+
+// refuse appends rules that tell whoever asked. A connection in the making takes a
+// reset at once, and other news only after a second.
+func (c chain) refuse(conditions ...phrase) {
+	c(append(conditions, protocol(unix.IPPROTO_TCP), reset)...)
+	c(append(conditions, unreachable)...)
+}
+
+// chain adds an empty chain.
+func (t *Table) chain(name string, kind nftables.ChainType, hook *nftables.ChainHook, priority *nftables.ChainPriority) chain {
+	chain := t.conn.AddChain(&nftables.Chain{Name: name, Table: theTable, Type: kind, Hooknum: hook, Priority: priority})
+	t.conn.FlushChain(chain)
+	return func(phrases ...phrase) {
+		t.conn.AddRule(&nftables.Rule{Table: theTable, Chain: chain, Exprs: slices.Concat(phrases...)})
+	}
+}
+
+// phrase is a part of a rule: a condition, or what is done. It leaves nothing in
+// registers for the next.
+type phrase = []expr.Any
+
+// Registers of 4 bytes; 1 is 8, and the three after it, under another name.
+const (
+	first  = unix.NFT_REG_1
+	second = unix.NFT_REG32_01
+	fifth  = unix.NFT_REG32_04
+)
+
+// From linux/netfilter/nf_conntrack_common.h and nf_tables.h.
+const (
+	statusDNAT         = 1 << 5
+	rejectReset        = 1
+	rejectICMPX        = 2
+	adminProhibited    = 3
+	transportPortStart = 2 // of the destination port, in the header
+)
+
+var (
+	accept     = phrase{&expr.Verdict{Kind: expr.VerdictAccept}}
+	drop       = phrase{&expr.Verdict{Kind: expr.VerdictDrop}}
+	masquerade = phrase{&expr.Masq{}}
+
+	reset       = phrase{&expr.Reject{Type: rejectReset}}
+	unreachable = phrase{&expr.Reject{Type: rejectICMPX, Code: adminProhibited}}
+
+	isIPv4 = meta(expr.MetaKeyNFPROTO, expr.CmpOpEq, []byte{unix.NFPROTO_IPV4})
+	isIPv6 = meta(expr.MetaKeyNFPROTO, expr.CmpOpEq, []byte{unix.NFPROTO_IPV6})
+
+	notFromLoopback = meta(expr.MetaKeyIIFNAME, expr.CmpOpNeq, deviceKeys([]string{"lo"})[0].Key)
+
+	// fib saddr . iif oif missing
+	noWayBack = phrase{
+		&expr.Fib{Register: first, FlagSADDR: true, FlagIIF: true, FlagPRESENT: true, ResultOIF: true},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: make([]byte, 4)},
+	}
+	// ip daddr 127.0.0.0/8
+	toLoopback = phrase{
+		&expr.Payload{DestRegister: first, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: []byte{127}},
+	}
+	// fib daddr type local
+	toHost = phrase{
+		&expr.Fib{Register: first, FlagDADDR: true, ResultADDRTYPE: true},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
+	}
+	// meta l4proto . th dport
+	destination = phrase{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: first},
+		&expr.Payload{DestRegister: second, Base: expr.PayloadBaseTransportHeader, Offset: transportPortStart, Len: 2},
+	}
+)
+
+func meta(key expr.MetaKey, op expr.CmpOp, data []byte) phrase {
+	return phrase{&expr.Meta{Key: key, Register: first}, &expr.Cmp{Op: op, Register: first, Data: data}}
+}
+
+func protocol(number byte) phrase {
+	return meta(expr.MetaKeyL4PROTO, expr.CmpOpEq, []byte{number})
+}
+
+// ct is true if one of the bits is set.
+func ct(key expr.CtKey, bits uint32) phrase {
+	return phrase{
+		&expr.Ct{Key: key, Register: first},
+		&expr.Bitwise{
+			SourceRegister: first, DestRegister: first, Len: 4,
+			Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: make([]byte, 4),
+		},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: first, Data: make([]byte, 4)},
+	}
+}
+
+func (s *set) has(device expr.MetaKey) phrase {
+	return phrase{&expr.Meta{Key: device, Register: first}, &expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID}}
+}
+
+func (s *set) hasNot(device expr.MetaKey) phrase {
+	return phrase{&expr.Meta{Key: device, Register: first}, &expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID, Invert: true}}
+}
+
+func portIn(s *set) phrase {
+	return slices.Concat(destination, phrase{&expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID}})
+}
+
+// dnat sends what a map has an address, of so many bytes, and a port for there.
+func dnat(s *set, family, size uint32) phrase {
+	port := uint32(second)
+	if size == 16 {
+		port = fifth
+	}
+	return slices.Concat(destination, phrase{
+		&expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID, DestRegister: first, IsDestRegSet: true},
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: family, RegAddrMin: first, RegProtoMin: port, Specified: true},
+	})
+}

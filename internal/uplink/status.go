@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package uplink
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/netns"
+	"libpam-net/internal/uplink/config"
+	"libpam-net/internal/uplink/sysctl"
+)
+
+// State is how far an uplink is there.
+type State string
+
+// The states.
+const (
+	StateUp         State = "up"
+	StateDown       State = "down"
+	StateIncomplete State = "incomplete" // Up repairs it
+)
+
+// Status is what an uplink is, or would be.
+type Status struct {
+	Name         string       `json:"name"`
+	State        State        `json:"state"`
+	Owner        string       `json:"owner"` // "uid 1000", "gid 1000"
+	Device       string       `json:"device"`
+	Interface    string       `json:"interface"`
+	MTU          int          `json:"mtu"`
+	Networks     []Network    `json:"networks"`
+	Isolated     bool         `json:"isolated"`
+	Inbound      bool         `json:"inbound"`
+	HostServices []string     `json:"host_services"`
+	Forwards     []PortNumber `json:"forwards"`
+	Nameservers  []netip.Addr `json:"nameservers"`
+	Warnings     []string     `json:"warnings"`
+}
+
+// Network is what an uplink has of one IP version.
+type Network struct {
+	Address netip.Prefix `json:"address"`
+	Gateway netip.Addr   `json:"gateway"`
+	NAT     bool         `json:"nat"`
+}
+
+// PortNumber is a port of the host that leads to one of the namespace.
+type PortNumber struct {
+	Host      string `json:"host"` // "tcp/8080"
+	Namespace uint16 `json:"namespace"`
+}
+
+// Show returns what the uplink of name is, or would be.
+func Show(name string, c *config.Config) (*Status, error) {
+	p, err := planFor(name, c)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := netns.Open(name)
+	if err != nil && !errors.Is(err, netns.ErrAbsent) {
+		return nil, err
+	}
+	if err == nil {
+		defer unix.Close(fd)
+	}
+	status := describe(p, c)
+	err = locked(func(h *host) error {
+		status.State, err = h.state(p, c, fd)
+		status.Warnings = h.warnings(status, p, c)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("show %q: %w", name, err)
+	}
+	return status, nil
+}
+
+// describe is what follows from the plan and the configuration.
+func describe(p plan, c *config.Config) *Status {
+	s := &Status{
+		Name:         p.name,
+		Owner:        p.identity.String(),
+		Device:       p.device(),
+		Interface:    c.Interface,
+		MTU:          c.MTU,
+		Isolated:     c.Isolate,
+		Inbound:      c.Inbound,
+		HostServices: []string{},
+		Forwards:     []PortNumber{},
+	}
+	for _, n := range []struct {
+		ends
+		nat bool
+	}{{p.ipv4, c.IPv4.NAT}, {p.ipv6, c.IPv6.NAT}} {
+		if n.host.IsValid() {
+			s.Networks = append(s.Networks, Network{n.inside, n.host.Addr(), n.nat})
+		}
+	}
+	if c.AnyService {
+		s.HostServices = []string{"all"}
+	} else {
+		for _, service := range c.Services {
+			s.HostServices = append(s.HostServices, service.String())
+		}
+	}
+	for _, f := range p.forwards {
+		s.Forwards = append(s.Forwards, PortNumber{f.From.String(), f.To})
+	}
+	s.Nameservers = nameservers(p, c)
+	return s
+}
+
+// state looks how far an uplink is there; fd is -1 where there is no namespace.
+func (h *host) state(p plan, c *config.Config, fd int) (State, error) {
+	link, err := h.link(p.device())
+	if err != nil {
+		return "", err
+	}
+	if link == nil && len(h.table.DevicesOf(p.name)) == 0 {
+		return StateDown, nil
+	}
+	if link == nil || fd < 0 || !h.table.Has(p.uplink()) {
+		return StateIncomplete, nil
+	}
+	good, err := h.isGood(link, p, c, fd)
+	if good && err == nil {
+		good, err = isGoodInside(p, link, fd)
+	}
+	if !good || err != nil {
+		return StateIncomplete, err
+	}
+	return StateUp, nil
+}
+
+// isGoodInside tells whether the namespace's end of a link is up and leads out.
+func isGoodInside(p plan, link netlink.Link, fd int) (bool, error) {
+	in, err := inside(fd)
+	if err != nil {
+		return false, err
+	}
+	defer in.Close()
+	peer, err := in.LinkByIndex(link.Attrs().ParentIndex)
+	if err != nil {
+		return false, fmt.Errorf("look for the interface inside: %w", err)
+	}
+	addresses, err := list(func() ([]netlink.Addr, error) { return in.AddrList(peer, netlink.FAMILY_ALL) })
+	if err != nil {
+		return false, fmt.Errorf("list addresses inside: %w", err)
+	}
+	routes, err := list(func() ([]netlink.Route, error) { return in.RouteList(nil, netlink.FAMILY_ALL) })
+	if err != nil {
+		return false, fmt.Errorf("list routes inside: %w", err)
+	}
+	for _, e := range p.families() {
+		hasAddress := slices.ContainsFunc(addresses, func(a netlink.Addr) bool { return prefixOf(a.IPNet) == e.inside })
+		hasRoute := slices.ContainsFunc(routes, func(r netlink.Route) bool { return isDefault(r, e.inside.Addr().BitLen()) })
+		if !hasAddress || !hasRoute {
+			return false, nil
+		}
+	}
+	return peer.Attrs().Flags&net.FlagUp != 0, nil
+}
+
+// isDefault tells whether r is a default route for addresses of so many bits.
+func isDefault(r netlink.Route, bits int) bool {
+	family := netlink.FAMILY_V4
+	if bits == 128 {
+		family = netlink.FAMILY_V6
+	}
+	if r.Family != family {
+		return false
+	}
+	return r.Dst == nil || prefixOf(r.Dst).Bits() == 0
+}
+
+// warnings are reasons why an uplink that is up may not work, or why they are not
+// known.
+func (h *host) warnings(s *Status, p plan, c *config.Config) []string {
+	warnings := []string{}
+	chains, err := h.table.Dropping()
+	if err != nil {
+		warnings = append(warnings, "other firewalls: "+err.Error())
+	}
+	for _, chain := range chains {
+		warnings = append(warnings, fmt.Sprintf(
+			`nftables chain %s drops what it does not know, which may be all of this: let it accept iifname "pn*" and oifname "pn*"`, chain))
+	}
+	for _, v := range p.versions() {
+		if on, err := sysctl.Get(fmt.Sprintf("net/%s/conf/all/forwarding", v)); err == nil && on == "0" && s.State == StateUp {
+			warnings = append(warnings, fmt.Sprintf("the host does not forward: set net.%s.conf.all.forwarding, or forwarding = true", v))
+		}
+	}
+	dns := config.Service{Protocol: config.UDP, Port: 53}
+	for _, server := range s.Nameservers {
+		if h.isOwn(server) && !c.AnyService && !slices.Contains(c.Services, dns) {
+			warnings = append(warnings, fmt.Sprintf(`nameserver %s is the host, which does not answer: set host_services = ["udp/53", "tcp/53"]`, server))
+		}
+	}
+	if len(s.Nameservers) == 0 {
+		warnings = append(warnings, "the host uses no nameserver that could be reached from here: set nameservers")
+	}
+	return warnings
+}
+
+// isOwn tells whether the host itself has an address.
+func (h *host) isOwn(address netip.Addr) bool {
+	routes, err := h.RouteGet(address.AsSlice())
+	return err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL
+}
+
+// ResolvConf is what /etc/netns/NAME/resolv.conf may say.
+func (s *Status) ResolvConf() string {
+	var text strings.Builder
+	for _, server := range s.Nameservers {
+		fmt.Fprintf(&text, "nameserver %s\n", server)
+	}
+	return text.String()
+}
+
+// nameservers are those that are configured, else those of the host that can be
+// reached from elsewhere.
+func nameservers(p plan, c *config.Config) []netip.Addr {
+	servers := []netip.Addr{}
+	if len(c.Nameservers) > 0 {
+		return append(servers, c.Nameservers...)
+	}
+	// systemd-resolved keeps its own servers in the second.
+	for _, file := range []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			words := strings.Fields(line)
+			if len(words) < 2 || words[0] != "nameserver" {
+				continue
+			}
+			server, err := netip.ParseAddr(words[1])
+			if err == nil && !server.IsLoopback() && !server.IsLinkLocalUnicast() && p.reaches(server) {
+				servers = append(servers, server)
+			}
+		}
+		if len(servers) > 0 {
+			break
+		}
+	}
+	return servers
+}

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package uplink
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestUpTwiceIsUpOnceAndDownLeavesNothing(t *testing.T) {
+	l := newLab(t)
+	l.configure(`forward = [{ name = "anna", protocol = "tcp", host_port = 8080, port = 80 }]`)
+	before := l.state()
+	said := l.ok("up", "anna")
+	equal(t, "what is said", said, `"anna", uid 5000, is connected by pnu3uw as 100.64.39.17/31 fd5f:72fa:75ba::2711/127`+"\n")
+	first := l.state()
+	equal(t, "what is said again", l.ok("up", "anna"), said)
+	same(t, "state after up, twice", l.state(), first)
+
+	l.ok("up", "bert")
+	both := l.state()
+	l.ok("down", "anna")
+	l.ok("down", "anna")
+	equal(t, "devices", l.devices(), "pnu3ux")
+	l.ok("up", "anna")
+	same(t, "state with both again", l.state(), both)
+	l.ok("down", "bert")
+	same(t, "state without bert", l.state(), first)
+	l.ok("down", "anna")
+	same(t, "state in the end", l.state(), before)
+	l.ok("down", "nobody")
+}
+
+// What is there afterwards is what up makes, whatever there was before.
+func TestUpRepairs(t *testing.T) {
+	l := newLab(t)
+	l.ok("up", "anna")
+	l.ok("up", "bert")
+	good := l.state()
+	for _, c := range []struct{ what, damage string }{
+		{"the user has deleted the interface", "ip -n anna link del eth0"},
+		{"the user has renamed it", "ip -n anna link set eth0 down; ip -n anna link set eth0 name other"},
+		{"the user has brought it down", "ip -n anna link set eth0 down"},
+		{"the user has taken the addresses away", "ip -n anna address flush dev eth0"},
+		{"the user has taken a route away", "ip -n anna route del default"},
+		{"the MTU is another inside", "ip -n anna link set eth0 mtu 1400"},
+		{"the MTU is another on the host", "ip link set pnu3uw mtu 1400"},
+		{"the host's end is down", "ip link set pnu3uw down"},
+		{"the host's end has another address", "ip address add 10.0.0.1/24 dev pnu3uw"},
+		{"the host's end lacks an address", "ip address del 100.64.39.16/31 dev pnu3uw"},
+		{"the host's end lacks the alias", "ip link set pnu3uw alias ''"},
+		{"the other end is not inside", "ip -n anna link set eth0 down; ip -n anna link set eth0 netns second name eth7"},
+		{"an interface of another kind is there", "ip link del pnu3uw; ip link add pnu3uw type veth peer name x"},
+		{"the namespace is a new one", "ip netns del anna; ip netns add anna; ip -n anna link set lo up"},
+		{"the uplink lacks in the firewall", `nft delete element inet pamnet links '{ "pnu3uw" }'`},
+		{"a rule is gone", "nft flush chain inet pamnet forward"},
+		{"forwarding was switched off", "echo 0 >/proc/sys/net/ipv4/conf/all/forwarding; echo 0 >/proc/sys/net/ipv6/conf/all/forwarding"},
+		{"another uplink of the name is in the firewall", `nft add element inet pamnet links '{ "pnu7" comment "anna" }'; ip link add pnu7 type veth peer name pnu7x`},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			l := l.with(t)
+			l.sh("set -e; " + c.damage)
+			l.ok("up", "anna")
+			l.sh("ip link del x 2>/dev/null; ip link del pnu7x 2>/dev/null; true")
+			same(t, "state", l.state(), good)
+		})
+	}
+	t.Run("somebody has flushed all rules: up --all", func(t *testing.T) {
+		l := l.with(t)
+		l.sh("nft flush ruleset")
+		equal(t, "lines", strings.Count(l.ok("up", "--all"), "is connected by"), 2)
+		same(t, "state", l.state(), good)
+	})
+	t.Run("somebody has flushed all rules: down of one keeps the host forwarding for the other", func(t *testing.T) {
+		l := l.with(t)
+		l.sh("nft flush ruleset")
+		l.ok("down", "bert")
+		equal(t, "forwarding", l.forwards(), "11")
+		equal(t, "devices", l.devices(), "pnu3uw")
+		l.ok("up", "bert")
+		l.ok("up", "anna")
+		same(t, "state", l.state(), good)
+	})
+}
+
+func TestAnAdministratorsRouteStays(t *testing.T) {
+	l := newLab(t)
+	l.ok("up", "anna")
+	l.sh("ip -n anna route replace default via 100.64.39.16 metric 0 mtu 1300")
+	l.ok("up", "anna")
+	if routes := l.sh("ip -n anna route show default"); !contains(routes, "mtu 1300") {
+		t.Error(routes)
+	}
+}
+
+func TestAnotherNumberIsAnotherUplink(t *testing.T) {
+	l := newLab(t)
+	l.configure(`forward = [{ name = "anna", protocol = "tcp", host_port = 8080, port = 80 }]`)
+	l.ok("up", "anna")
+	l.sh("sed -i s/^anna:x:5000:/anna:x:6000:/ /etc/passwd")
+	l.ok("up", "anna")
+	equal(t, "devices", l.devices(), "pnu4mo")
+	if rules := l.sh("nft list table inet pamnet"); contains(rules, "pnu3uw") || contains(rules, anna4) || !contains(rules, "100.64.46.225 . 80") {
+		t.Error(rules)
+	}
+	l.sh("sed -i /^anna:/d /etc/passwd; ip netns del anna")
+	l.ok("down", "anna") // neither the user nor the namespace is there
+	equal(t, "devices", l.devices(), "")
+	equal(t, "tables", l.sh("nft list tables"), "")
+}
+
+func TestUpRefuses(t *testing.T) {
+	l := newLab(t)
+	for _, user := range []string{"high:x:1048576", "low:x:999", "twin:x:5000", "clash:x:5300", "last:x:4294967294"} {
+		name, _, _ := strings.Cut(user, ":")
+		l.sh("echo " + user + ":100::/:/bin/sh >>/etc/passwd; ip netns add " + name)
+	}
+	l.sh("ip address add 100.64.41.105/29 dev second")
+	l.ok("up", "anna")
+	before := l.state()
+	long := strings.Repeat("x", 128)
+	for _, c := range []struct {
+		what, config, name string
+		says               []string
+	}{
+		{"a number that does not fit", "", "high", []string{"uid 1048576 does not fit into 100.64.0.0/11", "enlarge ipv4.users or raise first_uid"}},
+		{"the last number", "", "last", []string{"uid 4294967294 does not fit into 100.64.0.0/11"}},
+		{"a number below the first", "first_uid = 1000", "low", []string{"uid 999 is below 1000: lower first_uid"}},
+		{"a second name for a number", "", "twin", []string{`interface pnu3uw, of uid 5000, belongs to "anna": take that down first`}},
+		{"addresses that the host has", "", "clash", []string{"network 100.64.41.104/31, for uid 5300, overlaps 100.64.41.105/29 on second: give the pools other networks"}},
+		{"a neighbour's addresses, after a change of the prefix length", "ipv4.prefix_length = 24\nfirst_uid = 4962", "bert", []string{"overlaps 100.64.39.16/31 on pnu3uw"}},
+		{"nobody", "", "outside", []string{`there is no user of that name, and no group "groupnet-outside"`}},
+		{"no namespace", "", "root", []string{`open network namespace "root": no such network namespace`, "ip netns add"}},
+		{"no name", "", "", []string{`"" cannot name a network namespace`}},
+		{"a path", "", "../anna", []string{`"../anna" cannot name a network namespace`}},
+		{"a long name", "", long, []string{"too long for an uplink: 128 bytes, not 127"}},
+		{"a wrong configuration", "\nmtu = 1\n", "bert", []string{configuration + ":2: mtu: 1 is not from 1280 to 65535"}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			l := l.with(t)
+			l.configure(c.config)
+			l.fails(c.says, "up", c.name)
+			same(t, "state", l.state(), before)
+		})
+	}
+	l.configure("")
+	t.Run("a namespace that has such an interface", func(t *testing.T) {
+		l := l.with(t)
+		l.sh("ip -n bert link add eth0 type veth peer name x")
+		l.fails([]string{`the namespace has an interface "eth0" already: remove it, or set interface`}, "up", "bert")
+		l.sh("ip -n bert link del eth0")
+		same(t, "state", l.state(), before)
+	})
+	t.Run("a device of the host that is none of ours", func(t *testing.T) {
+		l := l.with(t)
+		l.sh("ip link add pnu3ux type bridge")
+		l.fails([]string{"interface pnu3ux is none of an uplink: rename it"}, "up", "bert")
+		l.sh("ip link del pnu3ux")
+		same(t, "state", l.state(), before)
+	})
+	t.Run("a configuration that others can write", func(t *testing.T) {
+		l := l.with(t)
+		l.sh("chmod 666 " + configuration)
+		l.fails([]string{"root's alone to write"}, "up", "bert")
+		l.fails([]string{"root's alone to write"}, "--check")
+		l.ok("down", "bert") // needs none
+		same(t, "state", l.state(), before)
+	})
+	t.Run("somebody who is not root", func(t *testing.T) {
+		l := l.with(t)
+		l.configure("")
+		l.sh("! setpriv --reuid=bert --regid=100 --clear-groups " + program + " up bert")
+		same(t, "state", l.state(), before)
+	})
+}
+
+func TestCheck(t *testing.T) {
+	l := newLab(t)
+	equal(t, "no file", l.ok("--check"), configuration+": nothing is wrong\n")
+	l.configure("mtu = 1400\n")
+	equal(t, "a good file", l.ok("--check"), configuration+": nothing is wrong\n")
+	l.configure("mtu = 1\nmut = 2\n")
+	result := l.run("--check")
+	equal(t, "exit status", result.ExitCode, 1)
+	equal(t, "what is said", result.Stderr, strings.ReplaceAll(`pamnet-uplink: FILE:1: mtu: 1 is not from 1280 to 65535
+pamnet-uplink: FILE:2: mut: there is no such key
+`, "FILE", configuration))
+	check(t, l.WriteFile("/root/draft", "isolate = 1\n", 0o600))
+	l.fails([]string{"/root/draft:1: isolate: must not have a value of type integer"}, "--check", "--config", "/root/draft")
+}
+
+func TestWrongCommandLines(t *testing.T) {
+	l := newLab(t)
+	for _, args := range []string{"up", "up a b", "up --all a", "down", "down a b", "show", "sideways", "up --nonsense a", "--nonsense"} {
+		l.fails(nil, strings.Fields(args)...)
+	}
+	if help := l.ok(); !contains(help, "pamnet-uplink [command]") {
+		t.Error(help)
+	}
+}
+
+// The modules give the program this environment, and nothing else.
+func TestAsTheModulesCallIt(t *testing.T) {
+	l := newLab(t)
+	l.sh("env -i PAM_USER=anna PAM_SERVICE=sshd PAM_RHOST=192.0.2.9 NETNS=anna NETNS_PATH=/run/netns/anna PATH=/usr/sbin:/usr/bin " +
+		program + " up anna </dev/null")
+	equal(t, "devices", l.devices(), "pnu3uw")
+}
+
+func TestShow(t *testing.T) {
+	l := newLab(t)
+	l.sh("rm /etc/resolv.conf; printf 'search x\nnameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver fe80::1\nnameserver 203.0.113.5\n' >/etc/resolv.conf")
+	equal(t, "down", l.ok("show", "anna"), `anna (uid 5000): down
+  link         eth0 inside, pnu3uw on the host, MTU 1500
+  address      100.64.39.17/31 by 100.64.39.16, the host's to others (NAT)
+  address      fd5f:72fa:75ba::2711/127 by fd5f:72fa:75ba::2710, the host's to others (NAT)
+  neighbours   not reached
+  host         not reached
+  from outside nothing
+  resolver     /etc/netns/anna/resolv.conf may say: nameserver 192.0.2.1
+  resolver     /etc/netns/anna/resolv.conf may say: nameserver 203.0.113.5
+  warning      nameserver 192.0.2.1 is the host, which does not answer: set host_services = ["udp/53", "tcp/53"]
+`)
+	l.sh("printf 'nameserver 127.0.0.53\n' >/etc/resolv.conf; mkdir -p /run/systemd/resolve; printf 'nameserver 203.0.113.6\n' >/run/systemd/resolve/resolv.conf")
+	if text := l.ok("show", "anna"); !contains(text, "may say: nameserver 203.0.113.6\n") {
+		t.Error(text)
+	}
+	l.sh("rm /run/systemd/resolve/resolv.conf")
+	if text := l.ok("show", "anna"); !contains(text, "warning      the host uses no nameserver that could be reached from here: set nameservers") {
+		t.Error(text)
+	}
+	l.configure(`
+		isolate = false
+		inbound = true
+		host_services = ["udp/53", "tcp/53"]
+		nameservers = ["192.0.2.1"]
+		ipv6.enabled = false
+		ipv4.nat = false
+		[[forward]]
+		name = "anna"
+		protocol = "tcp"
+		host_port = 8080
+		port = 80
+	`)
+	l.ok("up", "anna")
+	equal(t, "up", l.ok("show", "anna"), `anna (uid 5000): up
+  link         eth0 inside, pnu3uw on the host, MTU 1500
+  address      100.64.39.17/31 by 100.64.39.16
+  neighbours   reached
+  host         udp/53 tcp/53
+  from outside all ports
+  port         tcp/8080 of the host leads to 80
+  resolver     /etc/netns/anna/resolv.conf may say: nameserver 192.0.2.1
+`)
+	var status struct {
+		Name, State, Owner, Device, Interface string
+		MTU                                   int
+		Networks                              []struct {
+			Address, Gateway string
+			NAT              bool
+		}
+		Isolated, Inbound bool
+		HostServices      []string `json:"host_services"`
+		Forwards          []struct {
+			Host      string
+			Namespace int
+		}
+		Nameservers, Warnings []string
+	}
+	decoder := json.NewDecoder(strings.NewReader(l.ok("show", "--json", "anna")))
+	decoder.DisallowUnknownFields()
+	check(t, decoder.Decode(&status))
+	equal(t, "JSON", fmt.Sprintf("%+v", status), "{Name:anna State:up Owner:uid 5000 Device:pnu3uw Interface:eth0 MTU:1500 "+
+		"Networks:[{Address:100.64.39.17/31 Gateway:100.64.39.16 NAT:false}] Isolated:false Inbound:true HostServices:[udp/53 tcp/53] "+
+		"Forwards:[{Host:tcp/8080 Namespace:80}] Nameservers:[192.0.2.1] Warnings:[]}")
+	for _, c := range []struct{ what, damage, want string }{
+		{"a firewall without it", `nft delete element inet pamnet links '{ "pnu3uw" }'`, "incomplete"},
+		{"an interface that is down inside", "ip -n anna link set eth0 down", "incomplete"},
+		{"no route inside", "ip -n anna route del default", "incomplete"},
+		{"no address inside", "ip -n anna address flush dev eth0", "incomplete"},
+		{"no link", "ip link del pnu3uw", "incomplete"},
+		{"no namespace", "ip netns del anna", "incomplete"},
+	} {
+		l.sh(c.damage)
+		if text := l.ok("show", "anna"); !strings.HasPrefix(text, "anna (uid 5000): "+c.want) {
+			t.Errorf("%s: %s", c.what, text)
+		}
+		if c.what != "no namespace" {
+			l.ok("up", "anna")
+		}
+	}
+}

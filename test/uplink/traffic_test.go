@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package uplink
+
+import "testing"
+
+func TestUsersReachTheOutsideAndNotEachOther(t *testing.T) {
+	l := newLab(t)
+	l.serve("outside", ":80", "outside")
+	// Nothing waits for duplicate address detection: these are the first packets.
+	l.ok("up", "anna")
+	l.asks("the first packets", "anna", address(outside6, 80), "outside "+gateway6)
+	l.asks("the first packets", "anna", address(outside4, 80), "outside "+gateway4)
+	l.ok("up", "bert")
+	for _, name := range []string{"anna", "bert"} {
+		l.serve(name, ":80", name) // both the same port
+		l.serve(name, "127.0.0.1:81", name+"'s loopback")
+		l.serve(name, "[::1]:81", name+"'s loopback")
+	}
+	l.serve("", ":90", "machine")
+	both(t, func(t *testing.T, v version) {
+		l := l.with(t)
+		for _, c := range []struct{ what, from, to, want string }{
+			{"anna reaches the server, which sees the machine", "anna", address(v.outside, 80), "outside " + v.gateway},
+			{"bert reaches the server, which sees the machine", "bert", address(v.outside, 80), "outside " + v.gateway},
+			{"anna has a port 80", "anna", address(v.loopback, 80), "anna " + v.loopback},
+			{"bert has a port 80", "bert", address(v.loopback, 80), "bert " + v.loopback},
+			{"anna has a loopback", "anna", address(v.loopback, 81), "anna's loopback " + v.loopback},
+			{"bert has a loopback", "bert", address(v.loopback, 81), "bert's loopback " + v.loopback},
+			{"anna does not reach bert", "anna", address(v.bert, 80), "refused"},
+			{"bert does not reach anna", "bert", address(v.anna, 80), "refused"},
+			{"nor what is bert's loopback", "anna", address(v.bert, 81), "refused"},
+			{"anna does not reach the machine by one address", "anna", address(v.gateway, 90), "refused"},
+			{"nor by another", "anna", address(gatewayOf(v.anna), 90), "refused"},
+			{"nor by one of bert's", "anna", address(gatewayOf(v.bert), 90), "refused"},
+			{"the machine reaches anna", "", address(v.anna, 80), "anna " + gatewayOf(v.anna)},
+		} {
+			l.asks(c.what, c.from, c.to, c.want)
+		}
+	})
+	t.Run("the outside does not reach the namespaces by their addresses", func(t *testing.T) {
+		l := l.with(t)
+		l.sh("ip -n outside route add 100.64.0.0/10 via 198.51.100.1; ip -n outside route add fd00::/8 via 2001:db8:1::1")
+		l.asks("IPv4", "outside", address(anna4, 80), "refused")
+		l.asks("IPv6", "outside", address(anna6, 80), "refused")
+		l.configure("inbound = true\n")
+		l.ok("up", "anna")
+		l.asks("IPv4, allowed", "outside", address(anna4, 80), "anna "+outside4)
+		l.asks("IPv6, allowed", "outside", address(anna6, 80), "anna "+outside6)
+	})
+}
+
+// gatewayOf is the other end of a link.
+func gatewayOf(inside string) string {
+	return map[string]string{
+		anna4: "100.64.39.16", anna6: "fd5f:72fa:75ba::2710",
+		bert4: "100.64.39.18", bert6: "fd5f:72fa:75ba::2712",
+	}[inside]
+}
+
+func TestWithoutNATTheServerSeesWhoItIs(t *testing.T) {
+	l := newLab(t)
+	l.configure("ipv4.nat = false\nipv6.nat = false\n")
+	l.serve("outside", ":80", "outside")
+	l.sh("ip -n outside route add 100.64.0.0/11 via 198.51.100.1; ip -n outside route add fd5f:72fa:75ba::/64 via 2001:db8:1::1")
+	l.ok("up", "anna")
+	l.ok("up", "bert")
+	l.asks("anna", "anna", address(outside4, 80), "outside "+anna4)
+	l.asks("anna", "anna", address(outside6, 80), "outside "+anna6)
+	l.asks("bert", "bert", address(outside4, 80), "outside "+bert4)
+	l.asks("bert", "bert", address(outside6, 80), "outside "+bert6)
+
+	l.configure("ipv6.nat = false\n") // the one, and not the other
+	l.ok("up", "anna")
+	l.asks("IPv4 again with NAT", "anna", address(outside4, 80), "outside "+gateway4)
+	l.asks("IPv6 still without", "anna", address(outside6, 80), "outside "+anna6)
+}
+
+func TestWithoutIsolationNeighboursReachEachOther(t *testing.T) {
+	l := newLab(t)
+	l.configure("isolate = false\n")
+	l.ok("up", "anna")
+	l.ok("up", "bert")
+	l.serve("bert", ":80", "bert")
+	l.asks("bert sees anna", "anna", address(bert4, 80), "bert "+anna4)
+	l.asks("bert sees anna", "anna", address(bert6, 80), "bert "+anna6)
+	l.configure("")
+	l.ok("up", "bert")
+	l.asks("isolated again", "anna", address(bert4, 80), "refused")
+	l.asks("isolated again", "anna", address(bert6, 80), "refused")
+}
+
+func TestSpoofedSourcesAreDropped(t *testing.T) {
+	for _, nat := range []string{"true", "false"} {
+		t.Run("nat = "+nat, func(t *testing.T) {
+			l := newLab(t)
+			l.configure("ipv4.nat = " + nat + "\nipv6.nat = " + nat + "\nisolate = false\nhost_services = ['all']\n")
+			l.ok("up", "anna")
+			l.ok("up", "bert")
+			for _, v := range []struct {
+				outside, bert, machine, honest string
+				spoofed                        []string
+			}{
+				{outside4, bert4, gateway4, anna4, []string{"10.9.9.9", bert4, gatewayOf(anna4), gatewayOf(bert4), gateway4, outside4}},
+				{outside6, bert6, gateway6, anna6, []string{"2001:db8:9::9", bert6, gatewayOf(anna6), gatewayOf(bert6), gateway6, outside6, "fd5f:72fa:75ba::9999"}},
+			} {
+				for _, target := range []struct{ namespace, address string }{
+					{"outside", address(v.outside, 70)},
+					{"bert", address(v.bert, 70)},
+					{"", address(v.machine, 70)},
+				} {
+					heard := l.listen(target.namespace, target.address)
+					for _, source := range v.spoofed {
+						l.send("anna", source, target.address, "spoofed "+source)
+					}
+					l.send("anna", v.honest, target.address, "honest")
+					equal(t, "what "+target.address+" hears first", heard(), "honest")
+				}
+			}
+		})
+	}
+}
+
+func TestTheLoopbackOfTheMachineIsOutOfReach(t *testing.T) {
+	l := newLab(t)
+	l.configure("host_services = ['all']\n")
+	l.ok("up", "anna")
+	// As kube-proxy sets it.
+	l.sh("echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet; ip netns exec anna sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet'")
+	l.sh("ip -n anna address del 127.0.0.1/8 dev lo; ip -n anna route add 127.0.0.1 via 100.64.39.16")
+	heard := l.listen("", ":70")
+	l.send("anna", anna4, "127.0.0.1:70", "to the loopback")
+	l.send("anna", anna4, address(gateway4, 70), "to an address")
+	equal(t, "what the machine hears first", heard(), "to an address")
+}
+
+func TestServicesOfTheHost(t *testing.T) {
+	l := newLab(t)
+	l.serve("", ":53", "machine")
+	l.serve("", ":54", "machine")
+	l.configure("host_services = ['udp/53', 'tcp/54', 'udp/53']\n")
+	l.ok("up", "anna")
+	both(t, func(t *testing.T, v version) {
+		l := l.with(t)
+		gateway := gatewayOf(v.anna)
+		equal(t, "udp/53", l.ask("anna", "udp", address(gateway, 53)), "machine "+v.anna)
+		equal(t, "tcp/53", l.ask("anna", "tcp", address(gateway, 53)), "refused")
+		equal(t, "udp/54", l.ask("anna", "udp", address(gateway, 54)), "refused")
+		equal(t, "tcp/54", l.ask("anna", "tcp", address(gateway, 54)), "machine "+v.anna)
+		equal(t, "tcp/54 of another address", l.ask("anna", "tcp", address(v.gateway, 54)), "machine "+v.anna)
+	})
+	l.configure("host_services = ['all']\n")
+	l.ok("up", "anna")
+	l.asks("all services", "anna", address(gatewayOf(anna4), 53), "machine "+anna4)
+	l.configure("")
+	l.ok("up", "anna")
+	l.asks("no service", "anna", address(gatewayOf(anna4), 53), "refused")
+}
+
+func TestPortForwards(t *testing.T) {
+	l := newLab(t)
+	l.configure(`
+		forward = [
+			{ name = "anna", protocol = "tcp", host_port = 8080, port = 80 },
+			{ name = "anna", protocol = "udp", host_port = 8080, port = 80 },
+			{ name = "bert", protocol = "tcp", host_port = 8081, port = 80 },
+			{ name = "bert", protocol = "udp", host_port = 8081, port = 80 },
+		]
+	`)
+	for _, name := range []string{"anna", "bert"} {
+		l.ok("up", name)
+		l.serve(name, ":80", name)
+	}
+	l.serve("", "127.0.0.1:8080", "machine")
+	both(t, func(t *testing.T, v version) {
+		l := l.with(t)
+		l.asks("anna's port, from outside", "outside", address(v.gateway, 8080), "anna "+v.outside)
+		l.asks("bert's port, from outside", "outside", address(v.gateway, 8081), "bert "+v.outside)
+		l.asks("anna's port, from a neighbour", "bert", address(v.gateway, 8080), "refused")
+	})
+	l.asks("the machine's own port of that number", "", "127.0.0.1:8080", "machine 127.0.0.1")
+
+	// Ports go to another, and away.
+	l.configure(`forward = [{ name = "bert", protocol = "tcp", host_port = 8080, port = 80 }]`)
+	l.ok("up", "bert")
+	equal(t, "bert's new port", l.ask("outside", "tcp", address(gateway4, 8080)), "bert "+outside4)
+	equal(t, "bert's old port", l.ask("outside", "tcp", address(gateway4, 8081)), "refused")
+	equal(t, "anna's port", l.ask("outside", "udp", address(gateway6, 8080)), "anna "+outside6)
+	l.ok("up", "anna")
+	equal(t, "anna's old port", l.ask("outside", "udp", address(gateway6, 8080)), "refused")
+}
+
+func TestGroupsHaveAddressesOfTheirOwn(t *testing.T) {
+	l := newLab(t)
+	l.configure("ipv4.nat = false\nipv6.nat = false\n")
+	l.serve("outside", ":80", "outside")
+	l.sh("ip -n outside route add 100.64.0.0/10 via 198.51.100.1; ip -n outside route add fd00::/8 via 2001:db8:1::1")
+	l.sh("echo groupnet-lab:x:5000: >>/etc/group; echo groupnet-anna:x:5001: >>/etc/group; ip netns add lab")
+	l.ok("up", "anna") // a user comes before a group
+	l.ok("up", "lab")
+	equal(t, "devices", l.devices(), "png3uw pnu3uw")
+	l.asks("anna", "anna", address(outside4, 80), "outside "+anna4)
+	l.asks("anna", "anna", address(outside6, 80), "outside "+anna6)
+	l.asks("the group of the same number", "lab", address(outside4, 80), "outside 100.96.39.17")
+	l.asks("the group of the same number", "lab", address(outside6, 80), "outside fd5f:72fa:75ba:1::2711")
+
+	l.sh("echo room-den:x:5002: >>/etc/group; ip netns add den")
+	l.fails([]string{`no user of that name, and no group "groupnet-den"`}, "up", "den")
+	l.configure("group = 'room'\n")
+	l.ok("up", "den")
+}
+
+func TestAFirewallThatDropsIsTold(t *testing.T) {
+	l := newLab(t)
+	l.serve("outside", ":80", "outside")
+	l.sh("nft 'table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; chain own { }; }'")
+	says := `chain ip filter FORWARD drops what it does not know, which may be all of this: let it accept iifname "pn*" and oifname "pn*"`
+	for _, command := range []string{"up", "show"} {
+		if output := l.ok(command, "anna"); !contains(output, says) {
+			t.Errorf("%s does not say %q but %q", command, says, output)
+		}
+	}
+	l.asks("the other IP version", "anna", address(outside6, 80), "outside "+gateway6)
+	l.sh(`nft 'add rule ip filter FORWARD iifname "pn*" accept; add rule ip filter FORWARD oifname "pn*" accept'`)
+	l.asks("what is told helps", "anna", address(outside4, 80), "outside "+gateway4)
+}
+
+// What the machine did not forward before, it does not forward now.
+func TestForwardingIsForNamespacesOnly(t *testing.T) {
+	l := newLab(t)
+	l.serve("outside", ":80", "outside")
+	l.serve("second", ":80", "second")
+	before := l.state()
+	l.ok("up", "anna")
+	equal(t, "forwarding", l.forwards(), "11")
+	both(t, func(t *testing.T, v version) {
+		l := l.with(t)
+		for _, protocol := range []string{"tcp", "udp"} {
+			equal(t, "anna reaches the outside", l.ask("anna", protocol, address(v.outside, 80)), "outside "+v.gateway)
+		}
+		heard := l.listen("outside", address(v.outside, 70))
+		l.send("second", v.second, address(v.outside, 70), "second")
+		l.send("", v.gateway, address(v.outside, 70), "machine")
+		equal(t, "what is heard outside", heard(), "machine")
+	})
+	equal(t, "routes by router advertisements", l.sh("cat /proc/sys/net/ipv6/conf/outside/accept_ra"), "2")
+	l.ok("down", "anna")
+	same(t, "state", l.state(), before)
+}
+
+func TestARouterGoesOnToForward(t *testing.T) {
+	for _, c := range []struct {
+		what, before string
+		ipv6         bool
+	}{
+		{"one by the switch for all", "echo 1 >/proc/sys/net/ipv4/conf/all/forwarding; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding", true},
+		{"one by the switch of an interface", "echo 1 >/proc/sys/net/ipv4/conf/second/forwarding", false},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			l := newLab(t)
+			l.serve("outside", ":80", "outside")
+			l.sh(c.before)
+			before := l.state()
+			l.ok("up", "anna")
+			l.asks("a machine behind the router", "second", address(outside4, 80), "outside "+second4)
+			if c.ipv6 {
+				l.asks("a machine behind the router", "second", address(outside6, 80), "outside "+second6)
+			}
+			l.asks("anna", "anna", address(outside4, 80), "outside "+gateway4)
+			l.asks("anna", "anna", address(outside6, 80), "outside "+gateway6)
+			l.ok("down", "anna")
+			same(t, "state", l.state(), before)
+		})
+	}
+}
+
+func TestForwardingIsLeftToTheAdministrator(t *testing.T) {
+	l := newLab(t)
+	l.serve("outside", ":80", "outside")
+	l.configure("forwarding = false\n")
+	for _, says := range []string{"warning: the host does not forward: set net.ipv4.conf.all.forwarding", "warning: the host does not forward: set net.ipv6.conf.all.forwarding"} {
+		if output := l.ok("up", "anna"); !contains(output, says) {
+			t.Errorf("does not say %q but %q", says, output)
+		}
+	}
+	equal(t, "forwarding", l.forwards(), "00")
+	l.sh("echo 1 >/proc/sys/net/ipv4/conf/all/forwarding; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
+	l.asks("anna", "anna", address(outside4, 80), "outside "+gateway4)
+	l.asks("others", "second", address(outside4, 80), "outside "+second4)
+	l.ok("down", "anna")
+	equal(t, "forwarding", l.forwards(), "11")
+}
