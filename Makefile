@@ -117,13 +117,14 @@ deps: ## installs what building and testing need, and says what and why
 deps-arm64: ## the same for a cross-build for arm64, on Debian
 	$(Q)build/deps.sh arm64
 
-lint: ## gofumpt, go vet, staticcheck, gcc's analyzer, cppcheck, shellcheck, and build/lint-syscalls.sh
+lint: ## gofumpt, go vet, staticcheck, gcc's analyzer, cppcheck, shellcheck, mandoc, and build/lint-syscalls.sh
 	$(Q)files=$$($(tool) gofumpt -l .) || exit; \
 	[ -z "$$files" ] || { echo "$$files"; echo 'lint: gofumpt would change these' >&2; exit 1; }
 	$(Q)$(GO) vet ./...
 	$(Q)$(tool) staticcheck ./...
 	$(Q)build/lint-c.sh
 	$(Q)find . -name '*.sh' -print0 | xargs -0 shellcheck .ci/run
+	$(Q)mandoc -Tlint -W warning man/*
 	$(Q)build/lint-syscalls.sh
 
 # For an ordinary user, who cannot install packages either, it runs what it can.
@@ -135,6 +136,7 @@ test: ## runs all tests; TESTS='-run REGEXP ./...' some; CI=true makes a skipped
 
 test-faults: build ## fails each system call of a login once, in every way (about 20 minutes)
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=2h -tags=pending ./test/faults -faults.full -faults.out=$(CURDIR)/$(OUT)/faults.txt
+	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=2h -run Fault ./test/uplink -uplink.full
 
 test-races: build ## lets logins race, 20 rounds of each race
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v ./test/races -races.rounds=20

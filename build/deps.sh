@@ -37,6 +37,9 @@ perl                    perl-base       perl-interpreter to test users who manag
 ps                      procps          procps-ng        to look at processes
 strace                  strace          strace           to fail system calls
 valgrind                valgrind        valgrind         to test the C code
+wg                      wireguard-tools wireguard-tools  to test the example with WireGuard
+wireguard-go            wireguard-go    -                to test the example with WireGuard
+mandoc                  mandoc          mandoc           to check the man pages
 '
 arm64='
 aarch64-linux-gnu-gcc                   gcc-aarch64-linux-gnu  -  to compile for arm64
@@ -77,6 +80,7 @@ missing() {
 		dnf) package=$dnf ;;
 		*) package=something ;;
 		esac
+		[ "$package" != - ] || continue # there it is not needed, or not to be had
 		echo "deps: $package, $why (there is no $probe)" >&2
 		echo "$package"
 	done | sort -u

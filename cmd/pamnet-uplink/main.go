@@ -169,6 +169,9 @@ func describe(s *uplink.Status) string {
 	for server := range strings.Lines(s.ResolvConf()) {
 		line("resolver", "/etc/netns/%s/resolv.conf may say: %s", s.Name, strings.TrimSuffix(server, "\n"))
 	}
+	for _, c := range s.Changed {
+		line("on the host", "/proc/sys/%s", c)
+	}
 	for _, w := range s.Warnings {
 		line("warning", "%s", w)
 	}

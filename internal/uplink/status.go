@@ -43,6 +43,7 @@ type Status struct {
 	HostServices []string     `json:"host_services"`
 	Forwards     []PortNumber `json:"forwards"`
 	Nameservers  []netip.Addr `json:"nameservers"`
+	Changed      []string     `json:"changed"` // of the host's parameters, by any uplink
 	Warnings     []string     `json:"warnings"`
 }
 
@@ -75,6 +76,7 @@ func Show(name string, c *config.Config) (*Status, error) {
 	status := describe(p, c)
 	err = locked(func(h *host) error {
 		status.State, err = h.state(p, c, fd)
+		status.Changed = h.forwarding.Changed()
 		status.Warnings = h.warnings(status, p, c)
 		return err
 	})

@@ -48,6 +48,7 @@ func Up(name string, c *config.Config) (*Status, error) {
 			return err
 		}
 		status.State = StateUp
+		status.Changed = h.forwarding.Changed()
 		status.Warnings = h.warnings(status, p, c)
 		return nil
 	})

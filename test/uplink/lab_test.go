@@ -183,7 +183,7 @@ const state = `state() { {
 	grep -Hs . /proc/sys/net/ipv[46]/conf/{all,default,outside,second,pn*}/{forwarding,accept_ra,accept_redirects,disable_ipv6}
 	nft list ruleset
 	cat /run/libpam-net/uplink.forwarding 2>&1
-} | sed -E 's/[0-9]+: //; s/@if[0-9]+//; s/link.ether [^ ]* brd [^ ]*//; s/link-netns[^ ]* [^ ]*//; /fe80::1.64/!{/fe80::/d}
+} | sed -E 's/[0-9]+: //; s/@if[0-9]+//; s/link.ether [^ ]* brd [^ ]*//; s/link-netns[^ ]* [^ ]*//; /fe80::1\/64/!{/fe80::/d}
 	s/ state (UP|DOWN|LOWERLAYERDOWN|UNKNOWN)//; s/,LOWER_UP|NO-CARRIER,//
 	s/elements = .//; s/^[[:space:]]*//; s/[,[:space:]}]*$//' | LC_ALL=C sort; }
 `

@@ -180,3 +180,26 @@ func (l *lab) send(namespace, source, to, text string) {
 		return err
 	}))
 }
+
+// advertise sends a router advertisement (RFC 4861) from a namespace's eth0.
+func (l *lab) advertise(namespace string) {
+	l.t.Helper()
+	check(l.t, l.in(namespace, func() error {
+		eth0, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMPV6)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		message := []byte{134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0} // for 1,800 seconds
+		return errors.Join(
+			unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_MULTICAST_HOPS, 255),
+			unix.Sendto(fd, message, 0, &unix.SockaddrInet6{
+				Addr: netip.MustParseAddr("ff02::1").As16(), ZoneId: uint32(eth0.Index),
+			}),
+		)
+	}))
+}

@@ -176,6 +176,32 @@ func TestUpRefuses(t *testing.T) {
 	})
 }
 
+func TestOneIPVersionAlone(t *testing.T) {
+	l := newLab(t)
+	l.serve("outside", ":80", "outside")
+	for _, c := range []struct{ what, config, damage, want, want4, want6 string }{
+		{"no IPv6 by configuration", "ipv6.enabled = false", "", "100.64.39.17/31", "outside " + gateway4, "refused"},
+		{"no IPv4 by configuration", "ipv4.enabled = false", "", "fd5f:72fa:75ba::2711/127", "refused", "outside " + gateway6},
+		{"no IPv6 on the host", "", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6", "100.64.39.17/31", "outside " + gateway4, "refused"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			l := l.with(t)
+			l.configure(c.config)
+			l.sh(c.damage)
+			if said := l.ok("up", "anna"); !contains(said, "is connected by pnu3uw as "+c.want+"\n") {
+				t.Error(said)
+			}
+			l.asks("IPv4", "anna", address(outside4, 80), c.want4)
+			l.asks("IPv6", "anna", address(outside6, 80), c.want6)
+			if c.want6 == "refused" {
+				equal(t, "IPv6 addresses of the link", l.sh("ip -6 address show dev pnu3uw"), "")
+			}
+		})
+	}
+	l.configure("ipv4.enabled = false")
+	l.fails([]string{"the host has no IPv6, and ipv4.enabled is false"}, "up", "bert")
+}
+
 func TestCheck(t *testing.T) {
 	l := newLab(t)
 	equal(t, "no file", l.ok("--check"), configuration+": nothing is wrong\n")
@@ -253,6 +279,7 @@ func TestShow(t *testing.T) {
   from outside all ports
   port         tcp/8080 of the host leads to 80
   resolver     /etc/netns/anna/resolv.conf may say: nameserver 192.0.2.1
+  on the host  /proc/sys/net/ipv4/conf/all/forwarding = 1, was 0
 `)
 	var status struct {
 		Name, State, Owner, Device, Interface string
@@ -267,14 +294,14 @@ func TestShow(t *testing.T) {
 			Host      string
 			Namespace int
 		}
-		Nameservers, Warnings []string
+		Nameservers, Changed, Warnings []string
 	}
 	decoder := json.NewDecoder(strings.NewReader(l.ok("show", "--json", "anna")))
 	decoder.DisallowUnknownFields()
 	check(t, decoder.Decode(&status))
 	equal(t, "JSON", fmt.Sprintf("%+v", status), "{Name:anna State:up Owner:uid 5000 Device:pnu3uw Interface:eth0 MTU:1500 "+
 		"Networks:[{Address:100.64.39.17/31 Gateway:100.64.39.16 NAT:false}] Isolated:false Inbound:true HostServices:[udp/53 tcp/53] "+
-		"Forwards:[{Host:tcp/8080 Namespace:80}] Nameservers:[192.0.2.1] Warnings:[]}")
+		"Forwards:[{Host:tcp/8080 Namespace:80}] Nameservers:[192.0.2.1] Changed:[net/ipv4/conf/all/forwarding = 1, was 0] Warnings:[]}")
 	for _, c := range []struct{ what, damage, want string }{
 		{"a firewall without it", `nft delete element inet pamnet links '{ "pnu3uw" }'`, "incomplete"},
 		{"an interface that is down inside", "ip -n anna link set eth0 down", "incomplete"},

@@ -2,7 +2,13 @@
 
 package uplink
 
-import "testing"
+import (
+	"net"
+	"strings"
+	"testing"
+
+	"libpam-net/test/private"
+)
 
 func TestUsersReachTheOutsideAndNotEachOther(t *testing.T) {
 	l := newLab(t)
@@ -289,4 +295,46 @@ func TestForwardingIsLeftToTheAdministrator(t *testing.T) {
 	l.asks("others", "second", address(outside4, 80), "outside "+second4)
 	l.ok("down", "anna")
 	equal(t, "forwarding", l.forwards(), "11")
+}
+
+// What conntrack takes for no part of a connection, NAT leaves as it is.
+func TestNothingLeavesWithoutNAT(t *testing.T) {
+	l := newLab(t)
+	l.ok("up", "anna")
+	l.sh("ip netns exec outside nft 'table inet t { chain c { type filter hook prerouting priority 0; ip saddr 100.64.0.0/10 counter; ip6 saddr fd00::/8 counter; }; }'")
+	for _, outside := range []string{outside4, outside6} {
+		heard := l.listen("outside", address(outside, 70))
+		check(t, l.in("anna", func() error {
+			conn, err := net.Dial("ip:tcp", outside)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			reset := []byte{0x9c, 0x40, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 4, 0, 0, 0, 0, 0, 0} // of no connection
+			_, err = conn.Write(reset)
+			return err
+		}))
+		l.send("anna", map[string]string{outside4: anna4, outside6: anna6}[outside], address(outside, 70), "after it")
+		equal(t, "what is heard outside", heard(), "after it")
+	}
+	if counters := l.sh("ip netns exec outside nft list ruleset"); strings.Count(counters, "packets 0 bytes 0") != 2 {
+		t.Errorf("addresses of the namespace have left: %s", counters)
+	}
+}
+
+// Whoever administers a namespace may send what only routers should.
+func TestTheHostTakesNoRoutesFromANamespace(t *testing.T) {
+	l := newLab(t)
+	l.sh("for d in default outside; do echo 2 >/proc/sys/net/ipv6/conf/$d/accept_ra; done")
+	l.ok("up", "anna")
+	for _, namespace := range []string{"anna", "outside"} { // the second is believed
+		private.Eventually(t, namespace+" has an address to advertise", func() bool {
+			return l.sh("ip -n "+namespace+" -6 address show dev eth0 scope link -tentative") != ""
+		})
+		l.advertise(namespace)
+	}
+	private.Eventually(t, "the host has the route from outside", func() bool {
+		return l.sh("ip -6 route show default dev outside") != ""
+	})
+	equal(t, "routes from anna", l.sh("ip -6 route show dev pnu3uw | grep -v '^f[de]' || true"), "")
 }

@@ -23,10 +23,10 @@ func (t *Table) addChains(p Policy) {
 	spoofed(from, noWayBack, drop)
 	spoofed(from, isIPv4, toLoopback, drop)
 
-	// What comes from outside to the host: its own programs talk over lo.
+	// Not for the host's own programs: conntrack has decided about them before.
 	ports := t.chain("ports", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest)
-	ports(notFrom, notFromLoopback, isIPv4, toHost, dnat(&t.forwards4, unix.NFPROTO_IPV4, 4))
-	ports(notFrom, notFromLoopback, isIPv6, toHost, dnat(&t.forwards6, unix.NFPROTO_IPV6, 16))
+	ports(isIPv4, toHost, dnat(&t.forwards4, unix.NFPROTO_IPV4, 4))
+	ports(isIPv6, toHost, dnat(&t.forwards6, unix.NFPROTO_IPV6, 16))
 
 	host := t.chain("host", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
 	host(notFrom, accept)
@@ -114,10 +114,8 @@ var (
 	reset       = phrase{&expr.Reject{Type: rejectReset}}
 	unreachable = phrase{&expr.Reject{Type: rejectICMPX, Code: adminProhibited}}
 
-	isIPv4 = meta(expr.MetaKeyNFPROTO, expr.CmpOpEq, []byte{unix.NFPROTO_IPV4})
-	isIPv6 = meta(expr.MetaKeyNFPROTO, expr.CmpOpEq, []byte{unix.NFPROTO_IPV6})
-
-	notFromLoopback = meta(expr.MetaKeyIIFNAME, expr.CmpOpNeq, deviceKeys([]string{"lo"})[0].Key)
+	isIPv4 = meta(expr.MetaKeyNFPROTO, unix.NFPROTO_IPV4)
+	isIPv6 = meta(expr.MetaKeyNFPROTO, unix.NFPROTO_IPV6)
 
 	// fib saddr . iif oif missing
 	noWayBack = phrase{
@@ -141,13 +139,11 @@ var (
 	}
 )
 
-func meta(key expr.MetaKey, op expr.CmpOp, data []byte) phrase {
-	return phrase{&expr.Meta{Key: key, Register: first}, &expr.Cmp{Op: op, Register: first, Data: data}}
+func meta(key expr.MetaKey, value byte) phrase {
+	return phrase{&expr.Meta{Key: key, Register: first}, &expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: []byte{value}}}
 }
 
-func protocol(number byte) phrase {
-	return meta(expr.MetaKeyL4PROTO, expr.CmpOpEq, []byte{number})
-}
+func protocol(number byte) phrase { return meta(expr.MetaKeyL4PROTO, number) }
 
 // ct is true if one of the bits is set.
 func ct(key expr.CtKey, bits uint32) phrase {

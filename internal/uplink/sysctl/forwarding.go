@@ -45,7 +45,7 @@ func OpenForwarding(path string) (*Forwarding, error) {
 	f := &Forwarding{path: path}
 	for line := range strings.Lines(string(text)) {
 		key, value, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if !ok || !strings.HasPrefix(key, "net/") || !filepath.IsLocal(key) {
+		if !ok || !strings.HasPrefix(key, "net/") || filepath.Clean(key) != key {
 			return nil, fmt.Errorf("read what was forwarded before: %s has a line %q", path, line)
 		}
 		f.before = append(f.before, setting{key, value})
@@ -133,6 +133,17 @@ func (f *Forwarding) Switched(v Version) (switched bool, routers []string) {
 		}
 	}
 	return switched, routers
+}
+
+// Changed describes what is not as it was before the first change.
+func (f *Forwarding) Changed() []string {
+	changed := []string{}
+	for _, s := range f.before {
+		if now, err := Get(s.key); err == nil && now != s.value {
+			changed = append(changed, fmt.Sprintf("%s = %s, was %s", s.key, now, s.value))
+		}
+	}
+	return changed
 }
 
 // Undo restores what there was before the first change.

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package config
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The man page has an item for each key, and for no other.
+func TestEveryKeyIsInTheManPage(t *testing.T) {
+	page, err := os.ReadFile("../../../man/pamnet-uplink.toml.5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented []string
+	for _, item := range regexp.MustCompile(`(?m)^\.It Cm (\S+)`).FindAllStringSubmatch(string(page), -1) {
+		documented = append(documented, item[1])
+	}
+	slices.Sort(documented)
+	keys := keys(reflect.TypeFor[file]())
+	slices.Sort(keys)
+	if keys = slices.Compact(keys); !slices.Equal(documented, keys) {
+		t.Errorf("the man page has %q, there are %q", documented, keys)
+	}
+	for _, table := range []string{"[ipv4]", "[ipv6]", "[[forward]]"} {
+		if !strings.Contains(string(page), table) {
+			t.Errorf("the man page does not name %s", table)
+		}
+	}
+}
+
+// keys are those of a table and of the tables in it.
+func keys(table reflect.Type) []string {
+	var all []string
+	for i := range table.NumField() {
+		field := table.Field(i)
+		kind := field.Type
+		if kind.Kind() == reflect.Slice {
+			kind = kind.Elem()
+		}
+		if kind.Kind() == reflect.Struct {
+			all = append(all, keys(kind)...)
+		} else {
+			all = append(all, field.Tag.Get("toml"))
+		}
+	}
+	return all
+}
+
+// What the man page says is the default is one.
+func TestTheDefaultsAreThoseOfTheManPage(t *testing.T) {
+	page, err := os.ReadFile("../../../man/pamnet-uplink.toml.5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := defaults()
+	for _, item := range []string{
+		fmt.Sprintf("interface No = Qq %s", d.Interface),
+		fmt.Sprintf("mtu No = %d", d.MTU),
+		fmt.Sprintf("isolate No = %t", d.Isolate),
+		fmt.Sprintf("inbound No = %t", d.Inbound),
+		fmt.Sprintf("host_services No = %v", d.HostServices),
+		fmt.Sprintf("forwarding No = %t", d.Forwarding),
+		fmt.Sprintf("nameservers No = %v", d.Nameservers),
+		fmt.Sprintf("group No = Qq %s", d.Group),
+		fmt.Sprintf("first_uid No = %d", d.FirstUID),
+		fmt.Sprintf("first_gid No = %d", d.FirstGID),
+		fmt.Sprintf("enabled No = %t", d.IPv4.Enabled && d.IPv6.Enabled),
+		fmt.Sprintf("users No = Qo %s Qc , Qq %s", d.IPv4.Users, d.IPv6.Users),
+		fmt.Sprintf("groups No = Qo %s Qc , Qq %s", d.IPv4.Groups, d.IPv6.Groups),
+		fmt.Sprintf("prefix_length No = %d , %d", d.IPv4.PrefixLength, d.IPv6.PrefixLength),
+		fmt.Sprintf("nat No = %t", d.IPv4.NAT && d.IPv6.NAT),
+	} {
+		if !strings.Contains(string(page), "\n.It Cm "+item+"\n") {
+			t.Errorf("the man page does not say %q", item)
+		}
+	}
+}
