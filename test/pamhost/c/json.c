@@ -20,10 +20,20 @@ static void put(struct json *j, const char *format, ...)
 		j->len += (size_t)n;
 }
 
+static void put_char(struct json *j, char c)
+{
+	if (j->size - j->len < 2) {
+		j->full = true;
+		return;
+	}
+	j->text[j->len++] = c;
+	j->text[j->len] = '\0';
+}
+
 static void put_key(struct json *j, const char *key)
 {
 	if (j->comma)
-		put(j, ",");
+		put_char(j, ',');
 	if (key)
 		put(j, "\"%s\":", key);
 	j->comma = true;
@@ -32,13 +42,13 @@ static void put_key(struct json *j, const char *key)
 void json_open(struct json *j, const char *key, char bracket)
 {
 	put_key(j, key);
-	put(j, "%c", bracket);
+	put_char(j, bracket);
 	j->comma = false;
 }
 
 void json_close(struct json *j, char bracket)
 {
-	put(j, "%c", bracket);
+	put_char(j, bracket);
 	j->comma = true;
 }
 
@@ -65,13 +75,13 @@ void json_string(struct json *j, const char *key, const char *bytes)
 	const unsigned char *byte;
 
 	put_key(j, key);
-	put(j, "\"");
+	put_char(j, '"');
 	for (byte = (const unsigned char *)bytes; *byte; byte++)
 		if (*byte < ' ' || *byte > '~' || *byte == '"' || *byte == '\\')
 			put(j, "\\u%04x", *byte);
 		else
-			put(j, "%c", *byte);
-	put(j, "\"");
+			put_char(j, (char)*byte);
+	put_char(j, '"');
 }
 
 void json_copy(struct json *j, const char *key, const struct json *value)
