@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 package faults
 
 import (
@@ -9,6 +7,8 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -19,31 +19,59 @@ import (
 // How many seconds a module is told to wait for its child: enough for one that the
 // load of the machine holds up; for one that stands still, as few as there are.
 const (
-	timeoutS      = 3
+	timeoutS      = 10
 	stallTimeoutS = 1
 )
+
+// processor is one that we may use. Whoever makes a login on it sends to busy before
+// and receives afterwards: more logins at once than keep it busy would only hold
+// each other up.
+type processor struct {
+	number int
+	busy   chan struct{}
+}
+
+var processors = sync.OnceValues(func() (list []*processor, err error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return nil, fmt.Errorf("list the processors: %w", err)
+	}
+	for number := 0; len(list) < set.Count(); number++ {
+		if set.IsSet(number) {
+			list = append(list, &processor{number, make(chan struct{}, 2)})
+		}
+	}
+	return list, nil
+})
 
 // bench is a machine on which logins of one scenario are disturbed.
 type bench struct {
 	*scenario
 	m      *machine.Machine
+	on     *processor
 	inject *injector
-	module string // its path inside
 
-	net, mnt uint64            // the machine's namespaces
-	fixed    uint64            // the user's one, if it is there before the first login
-	bare     state             // before the first login
-	used     state             // after an undisturbed login
-	mounted  map[string]string // what an undisturbed session sees mounted
+	net, mnt uint64 // the machine's namespaces
+	fixed    uint64 // the user's one, if it is there before the first login
+	bare     things // before the first login
+	used     things // after an undisturbed login
+	session  session
+	good     map[string]bool // the states, by their keys, that a login as it should be has followed
 }
+
+var benches atomic.Uint32
 
 // newBench starts a machine, and looks what an undisturbed login is like. Close it.
 func newBench(s *scenario) (*bench, error) {
+	list, err := processors()
+	if err != nil {
+		return nil, err
+	}
 	m, err := s.newMachine()
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{scenario: s, m: m}
+	b := &bench{scenario: s, m: m, on: list[int(benches.Add(1))%len(list)], good: make(map[string]bool)}
 	if err := b.setUp(); err != nil {
 		b.close()
 		return nil, fmt.Errorf("%s: %w", s.name, err)
@@ -63,8 +91,7 @@ func (b *bench) setUp() error {
 	if err != nil {
 		return err
 	}
-	b.module = path.Join(dir, b.scenario.module+".so")
-	if b.inject, err = startInject(b.m, b.module); err != nil {
+	if b.inject, err = startInject(b.m, b.on.number, path.Join(dir, b.module+".so"), b.user); err != nil {
 		return err
 	}
 	if b.net, err = namespace(b.m.PID(), "net"); err != nil {
@@ -74,16 +101,19 @@ func (b *bench) setUp() error {
 		return err
 	}
 	b.fixed = b.published()
-	if b.bare, err = inspect(b.m); err != nil {
+	bare, err := inspect(b.m, nil)
+	if err != nil {
 		return err
 	}
 	r, err := b.login(b.reset, undisturbed)
 	if err != nil {
 		return err
 	}
-	if b.used, err = inspect(b.m); err != nil {
+	used, err := inspect(b.m, r.Networks)
+	if err != nil {
 		return err
 	}
+	b.bare, b.used = bare.things, used.things
 	return b.checkReference(r)
 }
 
@@ -96,9 +126,12 @@ var (
 
 // login makes a login after removing what reset says.
 func (b *bench) login(reset string, j job) (*reply, error) {
-	return b.inject.do(request{
-		reset: reset, module: b.module, user: b.user, argument: fmt.Sprintf("timeout=%d", j.timeout()), job: j,
-	})
+	if !j.idles() {
+		b.on.busy <- struct{}{}
+		defer func() { <-b.on.busy }()
+	}
+	arguments := append(slices.Clone(b.arguments), fmt.Sprintf("timeout=%d", j.timeout()))
+	return b.inject.do(request{reset: reset, job: j, arguments: arguments})
 }
 
 // timeout is how many seconds the module is told to wait for its child.
@@ -135,11 +168,12 @@ type result struct {
 	job
 	hit bool // the system call was made
 	outcome
-	wrong  []string // where answer and facts disagree
-	left   []string // what is left of it
-	ms     int      // how long the login took
-	target string   // the system call with its arguments
-	child  int      // how the child has ended
+	wrong    []string // where answer and facts disagree
+	left     []string // what is left of it
+	followed bool     // an undisturbed login was made after it
+	ms       int      // how long the login took
+	target   string   // the system call with its arguments
+	child    int      // how the child has ended
 }
 
 func (r result) bad() bool { return len(r.wrong)+len(r.left) > 0 }
@@ -157,8 +191,11 @@ func (r result) String() string {
 // all. Go's threads wait for each other, or do not.
 const tries = 3
 
-// try makes a disturbed login, then an undisturbed one.
-func (b *bench) try(j job) (result, error) {
+// try makes a disturbed login, and then an undisturbed one. It can do without the
+// latter if there was one, and that as it should be, when the machine was exactly
+// as it is now: in nothing that outlives a process do the two differ. The last job
+// on a machine is not to do without it.
+func (b *bench) try(j job, last bool) (result, error) {
 	reply := &reply{}
 	var err error
 	for n := 0; n < tries && !reply.Hit; n++ {
@@ -174,37 +211,52 @@ func (b *bench) try(j job) (result, error) {
 	if reply.Stray {
 		r.left = append(r.left, "a process has outlived the login process")
 	}
-	after, err := inspect(b.m)
+	after, err := inspect(b.m, reply.Networks)
 	if err != nil {
 		return result{}, err
 	}
-	r.left = append(r.left, b.leftovers(r, after)...)
+	r.left = append(r.left, b.leftovers(r, after.things)...)
+	if b.good[after.key()] && !last {
+		return r, nil
+	}
+	r.followed = true
+	complaints, err := b.follow()
+	r.left = append(r.left, complaints...)
+	b.good[after.key()] = !r.bad()
+	return r, err
+}
 
+// follow makes an undisturbed login after a disturbed one, and lists what is wrong
+// with it and with what is there afterwards.
+func (b *bench) follow() ([]string, error) {
+	var complaints []string
 	next, err := b.login("-", undisturbed)
 	if err != nil {
-		return result{}, err
+		return nil, err
 	}
 	for _, complaint := range b.judgeUndisturbed(next) {
-		r.left = append(r.left, "the next login: "+complaint)
+		complaints = append(complaints, "the next login: "+complaint)
 	}
-	if after, err = inspect(b.m); err != nil {
-		return result{}, err
+	after, err := inspect(b.m, next.Networks)
+	if err != nil {
+		return nil, err
 	}
-	for _, item := range after.beyond(b.used) {
-		r.left = append(r.left, "after the next login there is "+item)
+	for _, thing := range after.things.beyond(b.used) {
+		complaints = append(complaints, "after the next login there is "+thing)
 	}
-	for _, item := range b.used.beyond(after) {
-		r.left = append(r.left, "after the next login there is no "+item)
+	for _, thing := range b.used.beyond(after.things) {
+		complaints = append(complaints, "after the next login there is no "+thing)
 	}
-	return r, nil
+	return complaints, nil
 }
 
 // published returns the inode of the network namespace that has the user's name, or
 // 0 if there is none.
 func (b *bench) published() uint64 {
 	handle := b.m.Root() + "/run/netns/" + b.netns
+	var fs unix.Statfs_t
 	var st unix.Stat_t
-	if b.netns == "" || !isNamespace(handle) || unix.Stat(handle, &st) != nil {
+	if b.netns == "" || unix.Statfs(handle, &fs) != nil || fs.Type != unix.NSFS_MAGIC || unix.Stat(handle, &st) != nil {
 		return 0
 	}
 	return st.Ino

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 package faults
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -26,13 +26,23 @@ import (
 )
 
 var (
-	full     = flag.Bool("faults.full", false, "try every point in every mode, and not a sample")
-	number   = flag.Int("faults.sample", 300, "how many to try")
-	seed     = flag.Uint64("faults.seed", 0, "of the sample; 0: a new one")
-	match    = flag.String("faults.match", "", "try only those whose name (SCENARIO/ROLE/CALL/NTH/MODE) matches this regular expression")
-	only     = flag.String("faults.point", "", "try this one alone")
-	out      = flag.String("faults.out", "", "write the table to this file, too")
-	machines = flag.Int("faults.machines", 8, "how many machines to use at a time")
+	full   = flag.Bool("faults.full", false, "try every point in every mode, and not a sample")
+	number = flag.Int("faults.sample", 800, "how many to try")
+	seed   = flag.Uint64("faults.seed", 0, "of the sample; 0: a new one")
+	match  = flag.String("faults.match", "", "try only those whose name (SCENARIO/ROLE/CALL/NTH/MODE) matches this regular expression")
+	only   = flag.String("faults.point", "", "try this one alone")
+	out    = flag.String("faults.out", "", "write the table to this file, too")
+)
+
+const (
+	// Most machines wait, for a child that stands still or for a processor.
+	machinesPerProcessor = 6
+
+	// How many disturbed logins a machine serves before it is thrown away.
+	batchSize = 500
+
+	// How often the test tells how far it has got.
+	progressEvery = 20 * time.Second
 )
 
 var (
@@ -61,11 +71,10 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// batchSize is how many disturbed logins a machine serves at most before it is thrown away.
-const batchSize = 250
-
 func TestOneFaultNeverLetsAMemberIntoTheWrongNetwork(t *testing.T) {
-	jobs, err := choose(t)
+	s := suite{T: t, spare: make(map[*scenario]*bench)}
+	defer s.close()
+	jobs, err := s.choose()
 	if errors.Is(err, sandbox.ErrNeedRoot) {
 		t.Skip(err)
 	}
@@ -73,31 +82,37 @@ func TestOneFaultNeverLetsAMemberIntoTheWrongNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	results, err := run(jobs)
-	if err != nil {
+	if err := s.run(jobs); err != nil {
 		t.Error(err)
 	}
-	table := summary(results, time.Since(start))
+	table := summary(s.results, time.Since(start))
 	t.Logf("\n%s", table)
-	if *only != "" {
-		for _, r := range results {
-			t.Log(r)
-		}
-	}
 	if *out != "" {
 		if err := os.WriteFile(*out, table, 0o644); err != nil {
 			t.Error(err)
 		}
 	}
-	for _, r := range results {
+	for _, r := range s.results {
 		if r.bad() {
 			t.Error(r)
+		} else if *only != "" {
+			t.Log(r)
 		}
 	}
 }
 
+// suite is a run of the test.
+type suite struct {
+	*testing.T
+	spare map[*scenario]*bench // those that the points were found on
+
+	mu      sync.Mutex // guards what follows, and spare
+	results []result
+	failed  error // about jobs that could not be done
+}
+
 // choose returns the jobs that the flags ask for.
-func choose(t *testing.T) ([]job, error) {
+func (s *suite) choose() ([]job, error) {
 	if *only != "" {
 		j, err := parseJob(*only)
 		return []job{j}, err
@@ -107,17 +122,21 @@ func choose(t *testing.T) ([]job, error) {
 		return nil, err
 	}
 	var all []job
-	for _, s := range scenarios {
-		b, err := newBench(s)
+	for _, of := range scenarios {
+		b, err := newBench(of)
 		if err != nil {
 			return nil, err
 		}
+		s.spare[of] = b
 		points, err := b.points()
-		b.close()
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, slices.DeleteFunc(s.jobs(points), func(j job) bool { return !wanted.MatchString(j.String()) })...)
+		s.Logf("%s makes %d system calls", of.name, len(points))
+		all = append(all, of.jobs(points)...)
+	}
+	if *match != "" {
+		all = slices.DeleteFunc(all, func(j job) bool { return !wanted.MatchString(j.String()) })
 	}
 	if *full {
 		return all, nil
@@ -125,66 +144,103 @@ func choose(t *testing.T) ([]job, error) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
-	t.Logf("%d of %d faults, -faults.seed=%d", *number, len(all), *seed)
+	s.Logf("%d of %d faults, -faults.seed=%d", *number, len(all), *seed)
 	return sample(all, *number, rand.New(rand.NewPCG(*seed, 0))), nil
 }
 
-// run does the jobs on several machines at a time. The error is about those that
-// could not be done.
-func run(jobs []job) ([]result, error) {
-	var (
-		work    = make(chan []job)
-		mu      sync.Mutex
-		results []result
-		failed  error
-		workers sync.WaitGroup
-	)
-	for range *machines {
+// run does the jobs, on several machines at a time.
+func (s *suite) run(jobs []job) error {
+	work, done := make(chan []job), make(chan struct{})
+	var workers, teller sync.WaitGroup
+	for range machinesPerProcessor * runtime.NumCPU() {
 		workers.Go(func() {
 			for batch := range work {
-				done, err := runBatch(batch)
-				mu.Lock()
-				results = append(results, done...)
-				failed = errors.Join(failed, err)
-				mu.Unlock()
+				s.runBatch(batch)
 			}
 		})
 	}
-	size := min(len(jobs)/(4**machines)+1, batchSize)
-	for _, s := range scenarios {
-		of := slices.DeleteFunc(slices.Clone(jobs), func(j job) bool { return j.scenario != s })
-		// The slow modes are not to come all at once.
-		rand.Shuffle(len(of), func(i, k int) { of[i], of[k] = of[k], of[i] })
-		for batch := range slices.Chunk(of, size) {
+	teller.Go(func() { s.tellProgress(len(jobs), done) })
+	for _, of := range scenarios {
+		some := slices.DeleteFunc(slices.Clone(jobs), func(j job) bool { return j.scenario != of })
+		// Those that idle are not to come all at once.
+		rand.Shuffle(len(some), func(i, k int) { some[i], some[k] = some[k], some[i] })
+		for batch := range slices.Chunk(some, batchSize) {
 			work <- batch
 		}
 	}
 	close(work)
 	workers.Wait()
-	slices.SortFunc(results, func(a, b result) int { return strings.Compare(a.job.String(), b.job.String()) })
-	return results, failed
+	close(done)
+	teller.Wait()
+	return s.failed
+}
+
+// tellProgress logs how many of the jobs are done, until all are.
+func (s *suite) tellProgress(all int, done <-chan struct{}) {
+	start := time.Now()
+	tick := time.NewTicker(progressEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+		}
+		s.mu.Lock()
+		n := len(s.results)
+		s.mu.Unlock()
+		left := time.Duration(float64(time.Since(start)) / float64(max(n, 1)) * float64(all-n))
+		s.Logf("%d of %d, about %v left", n, all, left.Round(time.Second))
+	}
 }
 
 // runBatch does jobs of one scenario. What has gone wrong on a machine is not to
 // go wrong with the jobs after it, so that they get a new one.
-func runBatch(jobs []job) (results []result, failed error) {
+func (s *suite) runBatch(jobs []job) {
 	for len(jobs) > 0 {
-		b, err := newBench(jobs[0].scenario)
+		b, err := s.bench(jobs[0].scenario)
 		if err != nil {
-			return results, errors.Join(failed, err)
+			s.note(result{}, err)
+			return
 		}
 		for spoilt := false; len(jobs) > 0 && !spoilt; jobs = jobs[1:] {
-			r, err := b.try(jobs[0])
+			r, err := b.try(jobs[0], len(jobs) == 1)
 			if err != nil {
-				failed = errors.Join(failed, fmt.Errorf("%v: %w", jobs[0], err))
-			} else {
-				results = append(results, r)
+				err = fmt.Errorf("%v: %w", jobs[0], err)
 			}
+			s.note(r, err)
 			spoilt = err != nil || r.bad()
 		}
 		b.close()
 	}
-	return results, failed
+}
+
+// bench returns a machine for the scenario.
+func (s *suite) bench(of *scenario) (*bench, error) {
+	s.mu.Lock()
+	b := s.spare[of]
+	delete(s.spare, of)
+	s.mu.Unlock()
+	if b != nil {
+		return b, nil
+	}
+	return newBench(of)
+}
+
+func (s *suite) note(r result, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.failed = errors.Join(s.failed, err)
+	} else {
+		s.results = append(s.results, r)
+	}
+}
+
+func (s *suite) close() {
+	for _, b := range s.spare {
+		b.close()
+	}
 }
 
 // summary is a table of the results, a row for each scenario.
@@ -192,6 +248,7 @@ func summary(results []result, took time.Duration) []byte {
 	var text bytes.Buffer
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "scenario\truns\tisolated\trefused\tignored\tkilled\twrong\thost deaths\tleftovers\tnot reached\tslowest\t")
+	followed := 0
 	for _, s := range append(scenarios, nil) {
 		var n struct {
 			runs, wrong, died, left, missed, slowest int
@@ -207,6 +264,9 @@ func summary(results []result, took time.Duration) []byte {
 			n.left += count(len(r.left) > 0)
 			n.missed += count(!r.hit)
 			n.slowest = max(n.slowest, r.ms)
+			if s != nil {
+				followed += count(r.followed)
+			}
 		}
 		name := "all"
 		if s != nil {
@@ -217,12 +277,15 @@ func summary(results []result, took time.Duration) []byte {
 			float64(n.slowest)/1000)
 	}
 	w.Flush()
-	fmt.Fprintf(&text, "%d faults in %v\n", len(results), took.Round(time.Second))
+	fmt.Fprintf(&text, "%d faults in %v, %.0f a second; %d had left something for a next login to be tried on\n",
+		len(results), took.Round(time.Second), float64(len(results))/took.Seconds(), followed)
 	missed := make(map[string]int)
 	for _, r := range results {
 		missed[r.role+" "+callName(r.number)] += count(!r.hit)
 	}
-	for _, call := range slices.SortedFunc(maps.Keys(missed), func(a, b string) int { return missed[b] - missed[a] }) {
+	for _, call := range slices.SortedFunc(maps.Keys(missed), func(a, b string) int {
+		return cmp.Or(missed[b]-missed[a], strings.Compare(a, b))
+	}) {
 		if missed[call] > 0 {
 			fmt.Fprintf(&text, "not reached: %s, %d times\n", call, missed[call])
 		}

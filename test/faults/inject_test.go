@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 package faults
 
 import (
@@ -53,8 +51,9 @@ func systemCalls() (map[int]string, error) {
 
 // request is what inject is to do, see c/inject.c.
 type request struct {
-	reset, module, user, argument string
+	reset string // what it removes first
 	job
+	arguments []string // of the module
 }
 
 // reply is what inject says of a login.
@@ -71,6 +70,8 @@ type reply struct {
 		Role   string
 		Number int
 	}
+	Networks map[string]map[string]bool // those with a name, afterwards: like Report.Interfaces
+
 	Report *report // nil if the login process has not lived to make it
 }
 
@@ -81,6 +82,7 @@ type report struct {
 
 	// Of a session.
 	Interfaces map[string]bool // and whether they are up
+	Owner      int             // of the user namespace that the network belongs to: a user ID
 	Sysfs      []string        // those that /sys knows
 	Handles    []string        // what is in /run/netns
 	Mounts     pamhost.Text    // /proc/self/mountinfo
@@ -97,12 +99,14 @@ type injector struct {
 
 const injectPath = "/run/sandbox/inject"
 
-// startInject starts inject on the machine. Stop it.
-func startInject(m *machine.Machine, module string) (*injector, error) {
+// startInject starts inject on the machine. It and all that it starts stay on one
+// processor: a login takes twice as long where its threads are on several, as it
+// does nothing but change address spaces. Stop it.
+func startInject(m *machine.Machine, cpu int, module, user string) (*injector, error) {
 	if err := m.Install(program, injectPath, 0o755); err != nil {
 		return nil, err
 	}
-	i := &injector{cmd: m.Command(injectPath, module)}
+	i := &injector{cmd: m.Command("taskset", "--cpu-list", strconv.Itoa(cpu), injectPath, module, user)}
 	i.cmd.Stderr = &i.stderr
 	stdin, err := i.cmd.StdinPipe()
 	if err != nil {
@@ -144,7 +148,7 @@ func (i *injector) ask(r request) (*reply, error) {
 	if err := i.stdout.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		return nil, err
 	}
-	_, err := fmt.Fprintln(i.stdin, r.reset, r.module, r.user, r.argument, r.action, r.role, r.number, r.nth, r.value, r.times)
+	_, err := fmt.Fprintln(i.stdin, r.reset, r.action, r.role, r.number, r.nth, r.value, r.times, strings.Join(r.arguments, " "))
 	if err != nil {
 		return nil, err
 	}

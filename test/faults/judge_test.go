@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 package faults
 
 import (
@@ -49,7 +47,7 @@ const graceMS = stallTimeoutS*1000 + 1000
 
 // promptMS is within how many milliseconds an undisturbed login succeeds: it may
 // have to wait for half a second until a file that a crash has left is old enough.
-const promptMS = 2500
+const promptMS = 5000
 
 // Two snapshots differ in these without the module's doing: libc has loaded sources
 // of the name service, and inject has put its filter up.
@@ -112,27 +110,14 @@ func (b *bench) notIsolated(r *reply) []string {
 	if !report.Interfaces["lo"] {
 		complain("lo is not up: %v", report.Interfaces)
 	}
-	if got, want := slices.Sorted(slices.Values(report.Sysfs)), slices.Sorted(maps.Keys(report.Interfaces)); !slices.Equal(got, want) {
-		complain("/sys knows the interfaces %q, not %q", got, want)
-	}
 	if got := strings.Join(report.Handles, " "); got != b.netns {
 		complain("/run/netns shows %q", got)
 	}
-	mounted, err := view(string(report.Mounts))
+	s, err := report.session()
 	if err != nil {
 		complain("%v", err)
 	}
-	for point, want := range b.mounted {
-		if got := mounted[point]; got != want {
-			complain("mounted on %s: %q, not %q", point, got, want)
-		}
-	}
-	for point, got := range mounted {
-		if b.mounted[point] == "" {
-			complain("mounted on %s: %q", point, got)
-		}
-	}
-	return wrong
+	return append(wrong, b.session.differences(s)...)
 }
 
 // judgeUndisturbed lists what is wrong with a login that should have succeeded.
@@ -149,31 +134,80 @@ func (b *bench) judgeUndisturbed(r *reply) []string {
 	return wrong
 }
 
+// session is what a session has.
+type session struct {
+	interfaces []string
+	sysfs      []string // the interfaces that /sys knows
+	owner      int      // the user ID of whoever owns the network
+	mounted    map[string]string
+}
+
+func (r *report) session() (session, error) {
+	mounted, err := view(string(r.Mounts))
+	return session{
+		slices.Sorted(maps.Keys(r.Interfaces)), slices.Sorted(slices.Values(r.Sysfs)), r.Owner, mounted,
+	}, err
+}
+
+// differences lists in what t is not like s.
+func (s session) differences(t session) []string {
+	var list []string
+	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
+	if !slices.Equal(t.interfaces, s.interfaces) {
+		add("the interfaces are %q, not %q", t.interfaces, s.interfaces)
+	}
+	if !slices.Equal(t.sysfs, t.interfaces) {
+		add("/sys knows the interfaces %q, not %q", t.sysfs, t.interfaces)
+	}
+	if t.owner != s.owner {
+		add("the network belongs to uid %d, not %d", t.owner, s.owner)
+	}
+	for point, want := range s.mounted {
+		if got := t.mounted[point]; got != want {
+			add("mounted on %s: %q, not %q", point, got, want)
+		}
+	}
+	for point, got := range t.mounted {
+		if s.mounted[point] == "" {
+			add("mounted on %s: %q", point, got)
+		}
+	}
+	return list
+}
+
 // checkReference takes over what the undisturbed login r, with which all others
-// are compared, sees mounted, and looks whether that is itself as it should be.
+// are compared, has, and looks whether that is itself as it should be.
 func (b *bench) checkReference(r *reply) error {
 	if b.member && r.Report != nil {
-		mounted, err := view(string(r.Report.Mounts))
+		s, err := r.Report.session()
 		if err != nil {
 			return err
 		}
-		b.mounted = mounted
+		b.session = s
 	}
 	wrong := b.judgeUndisturbed(r)
 	complain := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	for _, name := range b.interfaces {
+		if !slices.Contains(b.session.interfaces, name) {
+			complain("no interface %s", name)
+		}
+	}
+	if want := b.ownerID(b.m); b.session.owner != want {
+		complain("the network belongs to uid %d, not %d", b.session.owner, want)
+	}
 	for _, o := range overlay {
 		want := "/netns/" + b.netns + "/" + o.entry + " of overlay"
-		if got := b.mounted["/etc/"+o.entry]; b.netns != "" && o.entry != alone && !strings.HasPrefix(got, want) {
+		if got := b.session.mounted["/etc/"+o.entry]; b.netns != "" && o.entry != alone && !strings.HasPrefix(got, want) {
 			complain("mounted on /etc/%s: %q, not %q", o.entry, got, want)
 		}
 	}
-	for point, mount := range b.mounted {
+	for point, mount := range b.session.mounted {
 		if strings.HasSuffix(mount, ", shared") {
 			complain("mounted on %s: %q, so that what the session mounts there reaches the host", point, mount)
 		}
 	}
 	for _, socket := range resolvers {
-		if b.member && b.mounted[socket] == "" && b.mounted[path.Dir(socket)] == "" {
+		if b.member && b.session.mounted[socket] == "" && b.session.mounted[path.Dir(socket)] == "" {
 			complain("%s is not covered", socket)
 		}
 	}
@@ -184,8 +218,9 @@ func (b *bench) checkReference(r *reply) error {
 }
 
 // leftovers lists what a disturbed login has left on the machine that an
-// undisturbed one does not, or has taken away.
-func (b *bench) leftovers(r result, after state) []string {
+// undisturbed one does not, or not of this kind, or has taken away. What is in a
+// file shows in the next login.
+func (b *bench) leftovers(r result, after things) []string {
 	allowed := b.bare.merge(b.used, func(bare, used int) int { return max(bare, used) })
 	needed := b.bare.merge(b.used, func(bare, used int) int { return min(bare, used) })
 	if r.outcome == isolated {
@@ -193,22 +228,24 @@ func (b *bench) leftovers(r result, after state) []string {
 	}
 	if r.childWasEnded() {
 		// Between making the file of a handle and mounting the namespace on it. The next login takes it over.
-		allowed["---------- /run/netns/"+b.netns] = 1
+		allowed["---------- 0:0 /run/netns/"+b.netns] = 1
 	}
 	var left []string
-	for _, item := range after.beyond(allowed) {
-		left = append(left, "there is "+item)
+	for _, thing := range after.beyond(allowed) {
+		left = append(left, "there is "+thing)
 	}
-	for _, item := range needed.beyond(after) {
-		left = append(left, "there is no "+item)
+	for _, thing := range needed.beyond(after) {
+		left = append(left, "there is no "+thing)
 	}
 	return left
 }
 
-// childWasEnded tells whether the child had no chance to clean up: it was killed,
-// by us or for taking too long, or has crashed.
+// childWasEnded tells whether the child had no chance to clean up: it has crashed,
+// or was killed, by us or by the login process, for taking too long or because of
+// the login process's own fault. It is also killed after its verdict; then it had.
 func (r result) childWasEnded() bool {
 	child := unix.WaitStatus(r.child)
-	crashed := r.child > 0 && child.Signal() != unix.SIGKILL // with that it is also ended after its verdict
-	return r.action == "kill" || crashed || r.ms >= 1000*r.timeout()
+	crashed := r.child > 0 && child.Signal() != unix.SIGKILL
+	abandoned := r.child > 0 && r.role == "parent" && r.outcome == refused
+	return r.action == "kill" || crashed || abandoned || r.ms >= 1000*r.timeout()
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 package faults
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -18,6 +17,9 @@ import (
 // moves are calls after which the module looks whether they have done what they
 // say: it is to notice one that says so and was never made.
 var moves = []string{"chroot", "fchdir", "setns"}
+
+// roles are the processes of a login, see c/inject.c.
+var roles = []string{"parent", "child", "holder"}
 
 // point is a system call of a login: the nth, from 1, of its number in its role.
 type point struct {
@@ -81,7 +83,7 @@ func parseJob(name string) (job, error) {
 	i := slices.IndexFunc(scenarios, func(s *scenario) bool { return s.name == parts[0] })
 	k := slices.IndexFunc(modes, func(m mode) bool { return m.name == parts[4] })
 	nth, err := strconv.Atoi(parts[3])
-	if i < 0 || k < 0 || err != nil || parts[1] != "parent" && parts[1] != "child" {
+	if i < 0 || k < 0 || err != nil || !slices.Contains(roles, parts[1]) {
 		return job{}, fmt.Errorf("%q names no scenario, role, place or mode that there is", name)
 	}
 	for number := range calls {
@@ -97,7 +99,7 @@ func (p point) makesSense(m mode) bool {
 	name := callName(p.number)
 	switch m.action {
 	case "stall":
-		return p.role == "child" // nobody waits for the parent
+		return p.role != "parent" // nobody waits for that one
 	case "fail":
 		switch name {
 		case "exit", "exit_group", "rt_sigreturn":
@@ -120,8 +122,14 @@ func (p point) makesSense(m mode) bool {
 	}
 }
 
-// jobs are all that can be done to the points of a scenario.
+// idles tells whether most of the time that the job takes is spent waiting.
+func (j job) idles() bool { return j.action == "stall" || j.action == "delay" }
+
+// jobs are all that can be done to the points of a scenario, in order.
 func (s *scenario) jobs(points []point) []job {
+	slices.SortFunc(points, func(a, b point) int {
+		return cmp.Or(cmp.Compare(a.role, b.role), cmp.Compare(a.number, b.number), cmp.Compare(a.nth, b.nth))
+	})
 	var jobs []job
 	for _, p := range points {
 		for _, m := range modes {
@@ -130,7 +138,6 @@ func (s *scenario) jobs(points []point) []job {
 			}
 		}
 	}
-	slices.SortFunc(jobs, func(a, b job) int { return strings.Compare(a.String(), b.String()) })
 	return jobs
 }
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 package faults
 
 import (
@@ -10,17 +8,23 @@ import (
 	"path"
 
 	"libpam-net/test/machine"
+	"libpam-net/test/sandbox"
 )
 
 // scenario is a login that is repeated again and again.
 type scenario struct {
-	name    string
-	module  string
-	user    string
-	member  bool   // the module concerns the user
-	netns   string // the name of the network namespace that the user gets, "" for one without
-	reset   string // what inject removes before each login, see c/inject.c
-	prepare string // what the administrator has set up
+	name      string
+	module    string
+	arguments []string // of the module
+	user      string
+	member    bool   // the module concerns the user
+	netns     string // the name of the network namespace that the user gets, "" for one without
+	reset     string // what inject removes before each login, see c/inject.c
+	prepare   string // what the administrator has set up
+
+	// What an undisturbed session has. All others must have the same.
+	interfaces []string // besides lo
+	owner      string   // whose network it is to administer, "" for root
 }
 
 var scenarios = []*scenario{
@@ -29,7 +33,8 @@ var scenarios = []*scenario{
 	{name: "usernet-first", module: "pam_usernet", user: "ulf", member: true, netns: "ulf", reset: "*"},
 	{
 		name: "usernet-join", module: "pam_usernet", user: "ulf", member: true, netns: "ulf", reset: "-",
-		prepare: "ip netns add ulf; ip link add to-ulf type veth peer name eth0 netns ulf",
+		prepare:    "ip netns add ulf; ip link add to-ulf type veth peer name eth0 netns ulf",
+		interfaces: []string{"eth0"},
 	},
 	{
 		name: "groupnet-create", module: "pam_groupnet", user: "gina", member: true, netns: "lab", reset: "lab",
@@ -37,7 +42,8 @@ var scenarios = []*scenario{
 	},
 	{
 		name: "groupnet-join", module: "pam_groupnet", user: "gus", member: true, netns: "lab", reset: "-",
-		prepare: "ip netns add other; ip netns add lab; ip link add to-lab type veth peer name eth0 netns lab",
+		prepare:    "ip netns add other; ip netns add lab; ip link add to-lab type veth peer name eth0 netns lab",
+		interfaces: []string{"eth0"},
 	},
 	{name: "newnet-stranger", module: "pam_newnet", user: "olga", reset: "-"},
 	{name: "groupnet-stranger", module: "pam_groupnet", user: "olga", reset: "-"},
@@ -82,12 +88,24 @@ func (s *scenario) newMachine() (*machine.Machine, error) {
 	if err == nil {
 		err = result.Err()
 	}
-	if err == nil {
-		err = m.PAM("faults", "session required pam_permit.so")
+	for _, service := range []string{"faults", "other"} { // PAM reads both, and loads what they name
+		if err == nil {
+			err = m.PAM(service, "session required pam_permit.so")
+		}
 	}
 	if err != nil {
 		m.Close()
 		return nil, fmt.Errorf("prepare for %s: %w", s.name, err)
 	}
 	return m, nil
+}
+
+// ownerID is the user ID of the owner of the scenario's network, on m.
+func (s *scenario) ownerID(m *machine.Machine) int {
+	for _, user := range []sandbox.User{m.Olga, m.Nina, m.Ulf, m.Gina, m.Gus} {
+		if user.Name == s.owner {
+			return user.UID
+		}
+	}
+	return 0
 }

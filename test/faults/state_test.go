@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 package faults
 
 import (
@@ -9,9 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -20,74 +20,108 @@ import (
 	"libpam-net/test/sandbox"
 )
 
-// state is what a login could leave behind on a machine: mounts and files, each
-// with how often it is there.
-type state map[string]int
+// state is what a login could leave behind on a machine. Nothing else outlives its
+// processes, which all have ended.
+type state struct {
+	things  things
+	content []string // of the files and network namespaces that there are
+}
 
-// inspect looks at a machine as its process 1 sees it.
-func inspect(m *machine.Machine) (state, error) {
-	s := make(state)
+// things are mounts and files, by what they are, each with how often it is there.
+type things map[string]int
+
+// inspect looks at a machine as its process 1 sees it. networks is what inject has
+// seen in the network namespaces.
+func inspect(m *machine.Machine, networks map[string]map[string]bool) (state, error) {
+	s := state{things: make(things)}
 	mounts, err := sandbox.MountTable(m.PID())
 	if err != nil {
-		return nil, err
+		return s, err
 	}
+	handles := make(map[string]string) // the paths of the namespaces, by what identifies one
 	for _, mount := range mounts {
 		if mount.Type == "nsfs" {
+			var st unix.Stat_t
+			if err := unix.Stat(m.Root()+mount.Point, &st); err != nil {
+				return s, err
+			}
+			handles[fmt.Sprintf("%d@%d.%09d", st.Ino, st.Ctim.Sec, st.Ctim.Nsec)] = mount.Point
 			mount.Root = "a namespace" // instead of its number
 		}
-		s[fmt.Sprintf("mount %+v", mount)]++
+		s.things[fmt.Sprintf("mount %+v", mount)]++
 	}
 	for _, dir := range []string{"/run", "/tmp", "/dev/shm", "/etc/netns"} {
-		err := filepath.WalkDir(m.Root()+dir, func(path string, entry fs.DirEntry, err error) error {
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			info, err := entry.Info()
-			if err != nil {
-				return err
-			}
-			kind := info.Mode().String()
-			if isNamespace(path) {
-				kind = "namespace"
-			}
-			s[kind+" "+strings.TrimPrefix(path, m.Root())]++
-			return nil
-		})
-		if err != nil {
-			return nil, err
+		if err := s.walk(m.Root(), dir, handles); err != nil {
+			return s, err
 		}
+	}
+	for name, interfaces := range networks {
+		s.content = append(s.content, fmt.Sprint("network ", name, interfaces))
 	}
 	return s, nil
 }
 
-func isNamespace(path string) bool {
-	var fs unix.Statfs_t
-	return unix.Statfs(path, &fs) == nil && fs.Type == unix.NSFS_MAGIC
+func (s *state) walk(root, dir string, handles map[string]string) error {
+	namespaces := slices.Collect(maps.Values(handles))
+	return filepath.WalkDir(root+dir, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		name := strings.TrimPrefix(path, root)
+		if name == "/run/sandbox" {
+			return fs.SkipDir // the machine's own
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if slices.Contains(namespaces, name) {
+			s.things["namespace "+name]++
+			return nil
+		}
+		owner := info.Sys().(*syscall.Stat_t)
+		s.things[fmt.Sprintf("%v %d:%d %s", info.Mode(), owner.Uid, owner.Gid, name)]++
+		if !info.Mode().IsRegular() || info.Size() == 0 {
+			return nil
+		}
+		bytes, err := os.ReadFile(path)
+		text := string(bytes)
+		for identity, handle := range handles {
+			text = strings.ReplaceAll(text, identity, handle)
+		}
+		s.content = append(s.content, fmt.Sprintf("file %s %q", name, text))
+		return err
+	})
 }
 
-// merge has of each item what f makes of how often it is in s and in t.
-func (s state) merge(t state, f func(s, t int) int) state {
-	all := make(state)
-	for _, items := range []state{s, t} {
-		for item := range items {
-			all[item] = f(s[item], t[item])
+// key is the same for two states of a machine that do not differ in anything.
+func (s state) key() string {
+	return fmt.Sprint(s.things, slices.Sorted(slices.Values(s.content)))
+}
+
+// merge has of each thing what f makes of how often it is in t and in u.
+func (t things) merge(u things, f func(t, u int) int) things {
+	all := make(things)
+	for _, some := range []things{t, u} {
+		for thing := range some {
+			all[thing] = f(t[thing], u[thing])
 		}
 	}
 	return all
 }
 
-// beyond lists what there is more often in s than in t.
-func (s state) beyond(t state) []string {
-	var items []string
-	for _, item := range slices.Sorted(maps.Keys(s)) {
-		if s[item] > t[item] {
-			items = append(items, item)
+// beyond lists what there is more often in t than in u.
+func (t things) beyond(u things) []string {
+	var list []string
+	for _, thing := range slices.Sorted(maps.Keys(t)) {
+		if t[thing] > u[thing] {
+			list = append(list, thing)
 		}
 	}
-	return items
+	return list
 }
 
 // view is what a mount table shows: what is mounted on each path, unless

@@ -3,7 +3,9 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/nsfs.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
 #include <security/pam_appl.h>
@@ -22,9 +24,10 @@
 #include "../../pamhost/c/snapshot.h"
 #include "host.h"
 
-#define MODULE_ARGUMENTS 1
-
 typedef int pam_function(pam_handle_t *pamh, int flags, int argc, const char **argv);
+
+static pam_function *open_session;
+static pam_handle_t *pam;
 
 static int converse(int n, const struct pam_message **message, struct pam_response **response,
 		    void *data)
@@ -73,13 +76,12 @@ static bool stop_at(int traced)
 	       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
 }
 
-/* The network interfaces, and whether they are up. */
-static void interfaces(struct json *j)
+void interfaces(struct json *j, const char *key)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct if_nameindex *list = if_nameindex();
 
-	json_open(j, "interfaces", '{');
+	json_open(j, key, '{');
 	for (struct if_nameindex *i = list; i && i->if_index; i++) {
 		struct ifreq r = { .ifr_flags = 0 };
 
@@ -91,6 +93,18 @@ static void interfaces(struct json *j)
 		if_freenameindex(list);
 	if (fd >= 0)
 		close(fd);
+}
+
+/* Who owns the user namespace that the network belongs to; -1: nobody can tell. */
+static void owner(struct json *j)
+{
+	int net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	int user = ioctl(net, NS_GET_USERNS);
+	uid_t uid;
+
+	json_int(j, "owner", ioctl(user, NS_GET_OWNER_UID, &uid) == 0 ? (long long)uid : -1);
+	close(user);
+	close(net);
 }
 
 static void directory(struct json *j, const char *key, const char *path)
@@ -119,24 +133,24 @@ static void file(struct json *j, const char *key, const char *path)
 		fclose(f);
 }
 
-bool host_login(const struct login *l, int traced, struct json *report)
+bool host_start(const char *module, const char *user)
 {
-	const struct pam_conv conversation = { .conv = converse };
-	const char *argv[MODULE_ARGUMENTS + 1] = { l->argument };
-	void *module = dlopen(l->module, RTLD_NOW);
-	pam_function *open_session;
-	pam_handle_t *pamh = NULL;
-	int code;
+	static const struct pam_conv conversation = { .conv = converse };
+	void *loaded = dlopen(module, RTLD_NOW);
 
-	if (!module) {
+	if (!loaded) {
 		errno = ELIBACC;
 		return false;
 	}
-	*(void **)&open_session = dlsym(module, "pam_sm_open_session");
-	if (!open_session || pam_start("faults", l->user, &conversation, &pamh) != PAM_SUCCESS) {
-		errno = ENOEXEC;
-		return false;
-	}
+	*(void **)&open_session = dlsym(loaded, "pam_sm_open_session");
+	errno = ENOEXEC;
+	return open_session && pam_start("faults", user, &conversation, &pam) == PAM_SUCCESS;
+}
+
+bool host_login(int argc, const char **argv, int traced, struct json *report)
+{
+	int code;
+
 	if (!set_up())
 		return false;
 
@@ -145,14 +159,15 @@ bool host_login(const struct login *l, int traced, struct json *report)
 	snapshot(report, "before");
 	if (!stop_at(traced))
 		return false;
-	code = open_session(pamh, 0, l->argument ? MODULE_ARGUMENTS : 0, argv);
+	code = open_session(pam, 0, argc, argv);
 	syscall(SYS_getpgid, MODULE_HAS_RETURNED);
 	closelog(); /* the descriptor of syslog(3), which libc keeps */
 	snapshot(report, "after");
 
 	json_int(report, "code", code);
 	if (code == PAM_SUCCESS) {
-		interfaces(report);
+		interfaces(report, "interfaces");
+		owner(report);
 		directory(report, "sysfs", "/sys/class/net");
 		directory(report, "handles", "/run/netns");
 		file(report, "mounts", "/proc/self/mountinfo");

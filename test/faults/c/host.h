@@ -11,11 +11,11 @@
 #define TRACE_NONE (-1)
 #define TRACE_ALL (-2)
 
-struct login {
-	const char *module; /* its path */
-	const char *user;
-	char *argument; /* of the module; NULL: none */
-};
+/*
+ * Loads the module, and starts PAM for the user, as a login service does before it forks. False:
+ * see errno.
+ */
+bool host_start(const char *module, const char *user);
 
 /*
  * Is a login process for the time of one pam_sm_open_session, and reports what came of it and
@@ -25,6 +25,9 @@ struct login {
  * Call it in a process of its own: it leaves that one changed. False: something other than the
  * module has failed, see errno.
  */
-bool host_login(const struct login *l, int traced, struct json *report);
+bool host_login(int argc, const char **argv, int traced, struct json *report);
+
+/* The interfaces of the network that the process is in, and whether they are up. */
+void interfaces(struct json *j, const char *key);
 
 #endif

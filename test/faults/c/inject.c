@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * inject - logs users in through a PAM module, and disturbs one system call of each login
+ * inject - logs a user in through a PAM module, and disturbs one system call of each login
  *
- * usage: inject [MODULE...]	loads the modules
+ * usage: inject MODULE USER
  *
- * Reads requests from stdin, a line of ten words each:
+ * Reads requests from stdin, a line of words each:
  *
- *	RESET MODULE USER ARGUMENT ACTION ROLE NUMBER NTH VALUE TIMES
+ *	RESET ACTION ROLE NUMBER NTH VALUE TIMES [ARGUMENT...]
  *
  *	RESET		what to remove first: "NAME", the network namespace of this name;
  *			"*", /run/netns and /run/libpam-net altogether; "-", nothing
- *	MODULE		its path
- *	ARGUMENT	one for the module, or "-"
  *	ACTION		what is done to the NTH call of NUMBER in ROLE, counted from 1:
  *			fail	it is not made, and gives the error VALUE; 0: success
  *			kill	the process is killed before it
@@ -19,20 +17,24 @@
  *			stall	it is never made, the thread stands still until it is killed
  *			none	nothing is, and there is no tracing
  *			record	nothing is, and all calls are listed
- *	ROLE		"parent", which calls the module, or "child", with all its threads
+ *	ROLE		"parent", which calls the module; "child", the process that it makes;
+ *			"holder", any that the child makes. Each with its threads, and only
+ *			until it executes a program: that is not the module's any more
  *	TIMES		how many calls, from the NTH on, fail; 0: all
+ *	ARGUMENT	of the module
  *
  * and writes a line of JSON for each, see struct reply in ../inject_test.go. Runs in a sandbox:
  * the login takes place in the namespaces that it finds itself in.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
-#include <dlfcn.h>
 #include <elf.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,30 +58,45 @@
 #define NUMBERS 512	   /* more than there are system calls */
 #define TICK_MS 5	   /* how often the clock is looked at */
 #define PATIENCE_MS 30000  /* for a login */
-#define ORPHAN_MS 3000	   /* for the end of a login process's child after its own */
+#define ORPHAN_MS 10000	   /* for the end of a login process's child after its own */
 #define TEXT_MAX 120
+#define TASKS 256	   /* more than there are threads in a login */
+#define ARGUMENTS 16	   /* more than a module is given */
+
+#define TRACE_OPTIONS                                                                              \
+	(PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC |     \
+	 PTRACE_O_TRACESECCOMP | PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
 
 enum action { NONE, RECORD, FAIL, KILL, DELAY, STALL };
-enum role { PARENT, CHILD, ROLES };
+enum role { PARENT, CHILD, HOLDER, ROLES, NONE_OF_OURS = ROLES };
 
 static const char *const action_names[] = { "none", "record", "fail", "kill", "delay", "stall" };
-static const char *const role_names[] = { "parent", "child" };
+static const char *const role_names[] = { "parent", "child", "holder" };
 
 struct request {
-	char reset[256], module[256], user[256], argument[256];
+	char reset[256];
 	enum action action;
 	enum role role;
 	int number;
 	unsigned int nth, value, times;
+	const char *arguments[ARGUMENTS];
+	int argument_count;
+};
+
+struct task {
+	pid_t tid, process;
+	enum role role;
 };
 
 static struct run {
 	struct request request;
 	pid_t host, child;
 	int host_status, child_status; /* as waitpid(2) has them, -1: there was none */
-	long long start, end;	       /* of the module, in ms; end 0: not over yet */
+	long long start, end;	       /* of the module, in ms; end 0: not seen */
 	long long host_ended;	       /* when; 0: not yet */
 	bool stray;		       /* a descendant has outlived the login process */
+	struct task tasks[TASKS];
+	size_t task_count;
 	unsigned int count[ROLES][NUMBERS];
 	bool hit;	    /* the call has come */
 	pid_t held;	    /* the thread that is delayed */
@@ -87,9 +104,15 @@ static struct run {
 	pid_t faked;	    /* the thread whose call is made, and then said to have failed */
 	struct json points; /* what RECORD lists */
 	struct json target; /* what was hit */
-} run = { .points = JSON_BUFFER(256 << 10), .target = JSON_BUFFER(4096) };
+	struct json networks; /* what is in those that have a name, afterwards */
+} run = {
+	.points = JSON_BUFFER(256 << 10),
+	.target = JSON_BUFFER(4096),
+	.networks = JSON_BUFFER(4096),
+};
 
-static struct json report = JSON_BUFFER(256 << 10);
+/* What the login process has to say, shared with it. */
+static struct json *report;
 
 static long long now_ms(void)
 {
@@ -161,6 +184,76 @@ static void describe(pid_t tid, const struct __ptrace_syscall_info *info)
 	json_close(j, ']');
 }
 
+/* --- who is who --- */
+
+static struct task *known(pid_t tid)
+{
+	for (size_t i = 0; i < run.task_count; i++) {
+		if (run.tasks[i].tid == tid)
+			return &run.tasks[i];
+	}
+	return NULL;
+}
+
+static void add_task(pid_t tid, pid_t process, enum role role)
+{
+	if (run.task_count < TASKS)
+		run.tasks[run.task_count++] = (struct task){ tid, process, role };
+}
+
+/* The role of a process that one with the role maker has made. */
+static enum role made_by(enum role maker)
+{
+	return maker == PARENT ? CHILD : maker == CHILD ? HOLDER : maker;
+}
+
+/*
+ * Finds out what a new thread is. Whoever has made it must stand still meanwhile: a process whose
+ * parent has ended has another one.
+ */
+static void meet(pid_t tid)
+{
+	char path[64], line[128];
+	pid_t process = 0, parent = 0;
+	struct task *relative;
+	FILE *status;
+
+	if (known(tid))
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	status = fopen(path, "re");
+	while (status && fgets(line, sizeof(line), status)) {
+		sscanf(line, "Tgid: %d", &process);
+		sscanf(line, "PPid: %d", &parent);
+	}
+	if (status)
+		fclose(status);
+	if ((relative = known(process)))
+		add_task(tid, process, relative->role);
+	else if ((relative = known(parent)))
+		add_task(tid, process, made_by(relative->role));
+	else
+		add_task(tid, process, NONE_OF_OURS); /* it has been killed already */
+	if (!run.child && known(tid) && known(tid)->role == CHILD)
+		run.child = process;
+}
+
+static enum role role_of(pid_t tid)
+{
+	const struct task *t = known(tid);
+
+	return t ? t->role : NONE_OF_OURS;
+}
+
+/* The process has executed a program. */
+static void part_with(pid_t process)
+{
+	for (size_t i = 0; i < run.task_count; i++) {
+		if (run.tasks[i].process == process)
+			run.tasks[i].role = NONE_OF_OURS;
+	}
+}
+
 /* --- tracing --- */
 
 static void record(enum role role, int number)
@@ -206,10 +299,27 @@ static int disturb(pid_t tid)
 	}
 }
 
+/* Whether calls of the role are waited for, or may still be. */
+static bool is_of_interest(enum role role)
+{
+	const struct request *r = &run.request;
+
+	return r->action == RECORD ? role < ROLES : role == r->role && !(run.hit && r->times == 1);
+}
+
+/*
+ * Lets no calls of the thread stop any more, or lets them again. It is for speed: a kernel without
+ * CONFIG_CHECKPOINT_RESTORE, or one that has put a filter on this process, does not do it.
+ */
+static void let_calls_stop(pid_t tid, bool stop)
+{
+	ptrace(PTRACE_SETOPTIONS, tid, 0, TRACE_OPTIONS | (stop ? 0 : PTRACE_O_SUSPEND_SECCOMP));
+}
+
 static int on_call(pid_t tid)
 {
 	const struct request *r = &run.request;
-	enum role role = tid == run.host ? PARENT : CHILD;
+	enum role role = role_of(tid);
 	struct __ptrace_syscall_info info;
 	unsigned int n;
 	int number;
@@ -220,13 +330,14 @@ static int on_call(pid_t tid)
 	number = (int)info.seccomp.nr;
 	if (number == SYS_getpgid && info.seccomp.args[0] == MODULE_HAS_RETURNED)
 		run.end = now_ms();
-	if (run.end)
+	if (run.end || !is_of_interest(role)) {
+		let_calls_stop(tid, false);
 		return PTRACE_CONT;
+	}
 	n = ++run.count[role][number];
 	if (r->action == RECORD)
 		record(role, number);
-	if (role != r->role || number != r->number || n < r->nth ||
-	    (r->times && n >= r->nth + r->times))
+	if (number != r->number || n < r->nth || (r->times && n >= r->nth + r->times))
 		return PTRACE_CONT;
 	if (!run.hit)
 		describe(tid, &info);
@@ -242,10 +353,15 @@ static void on_stop(pid_t tid, int status)
 
 	if (event == PTRACE_EVENT_SECCOMP) {
 		how = on_call(tid);
+	} else if (event == PTRACE_EVENT_STOP) {
+		meet(tid); /* possibly before the stop of its maker */
+		let_calls_stop(tid, is_of_interest(role_of(tid)));
 	} else if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK ||
 		   event == PTRACE_EVENT_CLONE) {
-		if (!run.child && ptrace(PTRACE_GETEVENTMSG, tid, 0, &child) == 0)
-			run.child = (pid_t)child;
+		if (ptrace(PTRACE_GETEVENTMSG, tid, 0, &child) == 0)
+			meet((pid_t)child);
+	} else if (event == PTRACE_EVENT_EXEC) {
+		part_with(tid);
 	} else if (signal == (SIGTRAP | 0x80)) { /* the end of a call, after PTRACE_SYSCALL */
 		signal = 0;
 		if (run.faked == tid)
@@ -310,48 +426,39 @@ static int traced_number(const struct request *r)
 	return r->action == NONE ? TRACE_NONE : r->action == RECORD ? TRACE_ALL : r->number;
 }
 
-static _Noreturn void be_host(const struct request *r, int ready, int result)
+static _Noreturn void be_host(struct request *r, int ready)
 {
-	const struct login l = {
-		.module = r->module,
-		.user = r->user,
-		.argument = strcmp(r->argument, "-") == 0 ? NULL : (char *)r->argument,
-	};
 	char byte;
 
 	if (read(ready, &byte, 1) != 0)
 		_exit(EXIT_FAILURE);
 	close(ready);
-	if (!host_login(&l, traced_number(r), &report)) {
-		warn("a login of %s", r->user);
+	if (!host_login(r->argument_count, r->arguments, traced_number(r), report)) {
+		warn("a login");
 		_exit(EXIT_FAILURE);
 	}
-	if (write(result, report.text, report.len) != (ssize_t)report.len)
-		_exit(EXIT_FAILURE);
 	_exit(EXIT_SUCCESS);
 }
 
-/* Logs in, and leaves the login process's report in the file result. */
-static void login(int result)
+/* Logs in. Without a login process that has lived to tell, there is no report. */
+static void login(void)
 {
-	const long options = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
-			     PTRACE_O_TRACESECCOMP | PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
 	const struct itimerval tick = { { 0, TICK_MS * 1000 }, { 0, TICK_MS * 1000 } };
 	const struct itimerval never = { { 0, 0 }, { 0, 0 } };
 	int ready[2];
 
-	if (ftruncate(result, 0) < 0 || lseek(result, 0, SEEK_SET) < 0 ||
-	    pipe2(ready, O_CLOEXEC) < 0)
-		err(EXIT_FAILURE, "prepare a login");
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		err(EXIT_FAILURE, "pipe");
 	run.start = now_ms();
 	run.host = fork();
 	if (run.host < 0)
 		err(EXIT_FAILURE, "fork");
 	if (run.host == 0) {
 		close(ready[1]);
-		be_host(&run.request, ready[0], result);
+		be_host(&run.request, ready[0]);
 	}
-	if (run.request.action != NONE && ptrace(PTRACE_SEIZE, run.host, 0, options) < 0)
+	add_task(run.host, run.host, PARENT);
+	if (run.request.action != NONE && ptrace(PTRACE_SEIZE, run.host, 0, TRACE_OPTIONS) < 0)
 		err(EXIT_FAILURE, "ptrace");
 	close(ready[0]);
 	close(ready[1]);
@@ -360,19 +467,38 @@ static void login(int result)
 	setitimer(ITIMER_REAL, &never, NULL);
 }
 
-static void answer(int result)
+static void look_at_networks(struct json *j)
 {
-	static char text[512 << 10];
-	ssize_t n = pread(result, text, sizeof(text) - 1, 0);
+	int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	DIR *handles = opendir("/run/netns");
+	struct dirent *entry;
 
-	if (n < 0 || run.points.full || run.target.full)
-		err(EXIT_FAILURE, "answer");
-	text[n] = '\0';
-	printf("{\"host\":%d,\"child\":%d,\"stray\":%s,\"ms\":%lld,\"hit\":%s,"
-	       "\"target\":{%s},\"points\":[%s],\"report\":%s}\n",
+	while (handles && (entry = readdir(handles))) {
+		int fd = openat(dirfd(handles), entry->d_name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+		if (setns(fd, CLONE_NEWNET) == 0) {
+			interfaces(j, entry->d_name);
+			if (setns(own, CLONE_NEWNET) < 0)
+				err(EXIT_FAILURE, "return from network namespace %s", entry->d_name);
+		}
+		close(fd);
+	}
+	if (handles)
+		closedir(handles);
+	close(own);
+}
+
+static void answer(void)
+{
+	look_at_networks(&run.networks);
+	if (run.points.full || run.target.full || run.networks.full)
+		errx(EXIT_FAILURE, "the answer is too long");
+	printf("{\"host\":%d,\"child\":%d,\"stray\":%s,\"ms\":%lld,\"hit\":%s,\"target\":{%s},"
+	       "\"points\":[%s],\"networks\":{%s},\"report\":%s}\n",
 	       run.host_status, run.child_status, run.stray ? "true" : "false",
-	       (run.end ? run.end : now_ms()) - run.start,
-	       run.hit ? "true" : "false", run.target.text, run.points.text, n ? text : "null");
+	       (run.end ? run.end : run.host_ended) - run.start, run.hit ? "true" : "false",
+	       run.target.text, run.points.text, run.networks.text,
+	       run.host_status == 0 ? report->text : "null");
 	if (fflush(stdout) == EOF)
 		err(EXIT_FAILURE, "answer");
 }
@@ -390,34 +516,41 @@ static void remove_handle(int dir, const char *name)
 		err(EXIT_FAILURE, "remove %s", path);
 }
 
-static void remove_all(DIR *handles)
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
-	struct dirent *entry;
+	(void)st;
+	(void)kind;
+	(void)at;
+	return remove(path);
+}
 
-	while ((entry = readdir(handles))) {
-		if (entry->d_name[0] != '.')
-			remove_handle(dirfd(handles), entry->d_name);
-	}
-	while (umount2("/run/netns", MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+static void remove_tree(const char *path)
+{
+	while (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
 		;
-	if (rmdir("/run/netns") < 0 || (rmdir("/run/libpam-net") < 0 && errno != ENOENT))
-		err(EXIT_FAILURE, "remove /run/netns and /run/libpam-net");
+	if (nftw(path, remove_entry, 4, FTW_DEPTH | FTW_PHYS) < 0 && errno != ENOENT)
+		err(EXIT_FAILURE, "remove %s", path);
 }
 
 static void reset(const char *what)
 {
+	bool all = strcmp(what, "*") == 0;
+	struct dirent *entry;
 	DIR *handles;
 
 	if (strcmp(what, "-") == 0)
 		return;
 	handles = opendir("/run/netns");
-	if (!handles)
-		return;
-	if (strcmp(what, "*") == 0)
-		remove_all(handles);
-	else
-		remove_handle(dirfd(handles), what);
-	closedir(handles);
+	while (handles && (entry = readdir(handles))) {
+		if (all ? entry->d_name[0] != '.' : strcmp(entry->d_name, what) == 0)
+			remove_handle(dirfd(handles), entry->d_name);
+	}
+	if (handles)
+		closedir(handles);
+	if (all) {
+		remove_tree("/run/netns");
+		remove_tree("/run/libpam-net");
+	}
 }
 
 static bool find(const char *name, const char *const names[], size_t n, unsigned int *found)
@@ -429,18 +562,26 @@ static bool find(const char *name, const char *const names[], size_t n, unsigned
 	return false;
 }
 
-static bool parse(const char *line, struct request *r)
+/* The request keeps pointers into the line. */
+static bool parse(char *line, struct request *r)
 {
-	char action[16], role[16];
+	char action[16], role[16], *rest, *word;
 	unsigned int a, b;
+	int end;
 
-	if (sscanf(line, "%255s %255s %255s %255s %15s %15s %d %u %u %u", r->reset, r->module,
-		   r->user, r->argument, action, role, &r->number, &r->nth, &r->value,
-		   &r->times) != 10 ||
+	if (sscanf(line, "%255s %15s %15s %d %u %u %u%n", r->reset, action, role, &r->number,
+		   &r->nth, &r->value, &r->times, &end) != 7 ||
 	    !find(action, action_names, STALL + 1, &a) || !find(role, role_names, ROLES, &b))
 		return false;
 	r->action = (enum action)a;
 	r->role = (enum role)b;
+	rest = line + end;
+	while ((word = strsep(&rest, " \n"))) {
+		if (*word && r->argument_count == ARGUMENTS)
+			return false;
+		if (*word)
+			r->arguments[r->argument_count++] = word;
+	}
 	return true;
 }
 
@@ -448,6 +589,18 @@ static void clear(struct json *j)
 {
 	*j = (struct json){ .text = j->text, .size = j->size };
 	j->text[0] = '\0';
+}
+
+/* Returns a text that this process and its descendants can write. */
+static struct json *shared_json(size_t size)
+{
+	struct json *j = mmap(NULL, sizeof(*j) + size, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (j == MAP_FAILED)
+		err(EXIT_FAILURE, "mmap");
+	*j = (struct json){ .text = (char *)(j + 1), .size = size };
+	return j;
 }
 
 static void on_alarm(int signal)
@@ -458,27 +611,28 @@ static void on_alarm(int signal)
 int main(int argc, char **argv)
 {
 	const struct sigaction alarmed = { .sa_handler = on_alarm };
-	int result = memfd_create("report", MFD_CLOEXEC);
 	char line[2048];
 
-	if (result < 0 || sigaction(SIGALRM, &alarmed, NULL) < 0 ||
-	    prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
-		err(EXIT_FAILURE, "start");
-	for (int i = 1; i < argc; i++) {
-		if (!dlopen(argv[i], RTLD_NOW))
-			errx(EXIT_FAILURE, "%s", dlerror());
-	}
+	if (argc != 3)
+		errx(EXIT_FAILURE, "usage: inject MODULE USER");
+	report = shared_json(64 << 10);
+	if (sigaction(SIGALRM, &alarmed, NULL) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
+	    !host_start(argv[1], argv[2]))
+		err(EXIT_FAILURE, "start with %s", argv[1]);
 	while (fgets(line, sizeof(line), stdin)) {
 		run = (struct run){ .child_status = -1,
 				    .points = run.points,
-				    .target = run.target };
+				    .target = run.target,
+				    .networks = run.networks };
 		clear(&run.points);
 		clear(&run.target);
+		clear(&run.networks);
+		clear(report);
 		if (!parse(line, &run.request))
 			errx(EXIT_FAILURE, "not a request: %s", line);
 		reset(run.request.reset);
-		login(result);
-		answer(result);
+		login();
+		answer();
 	}
 	return EXIT_SUCCESS;
 }
