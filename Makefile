@@ -134,8 +134,8 @@ test: ## runs all tests; TESTS='-run REGEXP ./...' some; CI=true makes a skipped
 	$(Q)[ "$$(id -u)" = 0 ] || echo 'test: not root, so tests that need namespaces are skipped; see the end' >&2
 	$(Q)MODULES_BUILT=1 $(tool) gotestsum --format standard-quiet $(no-skips) -- -count=1 -timeout=15m $(TESTS)
 
-test-faults: build ## fails each system call of a login once, in every way (about 20 minutes)
-	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=2h -tags=pending ./test/faults -faults.full -faults.out=$(CURDIR)/$(OUT)/faults.txt
+test-faults: build ## fails each system call of a login once, in every way (an hour; tells how far it is)
+	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=3h -tags=pending ./test/faults -faults.full -faults.out=$(CURDIR)/$(OUT)/faults.txt
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=2h -run Fault ./test/uplink -uplink.full
 
 test-races: build ## lets logins race, 20 rounds of each race
