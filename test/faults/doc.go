@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
+//go:build pending
+
 // Package faults lets every system call of a login fail, one at a time, and
 // looks whether the login was isolated, or refused and left as it was.
 //
