@@ -112,6 +112,7 @@ func TestForgedVerdicts(t *testing.T) {
 			"the mount namespace is the one the login came from",
 		},
 		{"another root directory", session{args: []string{say(isolated, "nmdc")}}, "the root directory has changed"},
+		{"another root, with the working directory in it", session{args: []string{say(isolatedMoved, "nmdd")}}, "the root directory has changed"},
 		{"another working directory", session{args: []string{say(isolated, "nmrd")}}, "the working directory has changed"},
 		{
 			"the login's own root directory, outside the mount namespace",
