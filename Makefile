@@ -48,7 +48,7 @@ units          = pamnet-prune.service pamnet-prune.timer
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 .PHONY: $(MODULES) $(CTL) $(UPLINK) build check-build check-reproducible install uninstall clean \
-	deps deps-arm64 lint test test-faults test-hostile test-races soak fuzz demo help
+	deps deps-arm64 lint test test-faults test-hostile test-races soak fuzz mutants demo help
 
 build: $(MODULES) $(CTL) $(UPLINK) ## makes the modules and programs, in out/ (the default)
 
@@ -117,7 +117,7 @@ deps: ## installs what building and testing need, and says what and why
 deps-arm64: ## the same for a cross-build for arm64, on Debian
 	$(Q)build/deps.sh arm64
 
-lint: ## gofumpt, go vet, staticcheck, gcc's analyzer, cppcheck, shellcheck, mandoc, and build/lint-syscalls.sh
+lint: ## gofumpt, go vet, staticcheck, gcc's analyzer, cppcheck, shellcheck, mandoc, and checks of our own
 	$(Q)files=$$($(tool) gofumpt -l .) || exit; \
 	[ -z "$$files" ] || { echo "$$files"; echo 'lint: gofumpt would change these' >&2; exit 1; }
 	$(Q)$(GO) vet ./...
@@ -126,6 +126,7 @@ lint: ## gofumpt, go vet, staticcheck, gcc's analyzer, cppcheck, shellcheck, man
 	$(Q)find . -name '*.sh' -print0 | xargs -0 shellcheck .ci/run
 	$(Q)mandoc -Tlint -W warning man/*
 	$(Q)build/lint-syscalls.sh
+	$(Q)build/mutants.sh --apply-only
 
 # For an ordinary user, who cannot install packages either, it runs what it can.
 test: ## runs all tests; TESTS='-run REGEXP ./...' some; CI=true makes a skipped one a failure
@@ -150,6 +151,9 @@ soak: build ## 10,000 logins, 20 at once, and what they leave
 fuzz: ## fuzzes whatever reads what others write, each for FUZZTIME=60s
 	$(Q)build/deps.sh fuzz
 	$(Q)build/fuzz.sh $(FUZZTIME)
+
+mutants: ## deletes each security check, one at a time, and proves that a test notices (about 15 minutes)
+	$(Q)build/mutants.sh
 
 demo: ## shows the modules at work, in a sandbox with a real sshd
 	$(Q)build/deps.sh

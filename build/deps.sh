@@ -40,6 +40,7 @@ valgrind                valgrind        valgrind         to test the C code
 wg                      wireguard-tools wireguard-tools  to test the example with WireGuard
 wireguard-go            wireguard-go    -                to test the example with WireGuard
 mandoc                  mandoc          mandoc           to check the man pages
+patch                   patch           patch            to test the tests
 '
 arm64='
 aarch64-linux-gnu-gcc                   gcc-aarch64-linux-gnu  -  to compile for arm64
