@@ -140,21 +140,18 @@ func (h *host) remove(device string) error {
 	return nil
 }
 
-// keep returns the link that is there, if its host's end is as it should be. What
-// is not is removed, or left alone with an error if it is somebody else's.
-func (h *host) keep(p plan, c *config.Config, fd int) (netlink.Link, error) {
-	device := p.device()
-	link, err := h.link(device)
+// own returns the link of a plan, if there is one, and whether it is good. One that
+// is somebody else's is an error.
+func (h *host) own(p plan, c *config.Config, fd int) (link netlink.Link, good bool, err error) {
+	link, err = h.link(p.device())
 	if err != nil || link == nil {
-		return nil, err
+		return nil, false, err
 	}
 	if alias := link.Attrs().Alias; alias != "" && alias != p.name {
-		return nil, fmt.Errorf("interface %s, of %s, belongs to %q: take that down first", device, p.identity, alias)
+		return nil, false, fmt.Errorf("interface %s, of %s, belongs to %q: take that down first", p.device(), p.identity, alias)
 	}
-	if good, err := h.isGood(link, p, c, fd); good || err != nil {
-		return link, err
-	}
-	return nil, h.remove(device)
+	good, err = h.isGood(link, p, c, fd)
+	return link, good, err
 }
 
 // isGood tells whether the host's end of a link is as it should be, and the other
@@ -198,7 +195,7 @@ func (h *host) isGood(link netlink.Link, p plan, c *config.Config, fd int) (bool
 	return peer.Attrs().Name == c.Interface && peer.Attrs().MTU == c.MTU, nil
 }
 
-// checkFree refuses addresses that something else of the host's has.
+// checkFree refuses networks in which another interface of the host's has an address.
 func (h *host) checkFree(p plan) error {
 	addresses, err := list(func() ([]netlink.Addr, error) { return h.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
@@ -207,9 +204,16 @@ func (h *host) checkFree(p plan) error {
 	for _, address := range addresses {
 		for _, e := range p.families() {
 			if taken := prefixOf(address.IPNet); e.host.Overlaps(taken) {
-				name := "another interface"
-				if link, err := h.LinkByIndex(address.LinkIndex); err == nil {
-					name = link.Attrs().Name
+				link, err := h.LinkByIndex(address.LinkIndex)
+				if errors.As(err, new(netlink.LinkNotFoundError)) {
+					continue
+				}
+				if err != nil {
+					return fmt.Errorf("look for the interface with %s: %w", taken, err)
+				}
+				name := link.Attrs().Name
+				if name == p.device() {
+					continue
 				}
 				return fmt.Errorf("network %s, for %s, overlaps %s on %s: give the pools other networks", e.host.Masked(), p.identity, taken, name)
 			}

@@ -27,8 +27,8 @@ import (
 const maxName = 127
 
 // Up gives the network namespace name its uplink, or repairs it, and returns what
-// it is now. If it fails, an uplink that was not there before is not there
-// afterwards.
+// it is now. If it fails, an uplink that was not there before, or was damaged, is
+// not there afterwards.
 func Up(name string, c *config.Config) (*Status, error) {
 	p, err := planFor(name, c)
 	if err != nil {
@@ -113,11 +113,11 @@ func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 			}
 		}
 	}
-	link, err := h.keep(p, c, fd)
+	link, good, err := h.own(p, c, fd)
 	if err != nil {
 		return err
 	}
-	if link == nil {
+	if !good {
 		if err := h.checkFree(p); err != nil {
 			return err
 		}
@@ -126,11 +126,14 @@ func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 				err = errors.Join(err, h.down(p.name))
 			}
 		}()
+		if err := h.remove(p.device()); err != nil {
+			return err
+		}
 	}
 	if err := h.protect(p, c); err != nil {
 		return err
 	}
-	if link == nil {
+	if !good {
 		if link, err = h.makeLink(p, c, fd); err != nil {
 			return err
 		}

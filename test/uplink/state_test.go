@@ -131,6 +131,7 @@ func TestUpRefuses(t *testing.T) {
 		{"a second name for a number", "", "twin", []string{`interface pnu3uw, of uid 5000, belongs to "anna": take that down first`}},
 		{"addresses that the host has", "", "clash", []string{"network 100.64.41.104/31, for uid 5300, overlaps 100.64.41.105/29 on second: give the pools other networks"}},
 		{"a neighbour's addresses, after a change of the prefix length", "ipv4.prefix_length = 24\nfirst_uid = 4962", "bert", []string{"overlaps 100.64.39.16/31 on pnu3uw"}},
+		{"addresses that the host has, where the uplink has others", "ipv4.users = '100.64.41.104/30'\nfirst_uid = 5000", "anna", []string{"network 100.64.41.104/31, for uid 5000, overlaps 100.64.41.105/29 on second"}},
 		{"nobody", "", "outside", []string{`there is no user of that name, and no group "groupnet-outside"`}},
 		{"no namespace", "", "root", []string{`open network namespace "root": no such network namespace`, "ip netns add"}},
 		{"no name", "", "", []string{`"" cannot name a network namespace`}},

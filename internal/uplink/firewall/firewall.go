@@ -72,6 +72,37 @@ type set struct {
 	elements []nftables.SetElement
 }
 
+// wanted are elements that a set is to have.
+type wanted struct {
+	*set
+	elements []nftables.SetElement
+}
+
+// wanted is what there has to be of an uplink.
+func (t *Table) wanted(u Uplink) []wanted {
+	all := []wanted{
+		{&t.links, deviceKeys([]string{u.Device})},
+		{&t.forwards4, forwards(u.Forwards, u.IPv4)},
+		{&t.forwards6, forwards(u.Forwards, u.IPv6)},
+	}
+	for _, w := range all {
+		for i := range w.elements {
+			w.elements[i].Comment = u.Name
+		}
+	}
+	return all
+}
+
+// find returns the wanted element with a key, nil if there is none.
+func (w wanted) find(key []byte) *nftables.SetElement {
+	for i := range w.elements {
+		if bytes.Equal(w.elements[i].Key, key) {
+			return &w.elements[i]
+		}
+	}
+	return nil
+}
+
 var (
 	service  = nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService)
 	socket4  = nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService)
@@ -152,45 +183,28 @@ func (t *Table) DevicesOf(name string) []string {
 // what there was of its name.
 func (t *Table) Set(p Policy, u Uplink) error {
 	t.conn.AddTable(theTable)
-	for _, s := range []struct {
-		*set
-		elements []nftables.SetElement
-	}{
+	for _, w := range []wanted{
 		{&t.services, serviceKeys(p.Services)},
 		{&t.routers4, deviceKeys(p.Guard4.Routers)},
 		{&t.routers6, deviceKeys(p.Guard6.Routers)},
 	} {
-		if err := t.conn.AddSet(&s.Set, nil); err != nil {
+		if err := t.conn.AddSet(&w.Set, nil); err != nil {
 			return err
 		}
-		t.conn.FlushSet(&s.Set)
-		if err := t.add(s.set, s.elements); err != nil {
+		t.conn.FlushSet(&w.Set)
+		if err := t.add(w); err != nil {
 			return err
 		}
 	}
-	for _, s := range []struct {
-		*set
-		elements []nftables.SetElement
-	}{
-		{&t.links, deviceKeys([]string{u.Device})},
-		{&t.forwards4, forwards(u.Forwards, u.IPv4)},
-		{&t.forwards6, forwards(u.Forwards, u.IPv6)},
-	} {
-		if err := t.conn.AddSet(&s.Set, nil); err != nil {
+	for _, w := range t.wanted(u) {
+		if err := t.conn.AddSet(&w.Set, nil); err != nil {
 			return err
-		}
-		for i := range s.elements {
-			s.elements[i].Comment = u.Name
 		}
 		// A port that was another's until the configuration was changed goes, too.
-		if err := t.remove(s.set, func(e nftables.SetElement) bool {
-			return e.Comment == u.Name || slices.ContainsFunc(s.elements, func(new nftables.SetElement) bool {
-				return bytes.Equal(new.Key, e.Key)
-			})
-		}); err != nil {
+		if err := t.remove(w.set, func(e nftables.SetElement) bool { return e.Comment == u.Name || w.find(e.Key) != nil }); err != nil {
 			return err
 		}
-		if err := t.add(s.set, s.elements); err != nil {
+		if err := t.add(w); err != nil {
 			return err
 		}
 	}
@@ -222,27 +236,18 @@ func (t *Table) Remove(name string) error {
 
 // Has tells whether an uplink is in the table as it should be.
 func (t *Table) Has(u Uplink) bool {
-	for _, s := range []struct {
-		set
-		wanted []nftables.SetElement
-	}{
-		{t.links, deviceKeys([]string{u.Device})},
-		{t.forwards4, forwards(u.Forwards, u.IPv4)},
-		{t.forwards6, forwards(u.Forwards, u.IPv6)},
-	} {
+	for _, w := range t.wanted(u) {
 		count := 0
-		for _, e := range s.elements {
+		for _, e := range w.set.elements {
 			if e.Comment != u.Name {
 				continue
 			}
 			count++
-			if !slices.ContainsFunc(s.wanted, func(w nftables.SetElement) bool {
-				return bytes.Equal(w.Key, e.Key) && bytes.Equal(w.Val, e.Val)
-			}) {
+			if same := w.find(e.Key); same == nil || !bytes.Equal(same.Val, e.Val) {
 				return false
 			}
 		}
-		if count != len(s.wanted) {
+		if count != len(w.elements) {
 			return false
 		}
 	}
@@ -272,11 +277,11 @@ func (t *Table) Dropping() ([]string, error) {
 	return found, nil
 }
 
-func (t *Table) add(s *set, elements []nftables.SetElement) error {
-	if len(elements) == 0 {
+func (t *Table) add(w wanted) error {
+	if len(w.elements) == 0 {
 		return nil
 	}
-	return t.conn.SetAddElements(&s.Set, elements)
+	return t.conn.SetAddElements(&w.Set, w.elements)
 }
 
 func (t *Table) remove(s *set, which func(nftables.SetElement) bool) error {
