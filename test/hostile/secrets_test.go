@@ -33,6 +33,7 @@ func TestTheChildIsOutOfItsUsersReach(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	b.permitSU(t)
+	check(t, b.WriteFile("/usr/local/sbin/setup", "#!/bin/sh\nexec ip link set lo up\n", 0o755))
 	const (
 		setuid = "pamhost --bare --seteuid-caller $(id -u $0) spied $0"
 		su     = "setpriv --reuid=$0 --regid=$0 --init-groups su $0 -c true"
@@ -49,6 +50,7 @@ func TestTheChildIsOutOfItsUsersReach(t *testing.T) {
 		{"of a set-uid program, joining a namespace", b.Gina, "", setuid},
 		{"of a set-uid program, for a new network of the user's own", b.Nina, "selfmanaged", setuid},
 		{"of a set-uid program, creating a namespace of the user's own", b.Ulf, "selfmanaged", setuid + " && ip netns del $0"},
+		{"of a set-uid program, with a setup program", b.Ulf, "setup=/usr/local/sbin/setup", setuid + " && ip netns del $0"},
 		{"of su", b.Nina, "", su},
 	} {
 		t.Run(c.is, func(t *testing.T) {

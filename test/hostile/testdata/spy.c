@@ -207,21 +207,24 @@ static bool is_over(void)
 /*
  * A host has root's rights and the user's real uid. Its child has nothing of the
  * user, though a thread of it may take the user's effective uid for a moment, and
- * leads a session of its own. What the child starts stays in that session.
+ * leads a session of its own.
  */
 enum kind { OTHER, HOST, CHILD, DESCENDANT };
+
+#define GENERATIONS 2 /* of those that a child starts */
 
 static bool is_login(const char *name)
 {
 	return strcmp(name, "pamhost") == 0 || strcmp(name, "su") == 0;
 }
 
-static enum kind kind_of(pid_t pid)
+static enum kind kind_within(pid_t pid, int generations)
 {
 	char path[64], status[1024], name[16] = "";
 	unsigned int real, effective, saved;
-	pid_t session = getsid(pid);
-	const char *line;
+	const char *parent_line, *uid_line;
+	enum kind parent_kind;
+	pid_t parent;
 	ssize_t n;
 	int fd;
 
@@ -232,15 +235,23 @@ static enum kind kind_of(pid_t pid)
 	n = read(fd, status, sizeof(status) - 1);
 	close(fd);
 	status[n > 0 ? n : 0] = '\0';
-	line = strstr(status, "\nUid:");
-	if (sscanf(status, "Name: %15s", name) != 1 || !line ||
-	    sscanf(line, "\nUid: %u %u %u", &real, &effective, &saved) != 3 || !is_login(name))
+	parent_line = strstr(status, "\nPPid:");
+	uid_line = strstr(status, "\nUid:");
+	if (!parent_line || !uid_line || sscanf(status, "Name: %15s", name) != 1 ||
+	    sscanf(parent_line, "\nPPid: %d", &parent) != 1 ||
+	    sscanf(uid_line, "\nUid: %u %u %u", &real, &effective, &saved) != 3)
 		return OTHER;
-	if (session == pid)
-		return real == 0 && saved == 0 ? CHILD : OTHER;
-	if (session > 0 && kind_of(session) == CHILD)
+	if (is_login(name) && real == 0 && saved == 0 && getsid(pid) == pid)
+		return CHILD;
+	parent_kind = generations > 0 ? kind_within(parent, generations - 1) : OTHER;
+	if (parent_kind == CHILD || parent_kind == DESCENDANT)
 		return DESCENDANT;
-	return effective == 0 ? HOST : OTHER;
+	return is_login(name) && effective == 0 ? HOST : OTHER;
+}
+
+static enum kind kind_of(pid_t pid)
+{
+	return kind_within(pid, GENERATIONS);
 }
 
 /*
