@@ -50,18 +50,19 @@ static _Noreturn void give_up(void)
 
 /*
  * Handlers of the login process must not run here; nor may what it ignores be
- * ignored. Only SIGXFSZ is, so that a limit on the size of files is an error
- * (EFBIG), which the log names.
+ * ignored, libc's own signals included, which its sigaction(3) does not touch.
+ * Only SIGXFSZ is, so that a limit on the size of files is an error (EFBIG),
+ * which the log names.
  */
 static void reset_signals(void)
 {
-	struct sigaction sa = { .sa_handler = SIG_DFL };
+	static const unsigned long by_default[8]; /* the kernel's struct sigaction, on every processor */
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t none;
 
 	for (int sig = 1; sig < NSIG; sig++)
-		sigaction(sig, &sa, NULL); /* EINVAL for SIGKILL, SIGSTOP and libc's own */
-	sa.sa_handler = SIG_IGN;
-	sigaction(SIGXFSZ, &sa, NULL);
+		syscall(SYS_rt_sigaction, sig, by_default, NULL, NSIG / 8); /* EINVAL for SIGKILL and SIGSTOP */
+	sigaction(SIGXFSZ, &ignore, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -47,6 +47,21 @@ var scenarios = []*scenario{
 		prepare:    "ip netns add other; ip netns add lab; ip link add to-lab type veth peer name eth0 netns lab",
 		interfaces: []string{"eth0"},
 	},
+	{name: "newnet-own", module: "pam_newnet", arguments: []string{"selfmanaged"}, user: "nina", member: true, reset: "-", owner: "nina"},
+	{
+		name: "usernet-own", module: "pam_usernet", arguments: []string{"selfmanaged"}, user: "ulf", member: true, netns: "ulf",
+		reset: "ulf", prepare: "ip netns add other", owner: "ulf",
+	},
+	{
+		name: "usernet-setup", module: "pam_usernet", arguments: []string{"setup=" + setup}, user: "ulf", member: true, netns: "ulf",
+		reset: "*",
+		prepare: `cat >` + setup + ` <<-'END'
+			#!/bin/sh
+			ip -n "$2" link add eth0 type veth peer name eth1
+			END
+			chmod 755 ` + setup,
+		interfaces: []string{"eth0", "eth1"},
+	},
 	{name: "newnet-stranger", module: "pam_newnet", user: "olga", reset: "-"},
 	{name: "groupnet-stranger", module: "pam_groupnet", user: "olga", reset: "-"},
 	// A source that is not known to be local: it takes the child to prove that somebody is no member.
@@ -55,6 +70,9 @@ var scenarios = []*scenario{
 		prepare: `sed -i '/^passwd\|^group/s/files/compat/' /etc/nsswitch.conf`,
 	},
 }
+
+// setup is a setup program. Its directory is root's alone.
+const setup = "/run/sandbox/setup"
 
 // alone is an entry of /etc/netns/NAME that has no namesake in /etc.
 const alone = "faults.alone"

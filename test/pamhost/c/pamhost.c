@@ -59,6 +59,7 @@ static const char usage_text[] =
 	"  --open N                open N descriptors, 200 and up, with various flags\n"
 	"  --close-fds N,N...      close these descriptors\n"
 	"  --block-all-signals     block every signal\n"
+	"  --ignore-all-signals    ignore every signal, those too that libc uses itself\n"
 	"  --seteuid-caller UID    real uid UID, effective and saved uid 0, not dumpable: a set-uid-root program\n"
 	"  --threads N             N idle threads; everything else happens in a further one, not the main thread\n"
 	"\n"
@@ -89,6 +90,7 @@ static struct {
 	int extra_fds;
 	const char *close_fds;
 	bool block_signals;
+	bool ignore_signals;
 	const char *real_uid;
 	int threads;
 
@@ -179,6 +181,15 @@ static void close_fds(void)
 	free(list);
 }
 
+static void ignore_signals(void)
+{
+	static const uintptr_t ignore[8] = { (uintptr_t)SIG_IGN }; /* the kernel's struct sigaction on x86 and ARM */
+	int signal;
+
+	for (signal = 1; signal < NSIG; signal++)
+		syscall(SYS_rt_sigaction, signal, ignore, NULL, NSIG / 8);
+}
+
 static void set_up(void)
 {
 	sigset_t all;
@@ -191,6 +202,8 @@ static void set_up(void)
 		sigfillset(&all);
 		sigprocmask(SIG_SETMASK, &all, NULL);
 	}
+	if (opt.ignore_signals)
+		ignore_signals();
 	if (opt.real_uid) {
 		require(setresuid((uid_t)number(opt.real_uid, UINT_MAX), 0, 0) == 0, "setresuid");
 		/* As execve() leaves it when it honours a set-uid bit; changing the real uid does not. */
@@ -577,7 +590,7 @@ static void parse(int argc, char **argv)
 {
 	enum {
 		REPORT = 1, BARE, CONFDIR, SILENT, RHOST, TWICE, AS_ROOT, HOLD, SETENV, OPEN, CLOSE_FDS, BLOCK_ALL_SIGNALS,
-		SETEUID_CALLER, THREADS, FORK_BETWEEN, CHROOT, CHDIR, SIGCHLD_IGNORE, SIGCHLD_REAP, RLIMIT, DROP_CAP,
+		IGNORE_ALL_SIGNALS, SETEUID_CALLER, THREADS, FORK_BETWEEN, CHROOT, CHDIR, SIGCHLD_IGNORE, SIGCHLD_REAP, RLIMIT, DROP_CAP,
 	};
 	static const struct option options[] = {
 		{ "report", required_argument, NULL, REPORT },
@@ -592,6 +605,7 @@ static void parse(int argc, char **argv)
 		{ "open", required_argument, NULL, OPEN },
 		{ "close-fds", required_argument, NULL, CLOSE_FDS },
 		{ "block-all-signals", no_argument, NULL, BLOCK_ALL_SIGNALS },
+		{ "ignore-all-signals", no_argument, NULL, IGNORE_ALL_SIGNALS },
 		{ "seteuid-caller", required_argument, NULL, SETEUID_CALLER },
 		{ "threads", required_argument, NULL, THREADS },
 		{ "fork-between", no_argument, NULL, FORK_BETWEEN },
@@ -619,6 +633,7 @@ static void parse(int argc, char **argv)
 		case OPEN: opt.extra_fds = (int)number(optarg, INT_MAX - EXTRA_FD); break;
 		case CLOSE_FDS: opt.close_fds = optarg; break;
 		case BLOCK_ALL_SIGNALS: opt.block_signals = true; break;
+		case IGNORE_ALL_SIGNALS: opt.ignore_signals = true; break;
 		case SETEUID_CALLER: opt.real_uid = optarg; break;
 		case THREADS: opt.threads = (int)number(optarg, INT_MAX); break;
 		case FORK_BETWEEN: opt.fork_between = true; break;
