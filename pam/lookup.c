@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -371,11 +372,16 @@ static void ask_gids(struct inquiry *q)
  */
 static bool sssd_answers(void)
 {
-	const struct sockaddr_un address = { AF_UNIX, "/var/lib/sss/pipes/nss" };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
+	static const struct sockaddr_un address = { AF_UNIX, "/var/lib/sss/pipes/nss" };
+	static const struct timeval patience = { .tv_sec = 2 }; /* when many ask at once */
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), error = 0;
 
-	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
 		error = errno;
+	while (!error && connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+		if (errno != EINTR)
+			error = errno;
+	}
 	if (fd >= 0)
 		close(fd);
 	errno = error;

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"libpam-net/test/sandbox"
 )
 
@@ -58,8 +60,9 @@ func TestWithoutSSSDNoMemberIsTakenForANonMember(t *testing.T) {
 	b.expectSSSD(t, isolated, "")
 }
 
-func TestALibraryThatDoesNotSayThatSSSDIsDownMakesNobodyANonMember(t *testing.T) {
-	t.Parallel()
+// newHiddenSSSD is a machine whose library of SSSD does not say that SSSD is down.
+func newHiddenSSSD(t *testing.T) *box {
+	t.Helper()
 	b := newBox(t)
 	library := filepath.Join(t.TempDir(), "libnss_sss.so.2")
 	output, err := exec.CommandContext(t.Context(), "gcc", "-shared", "-fPIC", "-o", library, "testdata/libnss_sss.c").CombinedOutput()
@@ -69,6 +72,12 @@ func TestALibraryThatDoesNotSayThatSSSDIsDownMakesNobodyANonMember(t *testing.T)
 	modules, err := sandbox.ModuleDir()
 	check(t, err)
 	check(t, b.Install(library, filepath.Join(filepath.Dir(modules), "libnss_sss.so.2"), 0o644))
+	return b
+}
+
+func TestALibraryThatDoesNotSayThatSSSDIsDownMakesNobodyANonMember(t *testing.T) {
+	t.Parallel()
+	b := newHiddenSSSD(t)
 	for _, order := range []string{"files sss", "sss files", "files sss systemd"} {
 		b.sources(t, "passwd: "+order, "group: "+order)
 		b.expect(t, "pam_newnet", "olga", refused, `source "sss"`)
@@ -76,6 +85,36 @@ func TestALibraryThatDoesNotSayThatSSSDIsDownMakesNobodyANonMember(t *testing.T)
 		b.expect(t, "pam_newnet", "nina", safe, "")
 		b.expect(t, "pam_newnet", "root", letIn, `source "sss"`)
 	}
+}
+
+// busy is an SSSD that is asked more than it can take: it takes nothing before
+// there is /run/go-on, and then whatever comes.
+const busy = `mkdir -p /var/lib/sss/pipes; exec setsid perl -MSocket -MFcntl -e '
+	my ($address, $sssd, @asking) = pack_sockaddr_un("/var/lib/sss/pipes/nss");
+	socket($sssd, AF_UNIX, SOCK_STREAM, 0) && bind($sssd, $address) && listen($sssd, 1) or die $!;
+	do { socket(my $c, AF_UNIX, SOCK_STREAM, 0); fcntl($c, F_SETFL, O_NONBLOCK); push @asking, $c }
+		while connect($asking[-1], $address);
+	open(my $full, ">", "/run/full");
+	select(undef, undef, undef, 0.02) until -e "/run/go-on";
+	while (accept(my $c, $sssd)) {}' </dev/null >/dev/null 2>&1 &`
+
+func TestABusySSSDIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	b := newHiddenSSSD(t)
+	b.sources(t, "passwd: files sss", "group: files sss")
+	b.sh(t, busy)
+	eventually(t, "SSSD is busy", func() bool { return b.succeeds(t, "test -e /run/full") })
+	b.expect(t, "pam_newnet", "olga", refused, `source "sss" of nsswitch.conf does not answer: Resource temporarily unavailable`)
+	verdict := make(chan string)
+	go func() {
+		v, _ := b.login(t, "pam_newnet", "olga")
+		verdict <- v
+	}()
+	eventually(t, "the login waits", func() bool {
+		return b.succeeds(t, fmt.Sprintf("grep -q '^%d ' /proc/[0-9]*/syscall", unix.SYS_CONNECT))
+	})
+	b.sh(t, "touch /run/go-on")
+	equal(t, "olga", <-verdict, letIn)
 }
 
 // What SSSD calls its own lookups with makes its library find nothing.
