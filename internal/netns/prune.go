@@ -25,7 +25,7 @@ type Pruned struct {
 // is in any more, each under the lock that logins take: one that is about to enter
 // keeps it, one that comes later makes it anew. Before that it calls down in the
 // host's network for a namespace that had a setup program; if that fails, the
-// namespace stays. What `ip netns add` has made is never touched.
+// namespace stays, until the next prune, or the next login makes it anew. What `ip netns add` has made is never touched.
 //
 // A dry run changes nothing. The caller holds its thread, which may be in the
 // host's network namespace afterwards.
@@ -85,6 +85,11 @@ func prune(l lock, name string, dryRun bool, down func(program, name string) err
 		return &Pruned{Name: name, Gone: true}, nil
 	}
 	if r.rest != "" {
+		// From here on it lacks something: whoever logs in next makes it anew.
+		r.state = making
+		if err := r.write(name); err != nil {
+			return nil, err
+		}
 		if err := inHostNet(func() error { return down(r.rest, name) }); err != nil {
 			return nil, err
 		}

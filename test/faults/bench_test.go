@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -128,12 +129,35 @@ var (
 
 // login makes a login after removing what reset says.
 func (b *bench) login(reset string, j job) (*reply, error) {
-	if !j.idles() {
+	return b.run(request{reset, j, append(slices.Clone(b.arguments), fmt.Sprintf("timeout=%d", j.timeout()))})
+}
+
+// pruneAs runs `pamnetctl prune`.
+func (b *bench) pruneAs(j job) (*reply, error) {
+	return b.run(request{"-", j, []string{"/usr/bin/pamnetctl", "prune"}})
+}
+
+// disturb makes the login, or the prune after a login, that the job is about.
+func (b *bench) disturb(j job) (*reply, error) {
+	if !b.prune {
+		return b.login(b.reset, j)
+	}
+	r, err := b.login(b.reset, undisturbed)
+	if err != nil {
+		return nil, err
+	}
+	if wrong := b.judgeUndisturbed(r); len(wrong) > 0 {
+		return nil, fmt.Errorf("the login before: %s", strings.Join(wrong, "; "))
+	}
+	return b.pruneAs(j)
+}
+
+func (b *bench) run(r request) (*reply, error) {
+	if !r.idles() {
 		b.on.busy <- struct{}{}
 		defer func() { <-b.on.busy }()
 	}
-	arguments := append(slices.Clone(b.arguments), fmt.Sprintf("timeout=%d", j.timeout()))
-	return b.inject.do(request{reset: reset, job: j, arguments: arguments})
+	return b.inject.do(r)
 }
 
 // timeout is how many seconds the module is told to wait for its child.
@@ -144,12 +168,12 @@ func (j job) timeout() int {
 	return timeoutS
 }
 
-// points returns the system calls of a login. Go's threads do not make the same
+// points returns the system calls of what is disturbed. Go's threads do not make the same
 // number of calls each time: those count that at least two of five logins make.
 func (b *bench) points() ([]point, error) {
 	logins := make(map[point]int)
 	for range 5 {
-		r, err := b.login(b.reset, recorded)
+		r, err := b.disturb(recorded)
 		if err != nil {
 			return nil, err
 		}
@@ -201,13 +225,20 @@ func (b *bench) try(j job, last bool) (result, error) {
 	reply := &reply{}
 	var err error
 	for n := 0; n < tries && !reply.Hit; n++ {
-		if reply, err = b.login(b.reset, j); err != nil {
+		if reply, err = b.disturb(j); err != nil {
 			return result{}, err
 		}
 	}
 	r := result{job: j, hit: reply.Hit, ms: reply.MS, target: reply.target(j), child: reply.Child}
-	r.outcome, r.wrong = b.judge(reply)
-	if r.outcome == died && r.hit && j.role == "parent" && j.action == "kill" {
+	switch {
+	case !b.prune:
+		r.outcome, r.wrong = b.judge(reply)
+	case reply.Host == 0:
+		r.outcome = pruned
+	default:
+		r.outcome = complained
+	}
+	if (r.outcome == died || r.outcome == complained) && r.hit && j.role == "parent" && j.action == "kill" {
 		r.outcome, r.wrong = killed, nil
 	}
 	if reply.Stray {
@@ -248,6 +279,23 @@ func (b *bench) follow() ([]string, error) {
 	}
 	for _, thing := range b.used.beyond(after.things) {
 		complaints = append(complaints, "after the next login there is no "+thing)
+	}
+	if !b.prune {
+		return complaints, nil
+	}
+	last, err := b.pruneAs(undisturbed)
+	if err != nil {
+		return nil, err
+	}
+	if last.Host != 0 {
+		complaints = append(complaints, "the next prune: "+status(last.Host))
+	}
+	after, err = inspect(b.m, last.Networks)
+	if err != nil {
+		return nil, err
+	}
+	for _, thing := range slices.Concat(after.things.beyond(b.bare), b.bare.beyond(after.things)) {
+		complaints = append(complaints, "after the next prune it differs in "+thing)
 	}
 	return complaints, nil
 }

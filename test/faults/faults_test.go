@@ -249,7 +249,7 @@ func (s *suite) close() {
 func summary(results []result, took time.Duration) []byte {
 	var text bytes.Buffer
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "scenario\truns\tisolated\trefused\tignored\tkilled\twrong\thost deaths\tleftovers\tnot reached\tslowest\t")
+	fmt.Fprintln(w, "scenario\truns\tisolated\trefused\tignored\tpruned\tcomplained\tkilled\twrong\thost deaths\tleftovers\tnot reached\tslowest\t")
 	followed := 0
 	for _, s := range append(scenarios, nil) {
 		var n struct {
@@ -274,8 +274,9 @@ func summary(results []result, took time.Duration) []byte {
 		if s != nil {
 			name = s.name
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f s\t\n", name, n.runs, n.outcomes[isolated],
-			n.outcomes[refused], n.outcomes[ignored], n.outcomes[killed], n.wrong, n.outcomes[died], n.left, n.missed,
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f s\t\n", name, n.runs, n.outcomes[isolated],
+			n.outcomes[refused], n.outcomes[ignored], n.outcomes[pruned], n.outcomes[complained],
+			n.outcomes[killed], n.wrong, n.outcomes[died], n.left, n.missed,
 			float64(n.slowest)/1000)
 	}
 	w.Flush()

@@ -30,13 +30,15 @@ const (
 	isolated outcome = iota
 	refused
 	ignored
-	died   // by itself
-	killed // by us
+	pruned     // what is empty is taken down
+	complained // prune has failed, and says so
+	died       // by itself
+	killed     // by us
 	outcomes
 )
 
 func (o outcome) String() string {
-	return [outcomes]string{"isolated", "refused", "ignored", "died", "killed"}[o]
+	return [outcomes]string{"isolated", "refused", "ignored", "pruned", "complained", "died", "killed"}[o]
 }
 
 // limitMS is within how many milliseconds every login has ended: a second after
@@ -225,10 +227,13 @@ func (b *bench) checkReference(r *reply) error {
 func (b *bench) leftovers(r result, after things) []string {
 	allowed := b.bare.merge(b.used, func(bare, used int) int { return max(bare, used) })
 	needed := b.bare.merge(b.used, func(bare, used int) int { return min(bare, used) })
-	if r.outcome == isolated {
+	switch r.outcome {
+	case isolated:
 		needed = b.used
+	case pruned:
+		allowed = b.bare
 	}
-	if r.childWasEnded() {
+	if r.childWasEnded() || r.outcome == complained {
 		// Between making the file of a handle and mounting the namespace on it. The next login takes it over.
 		allowed["---------- 0:0 /run/netns/"+b.netns] = 1
 	}

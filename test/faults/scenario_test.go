@@ -22,6 +22,7 @@ type scenario struct {
 	member    bool   // the module concerns the user
 	netns     string // the name of the network namespace that the user gets, "" for one without
 	reset     string // what inject removes before each login, see c/inject.c
+	prune     bool   // what is disturbed is `pamnetctl prune` after a login, which is not
 	prepare   string // what the administrator has set up
 
 	// What an undisturbed session has. All others must have the same.
@@ -54,12 +55,17 @@ var scenarios = []*scenario{
 	},
 	{
 		name: "usernet-setup", module: "pam_usernet", arguments: []string{"setup=" + setup}, user: "ulf", member: true, netns: "ulf",
-		reset: "*",
-		prepare: `cat >` + setup + ` <<-'END'
-			#!/bin/sh
-			ip -n "$2" link add eth0 type veth peer name eth1
-			END
-			chmod 755 ` + setup,
+		reset: "*", prepare: makeSetup,
+		interfaces: []string{"eth0", "eth1"},
+	},
+	{
+		name: "prune", module: "pam_usernet", arguments: []string{"setup=" + setup}, user: "ulf", member: true, netns: "ulf",
+		reset: "-", prune: true,
+		// Besides that of the login there is one that somebody is in, and one that no login has made.
+		prepare: makeSetup + `
+			su gus -c "exec sleep 1000000" >/dev/null 2>&1 &
+			until grep -qs ^made /run/libpam-net/netns/lab; do sleep 0.01; done
+			ip netns add other`,
 		interfaces: []string{"eth0", "eth1"},
 	},
 	{name: "newnet-stranger", module: "pam_newnet", user: "olga", reset: "-"},
@@ -72,7 +78,17 @@ var scenarios = []*scenario{
 }
 
 // setup is a setup program. Its directory is root's alone.
-const setup = "/run/sandbox/setup"
+const (
+	setup     = "/run/sandbox/setup"
+	makeSetup = `cat >` + setup + ` <<-'END'
+			#!/bin/sh
+			case $1 in
+			up) ip -n "$2" link add eth0 type veth peer name eth1 ;;
+			down) ip -n "$2" link del eth0 ;;
+			esac
+			END
+			chmod 755 ` + setup
+)
 
 // alone is an entry of /etc/netns/NAME that has no namesake in /etc.
 const alone = "faults.alone"

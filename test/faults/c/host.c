@@ -176,3 +176,12 @@ bool host_login(int argc, const char **argv, int traced, struct json *report)
 	errno = EMSGSIZE;
 	return !report->full;
 }
+
+_Noreturn void host_execute(const char **command, int traced)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (dup2(null, 0) == 0 && dup2(null, 1) == 1 && dup2(null, 2) == 2 && stop_at(traced))
+		execv(command[0], (char **)command);
+	_exit(EXIT_FAILURE);
+}

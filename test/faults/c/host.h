@@ -27,6 +27,12 @@ bool host_start(const char *module, const char *user);
  */
 bool host_login(int argc, const char **argv, int traced, struct json *report);
 
+/*
+ * Executes a program, without input and output, whose system calls of the number traced stop for
+ * the tracer.
+ */
+_Noreturn void host_execute(const char **command, int traced);
+
 /* The interfaces of the network that the process is in, and whether they are up. */
 void interfaces(struct json *j, const char *key);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * inject - logs a user in through a PAM module, and disturbs one system call of each login
+ * inject - logs a user in through a PAM module, or runs a program, and disturbs one system call
  *
  * usage: inject MODULE USER
  *
@@ -17,11 +17,12 @@
  *			stall	it is never made, the thread stands still until it is killed
  *			none	nothing is, and there is no tracing
  *			record	nothing is, and all calls are listed
- *	ROLE		"parent", which calls the module; "child", the process that it makes;
- *			"holder", any that the child makes. Each with its threads, and only
- *			until it executes a program: that is not the module's any more
+ *	ROLE		"parent", which calls the module, or executes the program; "child", the
+ *			process that it makes; "holder", any that the child makes. Each with
+ *			its threads, and the latter two only until they execute a program
  *	TIMES		how many calls, from the NTH on, fail; 0: all
- *	ARGUMENT	of the module
+ *	ARGUMENT	of the module; or, if the first begins with "/", a program to be run
+ *			in its place, and its arguments
  *
  * and writes a line of JSON for each, see struct reply in ../inject_test.go. Runs in a sandbox:
  * the login takes place in the namespaces that it finds itself in.
@@ -79,7 +80,7 @@ struct request {
 	enum role role;
 	int number;
 	unsigned int nth, value, times;
-	const char *arguments[ARGUMENTS];
+	const char *arguments[ARGUMENTS + 1]; /* the last is NULL */
 	int argument_count;
 };
 
@@ -361,7 +362,8 @@ static void on_stop(pid_t tid, int status)
 		if (ptrace(PTRACE_GETEVENTMSG, tid, 0, &child) == 0)
 			meet((pid_t)child);
 	} else if (event == PTRACE_EVENT_EXEC) {
-		part_with(tid);
+		if (role_of(tid) != PARENT)
+			part_with(tid);
 	} else if (signal == (SIGTRAP | 0x80)) { /* the end of a call, after PTRACE_SYSCALL */
 		signal = 0;
 		if (run.faked == tid)
@@ -433,6 +435,8 @@ static _Noreturn void be_host(struct request *r, int ready)
 	if (read(ready, &byte, 1) != 0)
 		_exit(EXIT_FAILURE);
 	close(ready);
+	if (r->argument_count && r->arguments[0][0] == '/')
+		host_execute(r->arguments, traced_number(r));
 	if (!host_login(r->argument_count, r->arguments, traced_number(r), report)) {
 		warn("a login");
 		_exit(EXIT_FAILURE);
@@ -498,7 +502,7 @@ static void answer(void)
 	       run.host_status, run.child_status, run.stray ? "true" : "false",
 	       (run.end ? run.end : run.host_ended) - run.start, run.hit ? "true" : "false",
 	       run.target.text, run.points.text, run.networks.text,
-	       run.host_status == 0 ? report->text : "null");
+	       run.host_status == 0 && *report->text ? report->text : "null");
 	if (fflush(stdout) == EOF)
 		err(EXIT_FAILURE, "answer");
 }
