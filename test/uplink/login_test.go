@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package uplink
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"libpam-net/test/machine"
+	"libpam-net/test/private"
+	"libpam-net/test/sandbox"
+)
+
+// newLogins is a lab on which ulf, and gina and gus of the group groupnet-lab, log
+// in over ssh, with pamnet-uplink for a setup program.
+func newLogins(t *testing.T) *lab {
+	t.Helper()
+	m, err := machine.New()
+	if errors.Is(err, sandbox.ErrNeedRoot) {
+		t.Skip(err)
+	}
+	check(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			log, _ := m.Log()
+			t.Logf("the log of the machine:\n%s", log)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	check(t, m.Install(filepath.Join(machine.Out(), "pamnet-uplink"), program, 0o755))
+	check(t, m.PAM("sshd", "account required pam_permit.so", "session required pam_permit.so",
+		"session required pam_groupnet.so setup="+program,
+		"session required pam_usernet.so setup="+program))
+	check(t, m.StartSSHD())
+	l := &lab{m.Sandbox, t, patience}
+	l.sh(network)
+	return l
+}
+
+// login lets a user ask a server, in the shell's own way.
+func (l *lab) login(user, address string) sandbox.Result {
+	l.t.Helper()
+	result, err := l.SSH(l.t.Context(), user, fmt.Sprintf("exec bash -c 'exec 3<>/dev/tcp/%s/80; cat <&3'", address))
+	check(l.t, err)
+	return result
+}
+
+func TestALoginComesWithAnUplinkThatPruneTakesBack(t *testing.T) {
+	l := newLogins(t)
+	l.serve("outside", ":80", "outside")
+	before := l.state()
+
+	l.configure("[ipv4]\nusers = '10.0.0.0'\n")
+	if result := l.login("ulf", outside4); result.ExitCode == 0 || contains(result.Stdout, "outside") {
+		t.Errorf("a login with a wrong configuration: %+v", result)
+	}
+	log, err := l.Log()
+	check(t, err)
+	if want := `setup of "ulf": pamnet-uplink: ` + configuration + ":2: ipv4.users: "; !contains(log, want) {
+		t.Errorf("the log does not say %q", want)
+	}
+	same(t, "state after that", l.state(), before)
+
+	l.configure("")
+	for _, user := range []string{"ulf", "gina", "gus", "ulf"} {
+		for address, want := range map[string]string{outside4: gateway4, outside6: gateway6} {
+			result := l.login(user, address)
+			equal(t, fmt.Sprintf("what %s hears, having logged in to ask %s", user, address), result.Stdout, "outside "+want)
+		}
+	}
+	if devices := strings.Fields(l.devices()); len(devices) != 2 {
+		t.Errorf("the uplinks of ulf and of the group are %q", devices)
+	}
+
+	private.Eventually(t, "nobody is in a namespace any more", func() bool {
+		l.sh("pamnetctl prune")
+		return l.devices() == ""
+	})
+	same(t, "state in the end", l.state(), before)
+}
