@@ -31,15 +31,11 @@ type Pruned struct {
 // host's network namespace afterwards.
 func Prune(dryRun bool, down func(program, name string) error) (result []Pruned, err error) {
 	err = mount.InHost(func() error {
-		dir, err := openRecords()
-		if err != nil {
+		names, err := recorded()
+		if err != nil || len(names) == 0 {
 			return err
 		}
-		names, err := readNames(dir)
-		if err != nil {
-			return fmt.Errorf("read %s/%s: %w", stateDir, recordDir, err)
-		}
-		fd, err := openLock()
+		fd, err := openLock() // it is there: records are written under it
 		if err != nil {
 			return err
 		}
@@ -129,9 +125,15 @@ func inspect(name string) (id string, users int, err error) {
 	return id, users, err
 }
 
-// readNames reads and closes a directory.
-func readNames(dir int) ([]string, error) {
-	d := os.NewFile(uintptr(dir), recordDir)
-	defer d.Close()
-	return d.Readdirnames(-1)
+// recorded are the names that there are records of. None is made, nor their directory.
+func recorded() ([]string, error) {
+	dir, err := os.Open(stateDir + "/" + recordDir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Readdirnames(-1)
 }

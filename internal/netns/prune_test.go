@@ -64,6 +64,18 @@ func TestPrune(t *testing.T) {
 		return err == nil
 	}
 
+	t.Run("where no login has made any, nothing is made", func(t *testing.T) {
+		for _, dryRun := range []bool{true, false} {
+			if said, err := prune(dryRun, noDown); said != "" || err != nil {
+				t.Errorf("%q: %v", said, err)
+			}
+			left, err := private.Sh("ls -A /run")
+			private.Check(t, err)
+			if left != "" {
+				t.Errorf("there is %q", left)
+			}
+		}
+	})
 	t.Run("an empty one goes, with its record, and the next login makes it anew", func(t *testing.T) {
 		first, _, err := open("empty")
 		private.Check(t, err)
