@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -151,6 +153,26 @@ func (h *host) read(t *testing.T, name string) string {
 	content, err := h.ReadFile(name)
 	check(t, err)
 	return content
+}
+
+// example is what a page says to type: the first indented lines after a text.
+func example(t *testing.T, page, after string) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("../..", page))
+	check(t, err)
+	_, rest, found := strings.Cut(string(content), after)
+	_, rest, indented := strings.Cut(rest, "\n\n    ")
+	if !found || !indented {
+		t.Fatalf("%s has no example after %q", page, after)
+	}
+	lines, _, _ := strings.Cut(rest, "\n\n")
+	return strings.ReplaceAll(lines, "\n    ", "\n")
+}
+
+// makeTun makes the device of taps, which the kernel has though /dev may not.
+func (h *host) makeTun(t *testing.T) {
+	t.Helper()
+	h.sh(t, "mkdir -p /dev/net; [ -e /dev/net/tun ] || mknod -m 666 /dev/net/tun c 10 200")
 }
 
 // log returns what has been logged so far.

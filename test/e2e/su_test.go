@@ -165,3 +165,13 @@ func testInterrupts(t *testing.T, h *host) {
 		equal(t, "next login", h.sh(t, "su una -c 'ls /sys/class/net'"), "lo")
 	})
 }
+
+func TestWhatRootHasMadeWithIPNetnsIsTheUsersNetwork(t *testing.T) {
+	t.Parallel()
+	h := newMachine(t)
+	_, err := h.AddUser("bob", sandbox.Groups("usernet"))
+	check(t, err)
+	h.sh(t, example(t, "README.md", "One for bob:"))
+	equal(t, "bob's network", h.sh(t, `su bob -c 'echo $(ls /sys/class/net); cat /etc/resolv.conf; ip route; ping -c 1 -W 10 10.77.0.1 | grep -o "1 received"'`),
+		"eth0 lo\nnameserver 10.77.0.1\ndefault via 10.77.0.1 dev eth0 \n10.77.0.0/30 dev eth0 proto kernel scope link src 10.77.0.2 \n1 received")
+}
