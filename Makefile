@@ -113,6 +113,7 @@ deps: ## installs what building and testing need, and says what and why
 	$(Q)build/deps.sh
 	$(Q)build/unpack.sh $(OUT)/directory slapd nslcd libnss-ldapd sssd-ldap libnss-sss nscd
 	$(Q)build/unpack.sh $(OUT)/resolvers nscd systemd-resolved libnss-resolve
+	$(Q)build/unpack.sh $(OUT)/companions cado vde2 vdeplug
 
 deps-arm64: ## the same for a cross-build for arm64, on Debian
 	$(Q)build/deps.sh arm64

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Unpacks Debian packages, with what they depend on and this machine lacks, into
 # a new directory, which tests copy into their sandboxes. They are not installed:
-# their scripts would start servers whenever the machine starts, and change its
-# /etc/resolv.conf, /etc/nsswitch.conf and /etc/pam.d.
+# their scripts would start servers whenever the machine starts, change its
+# /etc/resolv.conf, /etc/nsswitch.conf and /etc/pam.d, and add users and set-uid
+# programs.
 #
 # usage: unpack.sh DIR PACKAGE...
 set -eu

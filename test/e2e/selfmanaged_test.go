@@ -19,8 +19,8 @@ func selfManaged(t *testing.T) *host {
 			"session required pam_permit.so",
 			"session required pam_newnet.so selfmanaged", "session required pam_usernet.so selfmanaged"))
 	}
-	h.sh(t, `echo "nina ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/nina; chmod 440 /etc/sudoers.d/nina
-		mkdir -p /dev/net; [ -e /dev/net/tun ] || mknod -m 666 /dev/net/tun c 10 200`)
+	h.sh(t, `echo "nina ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/nina; chmod 440 /etc/sudoers.d/nina`)
+	h.makeTun(t)
 	check(t, h.StartSSHD())
 	return h
 }
