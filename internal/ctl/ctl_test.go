@@ -94,8 +94,8 @@ func TestPrintNetworks(t *testing.T) {
 func TestPrintPruned(t *testing.T) {
 	t.Parallel()
 	pruned := []netns.Pruned{
-		{Name: "ulf", Why: "threads in it: 2"},
 		{Name: "lab", Gone: true},
+		{Name: "ulf", Why: "threads in it: 2"},
 		{Name: "una", Why: "no network namespace", Failed: true},
 	}
 	var out strings.Builder
@@ -109,7 +109,7 @@ una: stays, for it cannot be taken down: no network namespace
 	}
 	out.Reset()
 	if err := printPruned(&out, pruned[:1], true); err != nil || out.String() != "lab: would be taken down\n" {
-		t.Errorf("%v\n%s", err, out.String()) // sorted by now: lab is the first
+		t.Errorf("%v\n%s", err, out.String())
 	}
 }
 

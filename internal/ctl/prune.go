@@ -3,13 +3,11 @@
 package ctl
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,7 +54,6 @@ func down(output io.Writer) func(program, name string) error {
 // printPruned prints a line for each namespace. The error tells how many there are
 // for which that is an error.
 func printPruned(w io.Writer, pruned []netns.Pruned, dryRun bool) error {
-	slices.SortFunc(pruned, func(a, b netns.Pruned) int { return cmp.Compare(a.Name, b.Name) })
 	failed := 0
 	for _, p := range pruned {
 		switch {

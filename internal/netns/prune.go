@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -27,7 +27,7 @@ type Pruned struct {
 // host's network for a namespace that had a setup program; if that fails, the
 // namespace stays, until the next prune, or the next login makes it anew. What `ip netns add` has made is never touched.
 //
-// A dry run changes nothing. The caller holds its thread, which may be in the
+// The result is sorted by name. A dry run changes nothing. The caller holds its thread, which may be in the
 // host's network namespace afterwards.
 func Prune(dryRun bool, down func(program, name string) error) (result []Pruned, err error) {
 	err = mount.InHost(func() error {
@@ -107,33 +107,55 @@ func inspect(name string) (id string, users int, err error) {
 	if err := unix.Fstat(fd, &wanted); err != nil {
 		return "", 0, fmt.Errorf("stat network namespace: %w", err)
 	}
-	threads, err := filepath.Glob("/proc/[0-9]*/task/[0-9]*/ns/net")
+	processes, err := numbered("/proc")
 	if err != nil {
 		return "", 0, err
 	}
-	for _, thread := range threads {
-		err := unix.Stat(thread, &st)
-		switch {
-		case errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH): // it has ended
-		case err != nil:
-			return "", 0, fmt.Errorf("stat %s: %w", thread, err)
-		case st.Dev == wanted.Dev && st.Ino == wanted.Ino:
-			users++
+	for _, process := range processes {
+		threads, err := numbered(process + "/task")
+		if err != nil && !hasEnded(err) {
+			return "", 0, err
+		}
+		for _, thread := range threads {
+			err := unix.Stat(thread+"/ns/net", &st)
+			switch {
+			case hasEnded(err):
+			case err != nil:
+				return "", 0, fmt.Errorf("stat %s/ns/net: %w", thread, err)
+			case st.Dev == wanted.Dev && st.Ino == wanted.Ino:
+				users++
+			}
 		}
 	}
 	id, err = identity(fd)
 	return id, users, err
 }
 
-// recorded are the names that there are records of. None is made, nor their directory.
-func recorded() ([]string, error) {
-	dir, err := os.Open(stateDir + "/" + recordDir)
+// numbered are the paths of what has a number for a name in a directory of /proc.
+func numbered(dir string) (paths []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		if _, err := strconv.Atoi(entry.Name()); err == nil {
+			paths = append(paths, dir+"/"+entry.Name())
+		}
+	}
+	return paths, err
+}
+
+// hasEnded tells whether the error is that of looking at a process or thread that
+// is gone, or that has no namespaces any more.
+func hasEnded(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
+}
+
+// recorded are the names that there are records of, sorted. None is made, nor their directory.
+func recorded() (names []string, err error) {
+	files, err := os.ReadDir(stateDir + "/" + recordDir)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		err = nil
 	}
-	if err != nil {
-		return nil, err
+	for _, file := range files {
+		names = append(names, file.Name())
 	}
-	defer dir.Close()
-	return dir.Readdirnames(-1)
+	return names, err
 }

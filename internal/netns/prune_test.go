@@ -3,11 +3,9 @@
 package netns_test
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -24,7 +22,6 @@ func prune(dryRun bool, down func(program, name string) error) (said string, err
 		all, err = netns.Prune(dryRun, down)
 		return err
 	})
-	slices.SortFunc(all, func(a, b netns.Pruned) int { return cmp.Compare(a.Name, b.Name) })
 	var lines []string
 	for _, p := range all {
 		switch {

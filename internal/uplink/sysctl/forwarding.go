@@ -61,13 +61,13 @@ func (f *Forwarding) Prepare(v Version, devices []string) error {
 	if err != nil || on != "0" {
 		return err
 	}
-	names, err := filepath.Glob("/proc/sys/" + v.key("*", "forwarding"))
+	entries, err := os.ReadDir("/proc/sys/" + filepath.Dir(filepath.Dir(all)))
 	if err != nil {
 		return err
 	}
 	var before []setting
-	for _, name := range names {
-		device := filepath.Base(filepath.Dir(name))
+	for _, entry := range entries {
+		device := entry.Name()
 		if device == "all" || slices.Contains(devices, device) {
 			continue
 		}
