@@ -231,7 +231,7 @@ func (b *bench) leftovers(r result, after things) []string {
 	case isolated:
 		needed = b.used
 	case pruned:
-		allowed = b.bare
+		allowed = maps.Clone(b.bare)
 	}
 	if r.childWasEnded() || r.outcome == complained {
 		// Between making the file of a handle and mounting the namespace on it. The next login takes it over.

@@ -135,6 +135,9 @@ func (s *scenario) jobs(points []point) []job {
 	var jobs []job
 	for _, p := range points {
 		for _, m := range modes {
+			if s.prune && m.action == "stall" {
+				continue // whoever has started it has all the time, and can end it
+			}
 			if p.makesSense(m) {
 				jobs = append(jobs, job{s, p, m})
 			}
