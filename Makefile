@@ -82,8 +82,7 @@ install: build ## installs modules where libpam looks (DESTDIR=, prefix=, libsec
 	$(Q)install -D -m 0755 "$(CTL)" "$(DESTDIR)$(bindir)/pamnetctl"
 	$(Q)install -D -m 0755 "$(UPLINK)" "$(DESTDIR)$(libexecdir)/.pamnet-uplink.new"
 	$(Q)mv -f "$(DESTDIR)$(libexecdir)/.pamnet-uplink.new" "$(DESTDIR)$(libexecdir)/pamnet-uplink"
-	$(Q)install -D -m 0644 -t "$(DESTDIR)$(mandir)/man8" man/*.8
-	$(Q)install -D -m 0644 -t "$(DESTDIR)$(mandir)/man5" man/*.5
+	$(Q)for section in 5 7 8; do install -D -m 0644 -t "$(DESTDIR)$(mandir)/man$$section" man/*.$$section || exit; done
 	$(Q)install -d "$(DESTDIR)$(unitdir)"
 	$(Q)for unit in $(units); do \
 		sed 's|@bindir@|$(bindir)|' "build/systemd/$$unit" >"$(DESTDIR)$(unitdir)/$$unit" && \
@@ -101,8 +100,7 @@ uninstall: ## removes modules and programs, unless a service names one (FORCE=1:
 		[ -n "$(FORCE)" ]; \
 	}
 	$(Q)rm -f $(NAMES:%="$(moduledir)/%.so") "$(DESTDIR)$(bindir)/pamnetctl" "$(DESTDIR)$(libexecdir)/pamnet-uplink" \
-		$(patsubst man/%,"$(DESTDIR)$(mandir)/man8/%",$(wildcard man/*.8)) \
-		$(patsubst man/%,"$(DESTDIR)$(mandir)/man5/%",$(wildcard man/*.5)) \
+		$(foreach page,$(wildcard man/*),"$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))") \
 		$(units:%="$(DESTDIR)$(unitdir)/%")
 	$(Q)rmdir "$(DESTDIR)$(libexecdir)" 2>/dev/null || :
 
