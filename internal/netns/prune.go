@@ -66,6 +66,9 @@ func prune(l lock, name string, dryRun bool, down func(program, name string) err
 	if err != nil {
 		return nil, err
 	}
+	if r == (record{}) { // there is one, so it has not been read
+		return nil, fmt.Errorf("read record of %q: nothing is in it that could be one", name)
+	}
 	id, users, err := inspect(name)
 	switch {
 	case err != nil && !isMissing(err):
