@@ -17,6 +17,8 @@ const (
 	Ignore  Code = "ignore"
 	Abort   Code = "abort"
 	Denied  Code = "auth_err"
+	Failed  Code = "session_err"
+	Unknown Code = "module_unknown" // there is no such module
 )
 
 // mustFail is what libpam returns where a stack comes to no decision.
@@ -25,9 +27,9 @@ const mustFail Code = "perm_denied"
 // codes are all codes, in libpam's order.
 var codes = []Code{
 	Success, "open_err", "symbol_err", "service_err", "system_err", "buf_err", mustFail, Denied, "cred_insufficient",
-	"authinfo_unavail", "user_unknown", "maxtries", "new_authtok_reqd", "acct_expired", "session_err", "cred_unavail",
+	"authinfo_unavail", "user_unknown", "maxtries", "new_authtok_reqd", "acct_expired", Failed, "cred_unavail",
 	"cred_expired", "cred_err", "no_module_data", "conv_err", "authtok_err", "authtok_recover_err", "authtok_lock_busy",
-	"authtok_disable_aging", "try_again", Ignore, Abort, "authtok_expired", "module_unknown", "bad_item", "conv_again",
+	"authtok_disable_aging", "try_again", Ignore, Abort, "authtok_expired", Unknown, "bad_item", "conv_again",
 	"incomplete",
 }
 

@@ -6,8 +6,8 @@ import "strings"
 
 // physical is a line as it is assembled from those of a file.
 type physical struct {
-	number int // of its first line
-	text   string
+	number, last int // its first line and its last
+	text         string
 }
 
 // assemble cuts a file into lines, without comments: a backslash at the end goes on
@@ -27,6 +27,7 @@ func assemble(content string) (lines []physical, unfinished int) {
 		if !begun {
 			p, begun = physical{number: number}, true
 		}
+		p.last = number
 		before, _, comment := strings.Cut(line, "#")
 		if end := strings.TrimRight(line, blanks); !comment && strings.HasSuffix(end, `\`) {
 			p.text += strings.TrimSuffix(end, `\`) + " "

@@ -7,6 +7,7 @@ package pamconf
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -16,17 +17,24 @@ import (
 	"strings"
 )
 
+// Place is where a line stands.
+type Place struct {
+	File         string // as it is named on the machine: "/etc/pam.d/sshd"
+	Number, Last int    // of the line there, 1 for the first; where it ends, if it goes on behind a backslash
+}
+
+func (p Place) String() string { return fmt.Sprintf("%s:%d", p.File, p.Number) }
+
 // Line is a line of a service's configuration.
 type Line struct {
-	File    string // as it is named on the machine: "/etc/pam.d/sshd"
-	Number  int    // of the line there, 1 for the first
+	Place
 	Service string
 	Type    string   // "auth", "account", "password" or "session"
 	Silent  bool     // "-session": that the module is missing is not logged
 	Control string   // "required", "[success=ok default=die]", "substack"
 	Module  string   // as it is written; "" for what can only fail, and where a substack begins
 	Args    []string // what stands in brackets is one
-	Depth   int      // how many includes it is in
+	Via     []Place  // the includes it is in, the outermost first
 	Level   int      // how many of these are substacks
 
 	actions actions
@@ -35,6 +43,9 @@ type Line struct {
 // Begins tells whether the line is no module's, but the beginning of a substack.
 func (l Line) Begins() bool { return l.Control == substack }
 
+// Bad tells whether it is a failure of the stack when the module returns this.
+func (l Line) Bad(code Code) bool { return l.actions.on(code) == bad || l.actions.on(code) == die }
+
 // Is tells whether the line is of a module, "pam_unix", wherever it lies.
 func (l Line) Is(module string) bool {
 	return strings.TrimSuffix(path.Base(l.Module), ".so") == module && l.Module != ""
@@ -42,9 +53,8 @@ func (l Line) Is(module string) bool {
 
 // Problem is what libpam stumbles over.
 type Problem struct {
-	File   string
-	Number int
-	Text   string // what it is, and what comes of it
+	Place
+	Text string // what it is, and what comes of it
 }
 
 // Other is the service whose lines count for a service that has none of a type.
@@ -187,10 +197,10 @@ func (c *Config) Problems() []Problem { return c.problems }
 func (c *Config) parse(service, file string, filed bool) {
 	p := parser{Config: c, service: service, stacks: map[string][]Line{}}
 	content, _ := c.read(file)
-	if !p.file(file, content, filed, "", 0, 0) {
+	if !p.file(file, content, filed, "", nil, 0) {
 		c.broken[service] = true
 		for _, kind := range types {
-			p.stacks[kind] = []Line{{File: file, Service: service, Type: kind, actions: required}}
+			p.stacks[kind] = []Line{{Place: Place{File: file}, Service: service, Type: kind, actions: required}}
 		}
 	}
 	c.services[service] = p.stacks
@@ -210,13 +220,13 @@ type parser struct {
 	open    []string // files that are being read
 }
 
-func (p *parser) complain(file string, number int, text string) {
-	p.problems = append(p.problems, Problem{File: file, Number: number, Text: text})
+func (p *parser) complain(at Place, text string) {
+	p.problems = append(p.problems, Problem{at, text})
 }
 
 // file reads a file of lines, those of one type or of all (""). It returns false if
 // libpam gives up, which is a refusal of whatever the service asks for.
-func (p *parser) file(name, content string, filed bool, only string, depth, level int) bool {
+func (p *parser) file(name, content string, filed bool, only string, via []Place, level int) bool {
 	p.open = append(p.open, name)
 	defer func() { p.open = p.open[:len(p.open)-1] }()
 	lines, unfinished := assemble(content)
@@ -227,20 +237,20 @@ func (p *parser) file(name, content string, filed bool, only string, depth, leve
 				continue
 			}
 		}
-		if !p.line(name, l.number, rest, only, depth, level) {
+		if !p.line(Place{name, l.number, l.last}, rest, only, via, level) {
 			return false
 		}
 	}
 	if unfinished > 0 {
-		p.complain(name, unfinished, "the last line ends in a backslash: every use of the service fails")
+		p.complain(Place{name, unfinished, unfinished}, "the last line ends in a backslash: every use of the service fails")
 	}
 	return unfinished == 0
 }
 
 // line reads a line, but for the service. It returns false if libpam gives up.
-func (p *parser) line(file string, number int, rest tokens, only string, depth, level int) bool {
+func (p *parser) line(at Place, rest tokens, only string, via []Place, level int) bool {
 	const fails = ": a line that always fails"
-	l := Line{File: file, Number: number, Service: p.service, Depth: depth, Level: level}
+	l := Line{Place: at, Service: p.service, Via: via, Level: level}
 	problem := ""
 
 	kind, _ := rest.next()
@@ -315,7 +325,7 @@ func (p *parser) line(file string, number int, rest tokens, only string, depth, 
 		}
 	}
 	if problem != "" {
-		p.complain(file, number, problem)
+		p.complain(at, problem)
 	}
 	p.stacks[l.Type] = append(p.stacks[l.Type], l)
 	return true
@@ -330,7 +340,7 @@ func (p *parser) include(l Line, target, only string, level int) (problem string
 		problem = "it names no file to include"
 	case slices.Contains(p.open, name):
 		problem = "\"" + target + "\" includes itself"
-	case l.Depth+1 >= maxDepth:
+	case len(l.Via)+1 >= maxDepth:
 		problem = "includes go deeper than 16 files"
 	case !ok:
 		problem = "there is no file \"" + target + "\" to include"
@@ -338,7 +348,7 @@ func (p *parser) include(l Line, target, only string, level int) (problem string
 		if users := p.included[name]; !slices.Contains(users, p.service) {
 			p.included[name] = append(users, p.service)
 		}
-		if !p.file(name, content, true, only, l.Depth+1, level) {
+		if !p.file(name, content, true, only, append(slices.Clone(l.Via), l.Place), level) {
 			return "the file cannot be read to its end"
 		}
 		return ""
@@ -347,7 +357,7 @@ func (p *parser) include(l Line, target, only string, level int) (problem string
 	if l.Type == "@include" {
 		text = problem + ": every use of the service fails"
 	}
-	p.complain(l.File, l.Number, text)
+	p.complain(l.Place, text)
 	return problem
 }
 

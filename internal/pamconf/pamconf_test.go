@@ -229,7 +229,7 @@ func FuzzStack(f *testing.F) {
 				for _, kind := range types {
 					stack := c.Stack(service, kind)
 					for _, l := range stack {
-						if l.Type != kind || l.Level > l.Depth || l.Depth >= maxDepth || (l.Number == 0) != (l.Control == "" && len(l.Args) == 0 && l.Module == "" && l.actions.other == bad && l.Number == 0) {
+						if l.Type != kind || l.Level > len(l.Via) || len(l.Via) >= maxDepth || l.Number > l.Last {
 							t.Errorf("%+v", l)
 						}
 					}
