@@ -128,9 +128,9 @@ func parseAction(text string) (action, int) {
 	return jump, i
 }
 
-// Follow goes through a stack as libpam does, with what each module returns. It
+// Follow goes through a stack as libpam does, with what the module of each line returns. It
 // returns the code of the whole, and which lines were asked.
-func Follow(stack []Line, returns func(Line) Code) (code Code, asked []bool) {
+func Follow(stack []Line, returns func(i int) Code) (code Code, asked []bool) {
 	type state struct {
 		decided bool // something counts
 		bad     bool
@@ -152,7 +152,7 @@ func Follow(stack []Line, returns func(Line) Code) (code Code, asked []bool) {
 		asked[i] = true
 		got := mustFail
 		if l.Module != "" {
-			got = returns(l)
+			got = returns(i)
 		}
 		end := false
 		switch act := l.actions.on(got); act {

@@ -63,8 +63,8 @@ func TestLikeLibpam(t *testing.T) {
 		private.Check(t, err)
 		var want []string
 		stack := config.Stack("svc", Session)
-		code, asked := Follow(stack, func(l Line) Code {
-			return Code(strings.TrimPrefix(l.Args[0], "open_session="))
+		code, asked := Follow(stack, func(i int) Code {
+			return Code(strings.TrimPrefix(stack[i].Args[0], "open_session="))
 		})
 		for i, l := range stack {
 			if asked[i] && l.Module != "" {

@@ -234,7 +234,7 @@ func FuzzStack(f *testing.F) {
 						}
 					}
 					for _, code := range codes {
-						got, asked := Follow(stack, func(Line) Code { return code })
+						got, asked := Follow(stack, func(int) Code { return code })
 						if !slices.Contains(codes, got) || len(asked) != len(stack) {
 							t.Errorf("%s: %v", got, asked)
 						}
