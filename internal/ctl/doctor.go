@@ -24,11 +24,16 @@ func doctorCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	asJSON := addJSON(c)
+	root := c.Flags().String("root", "/", "look at the machine below `DIRECTORY`, which does not run")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if os.Geteuid() != 0 {
-			return errors.New("doctor: only root sees all that is to be looked at: use sudo")
+		machine := doctor.Machine{Root: *root}
+		if *root == "/" {
+			if os.Geteuid() != 0 {
+				return errors.New("doctor: only root sees all that is to be looked at: use sudo")
+			}
+			machine = doctor.This()
 		}
-		result, err := doctor.Examine(doctor.This())
+		result, err := doctor.Examine(machine)
 		if err != nil {
 			return fmt.Errorf("doctor: %w", err)
 		}
@@ -79,9 +84,12 @@ func printFindings(w io.Writer, result doctor.Result) error {
 			severity = colours[f.Severity] + severity + "\x1b[0m"
 		}
 		fmt.Fprintf(&b, "%s: %s\n    %s\n", severity, f.What, f.Consequence)
-		if len(f.Evidence) > 0 {
-			fmt.Fprintf(&b, "    see %s\n", strings.Join(f.Evidence, " "))
+		const most = 8
+		fmt.Fprintf(&b, "    see %s", strings.Join(f.Evidence[:min(most, len(f.Evidence))], " "))
+		if more := len(f.Evidence) - most; more > 0 {
+			fmt.Fprintf(&b, " and %d more", more)
 		}
+		b.WriteString("\n")
 		fmt.Fprintf(&b, "\n        %s\n", strings.ReplaceAll(f.Remedy, "\n", "\n        "))
 	}
 	_, err := io.WriteString(w, b.String())

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -172,9 +173,34 @@ func TestEachFindingIsFound(t *testing.T) {
 			if got := strings.Join(slices.Compact(all), ", "); got != want {
 				t.Errorf("%q, not %q: %+v", all, want, findings)
 			}
-			for _, f := range findings {
-				t.Logf("%s: %s %s %q\n%s", f.Severity, f.What, f.Consequence, f.Evidence, f.Remedy)
-			}
+			obey(t, m, findings)
 		})
 	}
+}
+
+// obey does what doctor says about the configuration of PAM, one thing after the
+// other, until it has nothing to say. (Other remedies are for a machine that runs:
+// test/e2e.)
+func obey(t *testing.T, m doctor.Machine, findings []doctor.Finding) {
+	t.Helper()
+	outside := regexp.MustCompile(`(^|\s)/(etc|usr)/`)
+	for range 12 {
+		if len(findings) == 0 {
+			return
+		}
+		f := findings[0]
+		t.Logf("%s: %s %s %q\n%s", f.Severity, f.What, f.Consequence, f.Evidence, f.Remedy)
+		if !strings.Contains(f.Remedy, "/etc/pam.d/") && !strings.Contains(f.Remedy, "/usr/lib/pam.d/") || !strings.Contains(f.Remedy, "sed -i") {
+			return
+		}
+		inside := outside.ReplaceAllString(f.Remedy, "$1"+m.Root+"/$2/")
+		if outside.MatchString(inside) {
+			t.Fatalf("this would change the machine that runs the test: %s", inside)
+		}
+		if output, err := exec.Command("sh", "-ec", inside).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", inside, err, output)
+		}
+		_, findings = found(t, m)
+	}
+	t.Errorf("doctor is never content: %+v", findings)
 }

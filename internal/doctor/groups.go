@@ -41,14 +41,14 @@ func checkGroups(e *examination) {
 		if c.module == groupnet {
 			name += "-NAME"
 		}
-		var places, deletions []string
+		var places []string
+		var lines []line
 		for _, l := range e.lines {
 			if l.concern == c {
+				lines = append(lines, l)
 				places = append(places, l.String())
-				deletions = append(deletions, edit(l.File, span(l.Place)+"d"))
 			}
 		}
-		slices.Reverse(deletions) // so that the numbers hold
 		switch {
 		case len(e.groups(c)) == 0 && c.module != groupnet:
 			e.found(Finding{
@@ -64,7 +64,7 @@ func checkGroups(e *examination) {
 				What:        fmt.Sprintf("Nobody is in group %s, which %s is for.", name, c.module),
 				Evidence:    places,
 				Consequence: "The lines concern nobody.",
-				Remedy:      strings.Join(deletions, "\n"),
+				Remedy:      editAll(lines, func(l line) string { return span(l.Place) + "d" }),
 			})
 		}
 	}

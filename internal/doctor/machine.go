@@ -24,7 +24,7 @@ type Machine struct {
 	// Run runs a program of the machine and returns what it prints; nil where the
 	// machine does not run, and only its files count.
 	Run func(name string, args ...string) (string, error)
-	// OpenNetns opens a network namespace by its name, as a login does.
+	// OpenNetns opens a network namespace by its name, as a login does; nil likewise.
 	OpenNetns func(name string) error
 }
 

@@ -50,7 +50,7 @@ func checkModules(e *examination) {
 		})
 		return
 	}
-	var missing []string
+	var missing, present []string
 	for _, c := range modules {
 		file := path.Join(dir, c.module+".so")
 		st := e.stat(file)
@@ -58,6 +58,7 @@ func checkModules(e *examination) {
 			missing = append(missing, file)
 			continue
 		}
+		present = append(present, file)
 		for _, f := range e.flaws(file) {
 			e.found(Finding{
 				Severity: Error, ID: f.id, What: fmt.Sprintf("%s %s.", file, f.what), Evidence: []string{file},
@@ -66,6 +67,15 @@ func checkModules(e *examination) {
 		}
 		for _, p := range []string{file, dir} {
 			e.checkOwner(p)
+		}
+	}
+	if e.Run != nil && len(present) > 0 {
+		output, err := e.Run("ldd", present...)
+		if !errors.Is(err, exec.ErrNotFound) && len(e.findings) == 0 && (err != nil || strings.Contains(output, "not found")) {
+			e.found(Finding{
+				Severity: Error, ID: "module-load", What: fmt.Sprintf("%s %s libraries that are not there.", list(present), plural(len(present), "needs", "need")),
+				Evidence: present, Consequence: "Whoever comes to a line of theirs is refused.", Remedy: makeInstall,
+			})
 		}
 	}
 	if len(missing) > 0 {
@@ -125,13 +135,6 @@ func (e *examination) flaws(file string) (flaws []flaw) {
 			"module-symbols", fmt.Sprintf("exports %s, not just %s", some(exported), list(want)),
 			"It can get in the way of other modules.",
 		})
-	}
-	if e.Run == nil {
-		return flaws
-	}
-	output, err := e.Run("ldd", e.path(file))
-	if !errors.Is(err, exec.ErrNotFound) && (err != nil || strings.Contains(output, "not found")) {
-		flaws = append(flaws, flaw{"module-load", "needs libraries that are not there", "Whoever comes to its line is refused."})
 	}
 	return flaws
 }

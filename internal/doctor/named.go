@@ -99,7 +99,7 @@ func (e *examination) checkRenamed(name, file, target string) {
 // checkRunNetns finds what is in /run/netns and is no network namespace.
 func checkRunNetns(e *examination) {
 	entries, err := os.ReadDir(e.path("/run/netns"))
-	if err != nil {
+	if err != nil || e.OpenNetns == nil {
 		return // no named network yet
 	}
 	used := e.networks()

@@ -62,12 +62,12 @@ func checkSockets(e *examination) {
 				f.Consequence += " systemd-resolved looks up names in the host's network for them."
 			}
 		}
-		var commands []string
 		for _, l := range open {
 			f.Evidence = append(f.Evidence, l.String())
-			commands = append(commands, replace(l.Line, l.Control, append(slices.Clone(l.Args), "mask="+s.mask)))
 		}
-		f.Remedy = strings.Join(commands, "\n")
+		f.Remedy = editAll(open, func(l line) string {
+			return change(l.Line, l.Control, append(slices.Clone(l.Args), "mask="+s.mask))
+		})
 		e.found(f)
 	}
 }
@@ -116,7 +116,8 @@ func checkVsock(e *examination) {
 		Remedy:      "echo 'install vsock /bin/false' >/etc/modprobe.d/pamnet-vsock.conf    # and restart",
 	}
 	if !strings.Contains("\n"+e.read("/proc/modules"), "\nvsock ") {
-		f.Remedy = "mkdir -p /etc/systemd/system/service.d && printf '[Service]\\nRestrictAddressFamilies=~AF_VSOCK\\n' >/etc/systemd/system/service.d/pamnet-vsock.conf && systemctl daemon-reload && systemctl restart ssh    # it is built into this kernel"
+		// It is built into this kernel.
+		f.Remedy = `grubby --update-kernel=ALL --args=initcall_blacklist=vsock_init || { sed -i 's/^GRUB_CMDLINE_LINUX="/&initcall_blacklist=vsock_init /' /etc/default/grub && update-grub; }    # and restart`
 	}
 	e.found(f)
 }

@@ -4,11 +4,15 @@ package doctor
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
 	"libpam-net/internal/pamconf"
 )
+
+// vendorDir is where distributions have files of services that /etc/pam.d overrides.
+const vendorDir = "/usr/lib/pam.d"
 
 // What is found in PAM's files is put right with sed, by the numbers of lines. A
 // file that is a link (authselect) stays one.
@@ -24,9 +28,15 @@ func quote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// edit is a command that edits a file.
+// edit is a command that edits a file. One of the distribution's is copied first:
+// there the next update would undo it.
 func edit(file string, expressions ...string) string {
 	var b strings.Builder
+	if path.Dir(file) == vendorDir {
+		vendor := file
+		file = "/etc/pam.d/" + path.Base(file)
+		b.WriteString("cp " + quote(vendor) + " " + quote(file) + " && ")
+	}
 	b.WriteString(sed)
 	for _, expression := range expressions {
 		b.WriteString(" -e " + quote(expression))
@@ -70,7 +80,27 @@ func textOf(l pamconf.Line, control string, args []string) string {
 
 // replace is a command that gives a line another control, or other arguments.
 func replace(l pamconf.Line, control string, args []string) string {
-	return edit(l.File, span(l.Place)+`c\`+escape(textOf(l, control, args)))
+	return edit(l.File, change(l, control, args))
+}
+
+func change(l pamconf.Line, control string, args []string) string {
+	return span(l.Place) + `c\` + escape(textOf(l, control, args))
+}
+
+// editAll are commands that change lines, one command for each file.
+func editAll(lines []line, expression func(line) string) string {
+	var files, commands []string
+	of := map[string][]string{}
+	for _, l := range lines {
+		if of[l.File] == nil {
+			files = append(files, l.File)
+		}
+		of[l.File] = append(of[l.File], expression(l))
+	}
+	for _, file := range files {
+		commands = append(commands, edit(file, of[file]...))
+	}
+	return strings.Join(commands, "\n")
 }
 
 // meeting finds where two lines of a stack, or the includes that lead to them, are

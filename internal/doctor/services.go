@@ -4,7 +4,6 @@ package doctor
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -101,7 +100,7 @@ func checkServices(e *examination) {
 				f.Evidence = append(f.Evidence, at)
 			}
 		}
-		f.What = fmt.Sprintf("%s %s sessions without %s.", list(g.services), plural(len(g.services), "opens", "open"), list(modules))
+		f.What = fmt.Sprintf("%s %s sessions without %s.", some(g.services), plural(len(g.services), "opens", "open"), list(modules))
 		f.Consequence = fmt.Sprintf("There members are in the host's network: %s.", some(slices.Compact(members)))
 		f.Remedy = e.addition(file, g.services, g.concerns)
 		e.found(f)
@@ -110,7 +109,7 @@ func checkServices(e *examination) {
 
 // some shortens a list of names.
 func some(names []string) string {
-	const most = 5
+	const most = 7
 	if len(names) > most+1 {
 		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
 	}
@@ -133,30 +132,36 @@ func (e *examination) placeOf(s service, c concern) string {
 	if !e.pam.Own(s.name, pamconf.Session) && s.name != pamconf.Other {
 		s = service{name: pamconf.Other, stack: s.stack}
 	}
-	includes := func(file string) bool {
-		return slices.ContainsFunc(s.stack, func(l pamconf.Line) bool { return l.File == file })
-	}
-	apart := slices.ContainsFunc(e.lines, func(l line) bool { return l.concern == c && !slices.Contains(shared, l.File) })
 	for _, file := range shared {
-		if !apart && includes(file) {
+		apart := slices.ContainsFunc(e.services, func(t service) bool { return t.includes(file) && e.hasApart(t, c) })
+		if s.includes(file) && !apart {
 			return file
 		}
 	}
 	for _, other := range e.services {
-		if file := e.pam.File(other.name); other.name != s.name && includes(file) && !e.isolates(other, c) {
+		if file := e.pam.File(other.name); other.name != s.name && s.includes(file) && !e.isolates(other, c) {
 			return file
 		}
 	}
 	return e.pam.File(s.name)
 }
 
+// includes tells whether a file has lines in the stack.
+func (s service) includes(file string) bool {
+	return slices.ContainsFunc(s.stack, func(l pamconf.Line) bool { return l.File == file })
+}
+
+// hasApart tells whether a service has a line for a concern elsewhere than in the
+// shared files.
+func (e *examination) hasApart(s service, c concern) bool {
+	return slices.ContainsFunc(s.ours, func(i int) bool {
+		m, _ := moduleOf(s.stack[i])
+		return asLine(s.stack[i], m).concern == c && !slices.Contains(shared, s.stack[i].File)
+	})
+}
+
 // addition is what adds lines to the end of a file.
 func (e *examination) addition(file string, services []string, concerns []concern) string {
-	before := ""
-	if vendor := file; path.Dir(file) == "/usr/lib/pam.d" {
-		file = "/etc/pam.d/" + path.Base(file)
-		before = "cp " + quote(vendor) + " " + quote(file) + " && "
-	}
 	var lines []string
 	for _, c := range concerns {
 		if file != "/etc/pam.conf" {
@@ -166,7 +171,7 @@ func (e *examination) addition(file string, services []string, concerns []concer
 			lines = append(lines, `$a\`+escape(text(file, service, pamconf.Session, "required", c.module+".so", e.argumentsOf(c))))
 		}
 	}
-	return before + edit(file, lines...)
+	return edit(file, lines...)
 }
 
 // argumentsOf are the arguments that a concern has elsewhere.
