@@ -34,7 +34,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(holdCommand(), mineCommand(), joinCommand(), releaseCommand(), pruneCommand())
+	root.AddCommand(holdCommand(), mineCommand(), joinCommand(), releaseCommand(), pruneCommand(), doctorCommand())
 	command, err := root.ExecuteC()
 	if err == nil {
 		return fine

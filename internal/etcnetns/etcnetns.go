@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -33,7 +34,46 @@ const (
 // The calling thread, which the caller holds, is in a mount namespace whose
 // mounts do not propagate.
 func Apply(name string, skipped func(entry string)) error {
-	base, err := openDir(unix.AT_FDCWD, dir, dir)
+	return each("/", name, func(targets, sources int, entry string) error {
+		err := cover(targets, sources, entry)
+		if errors.Is(err, errNoNamesake) {
+			skipped(entry)
+			return nil
+		}
+		return err
+	})
+}
+
+// Entry is what would become of one in /etc/netns/NAME.
+type Entry struct {
+	Name    string
+	Skipped bool  // it has no namesake
+	Err     error // it is refused
+}
+
+// Check tells what Apply would come to on the machine whose root directory is root.
+// The error is one of the directory.
+func Check(root, name string) (entries []Entry, err error) {
+	err = each(root, name, func(targets, sources int, entry string) error {
+		source, target, err := match(targets, sources, entry)
+		if err == nil {
+			unix.Close(source)
+			unix.Close(target)
+		}
+		e := Entry{Name: entry, Skipped: errors.Is(err, errNoNamesake)}
+		if err != nil && !e.Skipped {
+			e.Err = fmt.Errorf("%s/%s: %q %w", dir, name, entry, err)
+		}
+		entries = append(entries, e)
+		return nil
+	})
+	return entries, err
+}
+
+// each calls f with every entry of /etc/netns/name, up to an error; targets and
+// sources are descriptors of /etc and of that directory.
+func each(root, name string, f func(targets, sources int, entry string) error) error {
+	base, err := openDir(unix.AT_FDCWD, filepath.Join(root, dir), dir)
 	if base < 0 {
 		return err
 	}
@@ -43,7 +83,7 @@ func Apply(name string, skipped func(entry string)) error {
 		return err
 	}
 	defer unix.Close(sources)
-	targets, err := mount.Pin(etc, unix.O_DIRECTORY)
+	targets, err := mount.Pin(filepath.Join(root, etc), unix.O_DIRECTORY)
 	if err != nil {
 		return err
 	}
@@ -54,10 +94,7 @@ func Apply(name string, skipped func(entry string)) error {
 		return fmt.Errorf("read %s/%s: %w", dir, name, err)
 	}
 	for _, entry := range entries {
-		err := cover(targets, sources, entry)
-		if errors.Is(err, errNoNamesake) {
-			skipped(entry)
-		} else if err != nil {
+		if err := f(targets, sources, entry); err != nil {
 			return fmt.Errorf("%s/%s: %q %w", dir, name, entry, err)
 		}
 	}
@@ -123,29 +160,48 @@ func list(fd int) ([]string, error) {
 // cover mounts sources/entry on targets/entry. What has been checked is what is
 // mounted: both ends are pinned first, so that renaming around them is of no use.
 func cover(targets, sources int, entry string) error {
-	source, err := unix.Openat(sources, entry, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("open: %w", err)
-	}
-	defer unix.Close(source)
-	isDir, err := check(source)
+	source, target, err := match(targets, sources, entry)
 	if err != nil {
 		return err
 	}
-	target, err := unix.Openat(targets, entry, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	defer unix.Close(source)
+	defer unix.Close(target)
+	return mount.Cover(target, source)
+}
+
+// match pins sources/entry and targets/entry, and refuses what is not to be mounted there.
+func match(targets, sources int, entry string) (source, target int, err error) {
+	source, err = unix.Openat(sources, entry, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, -1, fmt.Errorf("open: %w", err)
+	}
+	if target, err = matchTarget(targets, source, entry); err != nil {
+		unix.Close(source)
+		return -1, -1, err
+	}
+	return source, target, nil
+}
+
+func matchTarget(targets, source int, entry string) (target int, err error) {
+	isDir, err := check(source)
+	if err != nil {
+		return -1, err
+	}
+	target, err = unix.Openat(targets, entry, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {
-		return errNoNamesake
+		return -1, errNoNamesake
 	}
 	if err != nil {
-		return fmt.Errorf("open its namesake: %w", err)
+		return -1, fmt.Errorf("open its namesake: %w", err)
 	}
-	defer unix.Close(target)
 	var st unix.Stat_t
 	if err := unix.Fstat(target, &st); err != nil {
-		return fmt.Errorf("stat its namesake: %w", err)
+		unix.Close(target)
+		return -1, fmt.Errorf("stat its namesake: %w", err)
 	}
 	if covered := st.Mode&unix.S_IFMT == unix.S_IFDIR; covered != isDir {
-		return fmt.Errorf("a directory stands in for a directory, a file for anything else: %s/%s is not alike", etc, entry)
+		unix.Close(target)
+		return -1, fmt.Errorf("a directory stands in for a directory, a file for anything else: %s/%s is not alike", etc, entry)
 	}
-	return mount.Cover(target, source)
+	return target, nil
 }

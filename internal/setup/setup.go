@@ -40,7 +40,7 @@ type Program struct {
 //
 // The path must be absolute, and a program that only root can write or replace.
 func (p Program) Run(action string, deadline time.Time, line func(string)) error {
-	if err := check(p.Path); err != nil {
+	if err := Check("/", p.Path); err != nil {
 		return fmt.Errorf("setup program %w", err)
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
@@ -71,9 +71,10 @@ func (p Program) Run(action string, deadline time.Time, line func(string)) error
 	return nil
 }
 
-// check refuses a program that anybody but root could write, or put another in
-// the place of: each directory and symbolic link on the way to it counts.
-func check(program string) error {
+// Check refuses a program that anybody but root could write, or put another in
+// the place of: each directory and symbolic link on the way to it counts. The
+// path is that on the machine whose root directory is root.
+func Check(root, program string) error {
 	if !strings.HasPrefix(program, "/") {
 		return fmt.Errorf("%q has no absolute path (setup=/DIRECTORY/PROGRAM)", program)
 	}
@@ -81,9 +82,10 @@ func check(program string) error {
 	at, links := "/", 0
 	for len(left) > 0 {
 		here := filepath.Join(at, left[0]) // at has no link in it, so that ".." is what it seems
+		file := filepath.Join(root, here)
 		left = left[1:]
 		var st unix.Stat_t
-		if err := unix.Lstat(here, &st); err != nil {
+		if err := unix.Lstat(file, &st); err != nil {
 			return fmt.Errorf("%s: %w", here, err)
 		}
 		kind := st.Mode & unix.S_IFMT
@@ -93,7 +95,7 @@ func check(program string) error {
 		case kind != unix.S_IFLNK && st.Mode&0o022 != 0:
 			return fmt.Errorf("%s: can be written by others than root (mode %#o): chmod go-w", here, st.Mode&0o7777)
 		case kind == unix.S_IFLNK:
-			target, err := os.Readlink(here)
+			target, err := os.Readlink(file)
 			if err != nil {
 				return err
 			}

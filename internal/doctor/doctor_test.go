@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package doctor_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"libpam-net/internal/doctor"
+	"libpam-net/internal/netns"
+)
+
+// healthy is a machine on which all is well.
+var healthy = map[string]string{
+	"/etc/passwd": "root:x:0:0::/root:/bin/bash\nalice:x:5001:5001::/home/alice:/bin/bash\nbob:x:5002:5002::/home/bob:/bin/bash\n" +
+		"carol:x:5003:902::/home/carol:/bin/bash\nolga:x:5004:5004::/home/olga:/bin/bash\n",
+	"/etc/group": "root:x:0:\nalice:x:5001:\nbob:x:5002:\nolga:x:5004:\nnewnet:x:900:alice\nusernet:x:901:bob\ngroupnet-lab:x:902:carol\ndocker:x:903:olga\n",
+	"/etc/hosts": "127.0.0.1 localhost\n",
+
+	"/etc/pam.d/sshd":                          "auth required pam_unix.so\n@include common-session\nsession required pam_limits.so\n",
+	"/etc/pam.d/cron":                          "auth required pam_unix.so\n@include common-session-noninteractive\n",
+	"/etc/pam.d/su":                            "auth required pam_unix.so\n@include common-session\n",
+	"/etc/pam.d/su-l":                          "auth include su\nsession include su\n",
+	"/etc/pam.d/runuser":                       "auth required pam_permit.so\nsession required pam_unix.so\n" + lines,
+	"/etc/pam.d/passwd":                        "password required pam_unix.so\nsession required pam_permit.so\n",
+	"/etc/pam.d/sshd.dpkg-old":                 "session required pam_permit.so\n",
+	"/etc/pam.d/other":                         "@include common-session\n",
+	"/usr/lib/pam.d/systemd-user":              "@include common-session-noninteractive\nsession optional pam_systemd.so\n",
+	"/etc/pam.d/common-session":                "session [default=1] pam_permit.so\nsession requisite pam_deny.so\nsession required pam_permit.so\nsession required pam_unix.so\nsession optional pam_systemd.so\n-session optional pam_nosuch.so\n" + lines,
+	"/etc/pam.d/common-session-noninteractive": "session required pam_unix.so\n" + lines,
+
+	"/etc/ssh/sshd_config":              "# UsePAM no\nInclude /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\nMatch User x\n",
+	"/usr/sbin/sshd":                    "",
+	"/etc/netns/bob/resolv.conf":        "nameserver 192.0.2.1\n",
+	"/run/netns/bob":                    "",
+	"/run/systemd/resolv.conf":          "",
+	"/proc/sys/kernel/osrelease":        "6.1.0-1-amd64\n",
+	"/proc/sys/user/max_net_namespaces": "1000\n",
+	"/proc/self/ns/net":                 "",
+	"/proc/self/ns/user":                "",
+	"/proc/100/status":                  "Name:\tsh\nUid:\t5001\t5001\t5001\t5001\n",
+	"/proc/101/status":                  "Name:\tsh\nUid:\t5004\t5004\t5004\t5004\n",
+	"/dev/null":                         "",
+	"/usr/local/sbin/x":                 "",
+}
+
+const (
+	lines      = "session required pam_groupnet.so\nsession required pam_newnet.so\nsession required pam_usernet.so\n"
+	modulesDir = "/usr/lib/security"
+)
+
+// modules compiles what looks like a module, and one that was built plainly.
+var modules = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "doctor"); err != nil {
+		return "", err
+	}
+	for name, source := range map[string]string{
+		"good": `__attribute__((section(".go_init_array"), used)) static void *entry;`,
+		"bad":  `int crosscall2(void) { return 0; }`,
+	} {
+		cmd := exec.Command("gcc", "-shared", "-fPIC", "-nostdlib", "-x", "c", "-o", filepath.Join(dir, name), "-")
+		cmd.Stdin = strings.NewReader(source + "int pam_sm_open_session(void) { return 0; } int pam_sm_close_session(void) { return 0; }")
+		if output, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("gcc: %w: %s", err, output)
+		}
+	}
+	return dir, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := modules(); err == nil {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t testing.TB, root, name, content string) {
+	t.Helper()
+	file := filepath.Join(root, name)
+	check(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	check(t, os.WriteFile(file, []byte(content), 0o644))
+}
+
+// newMachine makes a machine on which all is well, below a directory.
+func newMachine(t testing.TB) doctor.Machine {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: the files of a machine are root's")
+	}
+	root := t.TempDir()
+	for name, content := range healthy {
+		write(t, root, name, content)
+	}
+	compiled, err := modules()
+	check(t, err)
+	good, err := os.ReadFile(filepath.Join(compiled, "good"))
+	check(t, err)
+	for _, module := range []string{"permit", "unix", "deny", "limits", "systemd", "groupnet", "newnet", "usernet"} {
+		write(t, root, modulesDir+"/pam_"+module+".so", string(good))
+	}
+	for name, target := range map[string]string{
+		"/etc/resolv.conf": "../run/systemd/resolv.conf", "/proc/1/ns/net": "net:[1]", "/proc/100/ns/net": "net:[2]", "/proc/101/ns/net": "net:[1]",
+	} {
+		check(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
+		check(t, os.Symlink(target, filepath.Join(root, name)))
+	}
+	return doctor.Machine{Root: root, OpenNetns: func(name string) error {
+		content, err := os.ReadFile(filepath.Join(root, "run/netns", name))
+		if err == nil && len(content) > 0 {
+			err = fmt.Errorf("open network namespace %q: %w", name, netns.ErrNotNamespace)
+		}
+		return err
+	}}
+}
+
+func found(t testing.TB, m doctor.Machine) (all []string, findings []doctor.Finding) {
+	t.Helper()
+	result, err := doctor.Examine(m)
+	check(t, err)
+	for _, f := range result.Findings {
+		all = append(all, string(f.Severity)+" "+f.ID)
+		if f.What == "" || len(f.Evidence) == 0 || f.Consequence == "" || f.Remedy == "" {
+			t.Errorf("this is not all: %+v", f)
+		}
+	}
+	return all, result.Findings
+}
+
+func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
+	t.Parallel()
+	if all, findings := found(t, newMachine(t)); len(all) > 0 {
+		t.Errorf("%+v", findings)
+	}
+}
+
+func TestEachFindingIsFound(t *testing.T) {
+	t.Parallel()
+	archive, err := txtar.ParseFile("testdata/breaks.txtar")
+	check(t, err)
+	compiled, err := modules()
+	check(t, err)
+	for _, file := range archive.Files {
+		want, sentence, _ := strings.Cut(strings.TrimPrefix(file.Name, "files "), ": ")
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			cmd := exec.Command("sh", "-ec", `gpasswd() { sed -i "s/^\($3:.*\)$2/\1/" etc/group; sed -i "s/^carol:x:5003:902/carol:x:5003:100/" etc/passwd; }
+				mksocket() { perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => shift, Listen => 1) or die' "$1"; }
+				`+string(file.Data))
+			cmd.Dir = m.Root
+			cmd.Env = append(os.Environ(), "modules="+filepath.Join(m.Root, modulesDir), "plain="+filepath.Join(compiled, "bad"))
+			if output, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, output)
+			}
+			all, findings := found(t, m)
+			if got := strings.Join(slices.Compact(all), ", "); got != want {
+				t.Errorf("%q, not %q: %+v", all, want, findings)
+			}
+			obey(t, m, findings)
+		})
+	}
+}
+
+// obey does what doctor says about the configuration of PAM, one thing after the
+// other, until it has nothing to say. (Other remedies are for a machine that runs:
+// test/e2e.)
+func obey(t *testing.T, m doctor.Machine, findings []doctor.Finding) {
+	t.Helper()
+	outside := regexp.MustCompile(`(^|\s)/(etc|usr)/`)
+	for range 12 {
+		if len(findings) == 0 {
+			return
+		}
+		f := findings[0]
+		t.Logf("%s: %s %s %q\n%s", f.Severity, f.What, f.Consequence, f.Evidence, f.Remedy)
+		if !strings.Contains(f.Remedy, "/etc/pam.d/") && !strings.Contains(f.Remedy, "/usr/lib/pam.d/") || !strings.Contains(f.Remedy, "sed -i") {
+			return
+		}
+		inside := outside.ReplaceAllString(f.Remedy, "$1"+m.Root+"/$2/")
+		if outside.MatchString(inside) {
+			t.Fatalf("this would change the machine that runs the test: %s", inside)
+		}
+		if output, err := exec.Command("sh", "-ec", inside).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", inside, err, output)
+		}
+		_, findings = found(t, m)
+	}
+	t.Errorf("doctor is never content: %+v", findings)
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// checkKernel finds what the modules need of the kernel and do not have. What forbids
+// user namespaces to unprivileged users (kernel.unprivileged_userns_clone,
+// kernel.apparmor_restrict_unprivileged_userns) is no finding: root makes them.
+func checkKernel(e *examination) {
+	const release = "/proc/sys/kernel/osrelease"
+	version := e.read(release)
+	selfmanaged, rootshared := "", ""
+	for _, l := range e.lines {
+		if l.selfmanaged {
+			selfmanaged = l.String()
+		}
+		if l.rootshared {
+			rootshared = l.String()
+		}
+	}
+	old := func(severity Severity, what, consequence string) {
+		e.found(Finding{
+			Severity: severity, ID: "kernel-old",
+			What:     fmt.Sprintf("This kernel is Linux %s, and %s.", version, what),
+			Evidence: []string{release}, Consequence: consequence, Remedy: "apt-get upgrade || dnf upgrade    # and restart",
+		})
+	}
+	switch {
+	case version == "":
+	case older(version, 4, 11):
+		old(Error, "the modules need 4.11", "Members are refused.")
+	case rootshared != "" && older(version, 5, 15):
+		old(Error, "rootshared needs 5.15", "Members are refused where a line has it: "+rootshared+".")
+	case older(version, 5, 2):
+		old(Note, "lacks the mount API of 5.2", "What a session mounts away is covered, not gone: root can uncover it.")
+	}
+	missing := func(namespace, what string, evidence ...string) {
+		if e.exists("/proc/self/ns") && !e.exists("/proc/self/ns/"+namespace) {
+			e.found(Finding{
+				Severity: Error, ID: "kernel-" + namespace,
+				What:     fmt.Sprintf("This kernel has no %s namespaces.", what),
+				Evidence: append(evidence, "/proc/self/ns"), Consequence: "Members are refused.",
+				Remedy: "apt-get install linux-image-amd64 || dnf install kernel    # and restart",
+			})
+		}
+	}
+	missing("net", "network")
+	limits := []string{"net"}
+	if selfmanaged != "" {
+		missing("user", "user", selfmanaged)
+		limits = append(limits, "user")
+	}
+	for _, kind := range limits {
+		e.checkLimit(kind)
+	}
+}
+
+// checkLimit finds a limit that leaves no room for the members' networks.
+func (e *examination) checkLimit(kind string) {
+	file := "/proc/sys/user/max_" + kind + "_namespaces"
+	limit, err := strconv.Atoi(e.read(file))
+	if need := len(e.allMembers()); err == nil && limit < max(need, 1) {
+		f := Finding{
+			Severity: Warning, ID: "kernel-limit",
+			What:        fmt.Sprintf("There may be %d %s namespaces, and there are %d members.", limit, kind, need),
+			Evidence:    []string{file},
+			Consequence: "Members are refused when as many are in use.",
+		}
+		if limit == 0 {
+			f.Severity = Error
+			f.Consequence = "Members are refused."
+		}
+		setting := fmt.Sprintf("user.max_%s_namespaces=%d", kind, max(4*need, 4096))
+		f.Remedy = fmt.Sprintf("echo %s >/etc/sysctl.d/60-pamnet-%s.conf && sysctl %s", setting, kind, setting)
+		e.found(f)
+	}
+}
+
+// older tells whether a kernel is older than a version.
+func older(release string, major, minor int) bool {
+	var n [2]int
+	for i, word := range strings.SplitN(release, ".", 3)[:min(2, strings.Count(release, ".")+1)] {
+		end := strings.IndexFunc(word, func(r rune) bool { return r < '0' || r > '9' })
+		if end >= 0 {
+			word = word[:end]
+		}
+		n[i], _ = strconv.Atoi(word)
+	}
+	return slices.Compare(n[:], []int{major, minor}) < 0
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"libpam-net/internal/doctor"
+	"libpam-net/test/machine"
+	"libpam-net/test/sandbox"
+)
+
+// examine lets doctor look at the machine after a script has been run there.
+func (h *host) examine(t *testing.T, script string, args ...string) (findings []doctor.Finding) {
+	t.Helper()
+	result := h.run(t, "set -e; cd /; umask 022; { "+script+"\n} >/root/said 2>&1; pamnetctl doctor --json", args...)
+	if err := json.Unmarshal([]byte(result.Stdout), &findings); err != nil {
+		t.Fatalf("%v: %+v %s", err, result, h.read(t, "/root/said"))
+	}
+	return findings
+}
+
+// obey does what doctor says, beginning with what it has found, one thing after the
+// other, until it has nothing to say. It returns the IDs of the findings.
+func (h *host) obey(t *testing.T, findings []doctor.Finding, reinstall func()) (ids []string) {
+	t.Helper()
+	for range 12 {
+		if len(findings) == 0 {
+			return ids
+		}
+		f := findings[0]
+		t.Logf("%s %s\n%s", f.Severity, f.What, f.Remedy)
+		ids = append(ids, f.ID)
+		if strings.HasPrefix(f.Remedy, "make install") {
+			reinstall()
+			findings = h.examine(t, ":")
+			continue
+		}
+		// A remedy may ask who is to be a member, and an editor, what to write: the
+		// one here deletes the line.
+		findings = h.examine(t, `echo alice | EDITOR=/root/editor sh -c "$1"`, f.Remedy)
+	}
+	t.Errorf("doctor is never content: %q %+v", ids, findings)
+	return ids
+}
+
+// newInstallation starts a machine on which nothing has been done but `make install`.
+func newInstallation(t *testing.T) (h *host, reinstall func()) {
+	t.Helper()
+	s, err := sandbox.New()
+	if errors.Is(err, sandbox.ErrNeedRoot) {
+		t.Skip(err)
+	}
+	check(t, err)
+	t.Cleanup(func() { check(t, s.Close()) })
+	check(t, machine.Build())
+	tree := t.TempDir()
+	output, err := exec.Command("make", "-C", "../..", "--assume-old=build", "install", "DESTDIR="+tree).CombinedOutput()
+	if err != nil {
+		t.Fatalf("make install: %v\n%s", err, output)
+	}
+	reinstall = func() {
+		t.Helper()
+		check(t, s.InstallTree(tree))
+	}
+	reinstall()
+	return &host{Machine: &machine.Machine{Sandbox: s}}, reinstall
+}
+
+// An administrator who has just installed the modules is led by doctor alone to a
+// machine on which members are isolated; and from whatever goes wrong then, back.
+func TestDoctorLeadsToIsolation(t *testing.T) {
+	t.Parallel()
+	h, reinstall := newInstallation(t)
+	for _, user := range []string{"alice", "bob", "carol", "olga"} {
+		_, err := h.AddUser(user)
+		check(t, err)
+	}
+	check(t, h.WriteFile("/root/editor", "#!/bin/sh\nsed -i \"${1#+}d\" \"$2\"\n", 0o755))
+	check(t, h.StartSSHD())
+
+	equal(t, "the findings", strings.Join(h.obey(t, h.examine(t, ":"), reinstall), " "),
+		"no-group no-members service-without-module service-without-module service-without-module")
+	equal(t, "the end", strings.Split(h.sh(t, "pamnetctl doctor"), ":")[0], "nothing to complain about; users in networks of their own")
+	for user, want := range map[string]string{"alice": "lo", "olga": "eth0 eth0peer lo"} {
+		result, err := h.SSH(t.Context(), user, "echo $(ls /sys/class/net)")
+		check(t, err)
+		equal(t, user+"'s interfaces", strings.TrimSpace(result.Stdout), want)
+	}
+
+	// More groups, a named network, and a session: all is well still.
+	h.obey(t, h.examine(t, "groupadd usernet; usermod -aG usernet bob; groupadd groupnet-lab; usermod -aG groupnet-lab carol"), reinstall)
+	check(t, h.StartCron())
+	session := h.logIn(t, "bob", "doctor")
+	if findings := h.examine(t, `mkdir -p /etc/netns/bob; echo nameserver 192.0.2.2 >/etc/netns/bob/resolv.conf
+		mv /etc/resolv.conf /run/; ln -s /run/resolv.conf /etc`); len(findings) > 0 {
+		t.Fatalf("while all is well: %+v", findings)
+	}
+	session.logOut(t)
+
+	modules, err := sandbox.ModuleDir()
+	check(t, err)
+	archive, err := txtar.ParseFile("../../internal/doctor/testdata/breaks.txtar")
+	check(t, err)
+	saved := "etc/pam.d etc/passwd etc/shadow etc/group etc/gshadow etc/netns etc/ssh etc/resolv.conf usr/lib/pam.d " + modules[1:]
+	h.sh(t, "tar -C / -cf /root/saved.tar $1", saved)
+	seen := map[string]bool{}
+	for _, file := range archive.Files {
+		want, sentence, _ := strings.Cut(file.Name, ": ")
+		// It would be the kernel of this machine; or, see internal/doctor, the same again.
+		if strings.HasPrefix(want, "files ") || seen[want] {
+			continue
+		}
+		seen[want] = true
+		t.Run(sentence, func(t *testing.T) {
+			findings := h.examine(t, `modules=$1; plain=$1/pam_permit.so
+				mksocket() { perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => shift, Listen => 1) or die' "$1"; }
+				eval "$2"`, modules, string(file.Data))
+			var got []string
+			for _, f := range findings {
+				got = append(got, fmt.Sprint(f.Severity, " ", f.ID))
+			}
+			if got := strings.Join(slices.Compact(got), ", "); got != want {
+				t.Errorf("found %s, not %s", got, want)
+			}
+			h.obey(t, findings, reinstall)
+			h.sh(t, `cd /; rm -rf $1 etc/ssh/sshd_config.d run/docker.sock run/dbus/system_bus_socket run/systemd var/lib/systemd/linger sbin/dhclient
+				tar -xpf /root/saved.tar; ip netns del bob 2>/dev/null || :; rm -f run/netns/*; ip netns add bob`, "etc/pam.d etc/netns usr/lib/pam.d")
+		})
+	}
+}
