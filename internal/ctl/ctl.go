@@ -6,6 +6,7 @@ package ctl
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -34,10 +35,13 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(holdCommand(), mineCommand(), joinCommand(), releaseCommand(), pruneCommand())
+	root.AddCommand(holdCommand(), mineCommand(), joinCommand(), releaseCommand(), checkCommand(), pruneCommand())
 	command, err := root.ExecuteC()
 	if err == nil {
 		return fine
+	}
+	if code := exitCode(0); errors.As(err, &code) {
+		return int(code)
 	}
 	fmt.Fprintf(stderr, "pamnetctl: %v\n", err)
 	if understood {
@@ -46,6 +50,11 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	fmt.Fprintf(stderr, "Usage: %s; see %s --help\n", command.UseLine(), command.CommandPath())
 	return usage
 }
+
+// exitCode is that of a command which has been run, and is passed on.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit status %d", int(c)) }
 
 // addJSON gives a command that prints a table the option --json.
 func addJSON(c *cobra.Command) *bool {
@@ -57,7 +66,11 @@ func printJSON[T any](w io.Writer, list []T) error {
 	if list == nil {
 		list = []T{}
 	}
+	return printObject(w, list)
+}
+
+func printObject(w io.Writer, object any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	return e.Encode(list)
+	return e.Encode(object)
 }

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/internal/check"
+	"libpam-net/internal/decision"
 	"libpam-net/internal/netns"
+	"libpam-net/internal/network"
 	"libpam-net/internal/own"
 )
 
@@ -37,6 +40,10 @@ func TestExitCodes(t *testing.T) {
 		{"release", usage, "Usage: pamnetctl release TAG"},
 		{"join", usage, "Usage: pamnetctl join TAG|PID"},
 		{"join --json lab", usage, "unknown flag: --json"},
+		{"check", usage, "say either a user or --all-members"},
+		{"check ulf gina", usage, "say either a user or --all-members"},
+		{"check ulf --all-members", usage, "say either a user or --all-members"},
+		{"check --all-members --run true", usage, "--run is for one user"},
 		{"hold a/b", problems, `tag "a/b": take 1 to 64 letters`},
 		{"release a/b", problems, `tag "a/b": take 1 to 64 letters`},
 		{"join -- -a/b", problems, `tag "-a/b": take 1 to 64 letters`},
@@ -110,6 +117,58 @@ una: stays, for it cannot be taken down: no network namespace
 	out.Reset()
 	if err := printPruned(&out, pruned[:1], true); err != nil || out.String() != "lab: would be taken down\n" {
 		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+func TestPrintReport(t *testing.T) {
+	t.Parallel()
+	lo := network.Interface{Name: "lo", Up: true, Addresses: []string{"127.0.0.1/8", "::1/128"}}
+	eth := network.Interface{Name: "eth0"}
+	for _, c := range []struct {
+		report check.Report
+		want   string
+	}{
+		{
+			check.Report{
+				User: "ulf", Service: "sshd", Outcome: decision.Isolated, Module: "pam_usernet", Why: "as I say",
+				Network: &check.Network{Inode: 4026532180, Name: "ulf", Created: true, Network: &network.Network{
+					Interfaces: []network.Interface{lo, eth}, Routes: []network.Route{{Gateway: "10.0.0.1", Interface: "eth0"}, {Interface: "eth0"}},
+				}},
+				StandIns: []string{"/etc/hosts", "/etc/resolv.conf"}, DNS: []string{"10.0.0.1"}, ClassNet: []string{"eth0", "lo"},
+				Sockets: []string{"/run/docker.sock"}, Milliseconds: 12.4,
+				Log: []check.Line{{Priority: 6, Module: "pam_usernet", Text: "as I say"}, {Priority: 4, Module: "pam_env", Text: "old"}},
+			},
+			`ulf through sshd: isolated
+  module          pam_usernet
+  why             as I say
+  network         net:[4026532180] "ulf", made by this check, and gone with it
+  interface       lo up 127.0.0.1/8 ::1/128
+                  eth0 down
+  default route   10.0.0.1 by eth0
+                  by eth0
+  /sys/class/net  eth0 lo
+  stands in       /etc/hosts
+                  /etc/resolv.conf
+  name server     10.0.0.1
+  host's socket   /run/docker.sock
+  log             pam_env: old
+  time            12 ms
+`,
+		},
+		{
+			check.Report{User: "ulf", Service: "su", Outcome: decision.Refused, Module: "pam_usernet", Why: "no", Problems: []string{"refused"}},
+			`ulf through su: refused
+  module   pam_usernet
+  why      no
+  time     0 ms
+  problem  refused
+`,
+		},
+	} {
+		var out strings.Builder
+		if err := printReport(&out, c.report); err != nil || out.String() != c.want {
+			t.Errorf("%v\n%s", err, out.String())
+		}
 	}
 }
 
