@@ -2,33 +2,26 @@
 
 package check
 
-/*
-#include <pwd.h>
-#include <stdlib.h>
-*/
-import "C"
-
 import (
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"os/signal"
-	"os/user"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"github.com/msteinert/pam/v2"
 	"golang.org/x/sys/unix"
 
+	"libpam-net/internal/account"
 	"libpam-net/internal/mask"
 )
 
@@ -106,14 +99,14 @@ func serve(in *json.Decoder, out *json.Encoder) error {
 // session is one that is open.
 type session struct {
 	*pam.Transaction
-	account *account
+	account *account.Account
 	limits  limits // that the modules have set
 }
 
 // open opens a session and looks around in it. A refused login is a view as well,
 // and no session.
 func open(r request) (*session, View, error) {
-	account, err := lookUp(r.User)
+	a, err := account.Lookup(r.User) // before there is a session, which may have another /etc
 	if err != nil {
 		return nil, View{}, err
 	}
@@ -144,7 +137,7 @@ func open(r request) (*session, View, error) {
 	start := time.Now()
 	refused := tx.OpenSession(0)
 	view.Milliseconds = float64(time.Since(start).Microseconds()) / 1000
-	s := &session{tx, account, getLimits()}
+	s := &session{tx, a, getLimits()}
 	before.limits.set() // for Go's runtime, which could not do with those of some users
 	view.Log = logged()
 	if refused != nil {
@@ -152,7 +145,7 @@ func open(r request) (*session, View, error) {
 		_ = tx.End()
 		return nil, view, nil
 	}
-	return s, view, view.lookAround(before, account)
+	return s, view, view.lookAround(before, a)
 }
 
 // run runs a command like sshd: by the user's shell, in the home directory, as the user.
@@ -161,14 +154,10 @@ func (s *session) run(r runRequest) (Ran, error) {
 	if err != nil {
 		return Ran{}, err
 	}
-	for key, value := range map[string]string{
-		"HOME": s.account.home, "USER": s.account.name, "LOGNAME": s.account.name, "SHELL": s.account.shell,
-		"PATH": cmp.Or(env["PATH"], "/usr/local/bin:/usr/bin:/bin"), "TERM": os.Getenv("TERM"),
-	} {
-		env[key] = value
-	}
-	cmd := exec.Command(s.account.shell, "-c", r.Command)
-	cmd.Args[0] = filepath.Base(s.account.shell)
+	maps.Copy(env, s.account.Env())
+	maps.Copy(env, map[string]string{"PATH": cmp.Or(env["PATH"], "/usr/local/bin:/usr/bin:/bin"), "TERM": os.Getenv("TERM")})
+	cmd := exec.Command(s.account.Shell, "-c", r.Command)
+	cmd.Args[0] = filepath.Base(s.account.Shell)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	var output strings.Builder
 	if r.Capture {
@@ -179,10 +168,13 @@ func (s *session) run(r runRequest) (Ran, error) {
 		cmd.Env = append(cmd.Env, key+"="+value)
 	}
 	cmd.Dir = "/"
-	if unix.Access(s.account.home, unix.X_OK) == nil {
-		cmd.Dir = s.account.home
+	if unix.Access(s.account.Home, unix.X_OK) == nil {
+		cmd.Dir = s.account.Home
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &s.account.credential, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Credential: &syscall.Credential{Uid: s.account.UID, Gid: s.account.GID, Groups: s.account.Groups},
+		Pdeathsig:  syscall.SIGKILL,
+	}
 	// Ctrl-C is for the command. To ignore it would be inherited.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGINT, unix.SIGQUIT)
 	own := getLimits()
@@ -190,7 +182,7 @@ func (s *session) run(r runRequest) (Ran, error) {
 	err = cmd.Start()
 	own.set()
 	if err != nil {
-		return Ran{}, fmt.Errorf("run %s: %w", s.account.shell, err)
+		return Ran{}, fmt.Errorf("run %s: %w", s.account.Shell, err)
 	}
 	err = cmd.Wait()
 	if err != nil && !errors.As(err, new(*exec.ExitError)) && !errors.Is(err, exec.ErrWaitDelay) {
@@ -201,56 +193,6 @@ func (s *session) run(r runRequest) (Ran, error) {
 		code = 128 + int(status.Signal())
 	}
 	return Ran{code, output.String()}, nil
-}
-
-// account is what the directories say of a user.
-type account struct {
-	name, home, shell string
-	credential        syscall.Credential
-}
-
-// lookUp asks before there is a session, which may have another /etc.
-func lookUp(name string) (*account, error) {
-	u, err := user.Lookup(name)
-	if errors.As(err, new(user.UnknownUserError)) {
-		return nil, fmt.Errorf("there is no user %q", name)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look up %q: %w", name, err)
-	}
-	groups, err := u.GroupIds()
-	if err != nil {
-		return nil, fmt.Errorf("look up the groups of %q: %w", name, err)
-	}
-	a := &account{name: u.Username, home: u.HomeDir, shell: cmp.Or(shellOf(u.Username), "/bin/sh")}
-	for _, g := range groups {
-		id, err := parseID(g)
-		if err != nil {
-			return nil, err
-		}
-		a.credential.Groups = append(a.credential.Groups, id)
-	}
-	if a.credential.Uid, err = parseID(u.Uid); err != nil {
-		return nil, err
-	}
-	a.credential.Gid, err = parseID(u.Gid)
-	return a, err
-}
-
-// shellOf is what os/user does not tell.
-func shellOf(name string) string {
-	n := C.CString(name)
-	defer C.free(unsafe.Pointer(n))
-	entry := C.getpwnam(n)
-	if entry == nil {
-		return ""
-	}
-	return C.GoString(entry.pw_shell)
-}
-
-func parseID(text string) (uint32, error) {
-	id, err := strconv.ParseUint(text, 10, 32)
-	return uint32(id), err
 }
 
 // limits are the resource limits of a process, by their number.

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
+	"libpam-net/internal/account"
 	"libpam-net/internal/mount"
 	"libpam-net/internal/network"
 )
@@ -94,7 +95,7 @@ func mountsInEtc() (found []mountPoint, err error) {
 }
 
 // lookAround fills in what the session shows. The calling thread is in it.
-func (v *View) lookAround(before *memory, a *account) error {
+func (v *View) lookAround(before *memory, a *account.Account) error {
 	fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open /proc/thread-self/ns/net: %w", err)
@@ -129,7 +130,7 @@ func (v *View) lookAround(before *memory, a *account) error {
 		return err
 	}
 	if v.Moved {
-		v.Sockets, err = a.reachable(before.sockets)
+		v.Sockets, err = reachable(a, before.sockets)
 	}
 	return err
 }
@@ -157,8 +158,8 @@ func list(dir string) (names []string, err error) {
 
 // reachable returns those sockets that have their path in the session, too, and that
 // the user may connect to.
-func (a *account) reachable(sockets map[string]file) (paths []string, err error) {
-	err = a.asRealUser(func() {
+func reachable(a *account.Account, sockets map[string]file) (paths []string, err error) {
+	err = asRealUser(a, func() {
 		for path, was := range sockets {
 			if is, err := stat(path); err == nil && is == was && unix.Access(path, unix.W_OK) == nil {
 				paths = append(paths, path)
@@ -171,7 +172,7 @@ func (a *account) reachable(sockets map[string]file) (paths []string, err error)
 
 // asRealUser calls f on the calling thread while its real user and groups, after which access(2) goes,
 // are the account's. The system calls are made directly, as libc's are for all threads.
-func (a *account) asRealUser(f func()) (err error) {
+func asRealUser(a *account.Account, f func()) (err error) {
 	was, err := unix.Getgroups()
 	if err != nil {
 		return fmt.Errorf("getgroups: %w", err)
@@ -180,7 +181,7 @@ func (a *account) asRealUser(f func()) (err error) {
 	for i, g := range was {
 		roots[i] = uint32(g)
 	}
-	if err := setReal(a.credential.Uid, a.credential.Gid, a.credential.Groups); err != nil {
+	if err := setReal(a.UID, a.GID, a.Groups); err != nil {
 		return errors.Join(err, setReal(0, 0, roots))
 	}
 	f()

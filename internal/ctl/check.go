@@ -231,7 +231,7 @@ func printReport(w io.Writer, r check.Report) error {
 				shown = ""
 			}
 			last = key
-			fmt.Fprintf(t, "  %s\t%s\n", shown, value)
+			fmt.Fprintf(t, "  %s\t%s\n", shown, plain(value))
 		}
 	}
 	outcome := map[decision.Outcome]string{

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 )
@@ -35,7 +37,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(holdCommand(), mineCommand(), joinCommand(), releaseCommand(), checkCommand(), pruneCommand())
+	root.AddCommand(holdCommand(), mineCommand(), joinCommand(), releaseCommand(), listCommand(), enterCommand(), checkCommand(), pruneCommand())
 	command, err := root.ExecuteC()
 	if err == nil {
 		return fine
@@ -55,6 +57,16 @@ func Main(args []string, stdout, stderr io.Writer) int {
 type exitCode int
 
 func (c exitCode) Error() string { return fmt.Sprintf("exit status %d", int(c)) }
+
+// plain is a text for a terminal. Users choose the names of their interfaces.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, text)
+}
 
 // addJSON gives a command that prints a table the option --json.
 func addJSON(c *cobra.Command) *bool {
