@@ -57,11 +57,8 @@ $(MODULES): $(OUT)/%.so:
 		-ldflags "-s -w -buildid= -extldflags '$(extldflags)'" ./cmd/$*
 	$(Q)rm -f $(@:.so=.h)
 
-$(CTL):
-	$(Q)CGO_ENABLED=0 $(GO) build -trimpath -o $@ -ldflags "-s -w -buildid=" ./cmd/pamnetctl
-
-# With cgo, for its users may be those of a directory, whom only libc knows.
-$(UPLINK): $(OUT)/%:
+# With cgo: for libpam, and for users of a directory, whom only libc knows.
+$(CTL) $(UPLINK): $(OUT)/%:
 	$(Q)$(GO) build -buildmode=pie -trimpath -o $@ -ldflags "-s -w -buildid= -extldflags \
 		'-Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--build-id=sha1 $(LDFLAGS)'" ./cmd/$*
 

@@ -33,7 +33,17 @@ func pamnetCore(r *C.struct_request) {
 }
 
 func request(r *C.struct_request) session.Request {
-	o := r.options
+	all := options(r.options)
+	all.Kind = session.Kind(r.module.kind)
+	all.User = C.GoString(r.user)
+	all.Service = C.GoString(r.service)
+	all.RemoteHost = C.GoString(r.rhost)
+	all.First = answer(r.lookup)
+	all.Again = func() membership.Answer { return ask(r) }
+	return all
+}
+
+func options(o *C.struct_options) session.Request {
 	masks := make([]string, o.nmasks)
 	for i := range masks {
 		masks[i] = C.GoString(o.masks[i])
@@ -44,13 +54,7 @@ func request(r *C.struct_request) session.Request {
 		setup = &path
 	}
 	return session.Request{
-		Kind:         session.Kind(r.module.kind),
 		Group:        C.GoString(o.group),
-		User:         C.GoString(r.user),
-		Service:      C.GoString(r.service),
-		RemoteHost:   C.GoString(r.rhost),
-		First:        answer(r.lookup),
-		Again:        func() membership.Answer { return ask(r) },
 		Timeout:      time.Duration(o.timeout) * time.Second,
 		SelfManaged:  bool(o.selfmanaged),
 		Setup:        setup,

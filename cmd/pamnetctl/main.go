@@ -7,9 +7,13 @@ package main
 import (
 	"os"
 
+	"libpam-net/internal/check"
 	"libpam-net/internal/ctl"
 )
 
 func main() {
+	if os.Args[0] == check.ChildName {
+		check.Child()
+	}
 	os.Exit(ctl.Main(os.Args[1:], os.Stdout, os.Stderr))
 }

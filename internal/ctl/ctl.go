@@ -6,8 +6,11 @@ package ctl
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 )
@@ -34,10 +37,13 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(holdCommand(), mineCommand(), joinCommand(), releaseCommand(), pruneCommand(), doctorCommand())
+	root.AddCommand(holdCommand(), mineCommand(), joinCommand(), releaseCommand(), listCommand(), enterCommand(), checkCommand(), doctorCommand(), pruneCommand())
 	command, err := root.ExecuteC()
 	if err == nil {
 		return fine
+	}
+	if code := exitCode(0); errors.As(err, &code) {
+		return int(code)
 	}
 	fmt.Fprintf(stderr, "pamnetctl: %v\n", err)
 	if understood {
@@ -45,6 +51,21 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stderr, "Usage: %s; see %s --help\n", command.UseLine(), command.CommandPath())
 	return usage
+}
+
+// exitCode is that of a command which has been run, and is passed on.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit status %d", int(c)) }
+
+// plain is a text for a terminal. Users choose the names of their interfaces.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, text)
 }
 
 // addJSON gives a command that prints a table the option --json.
@@ -57,7 +78,11 @@ func printJSON[T any](w io.Writer, list []T) error {
 	if list == nil {
 		list = []T{}
 	}
+	return printObject(w, list)
+}
+
+func printObject(w io.Writer, object any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	return e.Encode(list)
+	return e.Encode(object)
 }

@@ -3,12 +3,18 @@
 package ctl
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"libpam-net/internal/check"
+	"libpam-net/internal/decision"
 	"libpam-net/internal/netns"
+	"libpam-net/internal/network"
 	"libpam-net/internal/own"
+	"libpam-net/internal/sessions"
 )
 
 // run runs pamnetctl.
@@ -37,6 +43,13 @@ func TestExitCodes(t *testing.T) {
 		{"release", usage, "Usage: pamnetctl release TAG"},
 		{"join", usage, "Usage: pamnetctl join TAG|PID"},
 		{"join --json lab", usage, "unknown flag: --json"},
+		{"list all", usage, "unknown command"},
+		{"list --json --watch", usage, "say either --json or --watch"},
+		{"enter", usage, "Usage: pamnetctl enter [--as-user] USER|NAME|PID"},
+		{"check", usage, "say either a user or --all-members"},
+		{"check ulf gina", usage, "say either a user or --all-members"},
+		{"check ulf --all-members", usage, "say either a user or --all-members"},
+		{"check --all-members --run true", usage, "--run is for one user"},
 		{"hold a/b", problems, `tag "a/b": take 1 to 64 letters`},
 		{"release a/b", problems, `tag "a/b": take 1 to 64 letters`},
 		{"join -- -a/b", problems, `tag "-a/b": take 1 to 64 letters`},
@@ -110,6 +123,104 @@ una: stays, for it cannot be taken down: no network namespace
 	out.Reset()
 	if err := printPruned(&out, pruned[:1], true); err != nil || out.String() != "lab: would be taken down\n" {
 		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+func TestPrintSessions(t *testing.T) {
+	t.Parallel()
+	since := time.Date(2026, 11, 24, 9, 5, 0, 0, time.Local)
+	lo := network.Interface{Name: "lo", Addresses: []string{"127.0.0.1/8"}}
+	var out strings.Builder
+	err := printSessions(&out, []sessions.Session{
+		{User: "nina", Leader: 99, Since: since, Inode: 4026532180, Owner: "nina", Processes: 1, Interfaces: []network.Interface{lo}},
+		{User: "ulf", Service: "sshd", Leader: 1234, Since: since, Inode: 4026532251, Name: "ulf", Processes: 12, In: 1023, Out: 1600000, Interfaces: []network.Interface{
+			lo, {Name: "eth0", Addresses: []string{"10.0.0.2/30", "fd00::2/64"}}, {Name: "x\x1b[2J"},
+		}},
+	})
+	want := `USER  SERVICE  LEADER  SINCE                NETWORK           OWNER  PROCESSES  IN    OUT   INTERFACES
+nina  -        99      2026-11-24 09:05:00  net:[4026532180]  nina   1          0     0     lo
+ulf   sshd     1234    2026-11-24 09:05:00  ulf               -      12         1023  1.5M  eth0=10.0.0.2/30,fd00::2/64 x?[2J
+`
+	if err != nil || out.String() != want {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+func TestSize(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[uint64]string{
+		0: "0", 1023: "1023", 1024: "1.0K", 1<<20 - 1: "1.0M", 1 << 20: "1.0M", 3 << 29: "1.5G", math.MaxUint64: "16.0E",
+	} {
+		if got := size(n); got != want {
+			t.Errorf("%d: %s, not %s", n, got, want)
+		}
+	}
+}
+
+func TestFit(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"one\ntwo\n":                "one\r\ntwo",
+		"one\ntwo\nthree\n":         "one\r\ntwo\r\nthree",
+		"one\ntwo\nthree\nfour\n":   "one\r\ntwo\r\n... and 2 ",
+		"a line that is too long\n": "a line tha",
+		"ääääääääääää\n":            "ääääääääää",
+	} {
+		if got := fit(text, 3, 10); got != want {
+			t.Errorf("%q: %q, not %q", text, got, want)
+		}
+	}
+}
+
+func TestPrintReport(t *testing.T) {
+	t.Parallel()
+	lo := network.Interface{Name: "lo", Up: true, Addresses: []string{"127.0.0.1/8", "::1/128"}}
+	eth := network.Interface{Name: "eth0"}
+	for _, c := range []struct {
+		report check.Report
+		want   string
+	}{
+		{
+			check.Report{
+				User: "ulf", Service: "sshd", Outcome: decision.Isolated, Module: "pam_usernet", Why: "as I say",
+				Network: &check.Network{Inode: 4026532180, Name: "ulf", Created: true, Network: &network.Network{
+					Interfaces: []network.Interface{lo, eth}, Routes: []network.Route{{Gateway: "10.0.0.1", Interface: "eth0"}, {Interface: "eth0"}},
+				}},
+				StandIns: []string{"/etc/hosts", "/etc/resolv.conf"}, DNS: []string{"10.0.0.1"}, ClassNet: []string{"eth0", "lo"},
+				Sockets: []string{"/run/docker.sock"}, Milliseconds: 12.4,
+				Log: []check.Line{{Priority: 6, Module: "pam_usernet", Text: "as I say"}, {Priority: 4, Module: "pam_env", Text: "old"}},
+			},
+			`ulf through sshd: isolated
+  module          pam_usernet
+  why             as I say
+  network         net:[4026532180] "ulf", made by this check, and gone with it
+  interface       lo up 127.0.0.1/8 ::1/128
+                  eth0 down
+  default route   10.0.0.1 by eth0
+                  by eth0
+  /sys/class/net  eth0 lo
+  stands in       /etc/hosts
+                  /etc/resolv.conf
+  name server     10.0.0.1
+  host's socket   /run/docker.sock
+  log             pam_env: old
+  time            12 ms
+`,
+		},
+		{
+			check.Report{User: "ulf", Service: "su", Outcome: decision.Refused, Module: "pam_usernet", Why: "no", Problems: []string{"refused"}},
+			`ulf through su: refused
+  module   pam_usernet
+  why      no
+  time     0 ms
+  problem  refused
+`,
+		},
+	} {
+		var out strings.Builder
+		if err := printReport(&out, c.report); err != nil || out.String() != c.want {
+			t.Errorf("%v\n%s", err, out.String())
+		}
 	}
 }
 

@@ -141,6 +141,15 @@ func Detach(path string) error {
 	return nil
 }
 
+// Remove takes the topmost mount at path off, unless something uses it or is mounted
+// below it: that is EBUSY.
+func Remove(path string) error {
+	if err := unix.Unmount(path, unix.UMOUNT_NOFOLLOW); err != nil {
+		return fmt.Errorf("unmount %s: %w", path, err)
+	}
+	return nil
+}
+
 // MakeShared makes the mount at path and those below it shared: what is mounted
 // there shows in every mount namespace that has them from this one. EINVAL says
 // that nothing is mounted at path.

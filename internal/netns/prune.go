@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +30,18 @@ type Pruned struct {
 //
 // The result is sorted by name. A dry run changes nothing. The caller holds its thread, which may be in the
 // host's network namespace afterwards.
-func Prune(dryRun bool, down func(program, name string) error) (result []Pruned, err error) {
+func Prune(dryRun bool, down func(program, name string) error) ([]Pruned, error) {
+	return pruner{dryRun: dryRun, down: down}.prune(func(string) (bool, error) { return true, nil })
+}
+
+type pruner struct {
+	dryRun bool
+	ours   func(pid int) bool // nil for none: processes that do not count
+	down   func(program, name string) error
+}
+
+// prune deals with the names that are recorded and wanted.
+func (p pruner) prune(wanted func(name string) (bool, error)) (result []Pruned, err error) {
 	err = mount.InHost(func() error {
 		names, err := recorded()
 		if err != nil || len(names) == 0 {
@@ -41,12 +53,15 @@ func Prune(dryRun bool, down func(program, name string) error) (result []Pruned,
 		}
 		defer unix.Close(fd) // unlocks all
 		for _, name := range names {
-			p, err := prune(lockOf(fd, name), name, dryRun, down)
-			if err != nil {
-				p = &Pruned{Name: name, Why: err.Error(), Failed: true}
+			if want, err := wanted(name); err == nil && !want {
+				continue
 			}
-			if p != nil {
-				result = append(result, *p)
+			pruned, err := p.one(lockOf(fd, name), name)
+			if err != nil {
+				pruned = &Pruned{Name: name, Why: err.Error(), Failed: true}
+			}
+			if pruned != nil {
+				result = append(result, *pruned)
 			}
 		}
 		return nil
@@ -54,8 +69,8 @@ func Prune(dryRun bool, down func(program, name string) error) (result []Pruned,
 	return result, err
 }
 
-// prune returns nil if there is no namespace of a login's with the name.
-func prune(l lock, name string, dryRun bool, down func(program, name string) error) (*Pruned, error) {
+// one returns nil if there is no namespace of a login's with the name.
+func (p pruner) one(l lock, name string) (*Pruned, error) {
 	if free, err := l.try(unix.F_WRLCK); err != nil {
 		return nil, err
 	} else if !free {
@@ -69,18 +84,18 @@ func prune(l lock, name string, dryRun bool, down func(program, name string) err
 	if r == (record{}) { // there is one, so it has not been read
 		return nil, fmt.Errorf("read record of %q: nothing is in it that could be one", name)
 	}
-	id, users, err := inspect(name)
+	id, users, err := p.inspect(name)
 	switch {
 	case err != nil && !isMissing(err):
 		return nil, err
 	case err != nil || id != r.id: // unpublished, or replaced by somebody else's
-		if dryRun {
+		if p.dryRun {
 			return nil, nil
 		}
 		return nil, removeRecord(name)
 	case users > 0:
 		return &Pruned{Name: name, Why: fmt.Sprintf("threads in it: %d", users)}, nil
-	case dryRun:
+	case p.dryRun:
 		return &Pruned{Name: name, Gone: true}, nil
 	}
 	if r.rest != "" {
@@ -89,7 +104,7 @@ func prune(l lock, name string, dryRun bool, down func(program, name string) err
 		if err := r.write(name); err != nil {
 			return nil, err
 		}
-		if err := inHostNet(func() error { return down(r.rest, name) }); err != nil {
+		if err := inHostNet(func() error { return p.down(r.rest, name) }); err != nil {
 			return nil, err
 		}
 	}
@@ -99,8 +114,8 @@ func prune(l lock, name string, dryRun bool, down func(program, name string) err
 	return &Pruned{Name: name, Gone: true}, removeRecord(name)
 }
 
-// inspect tells which namespace has the name, and how many threads are in it.
-func inspect(name string) (id string, users int, err error) {
+// inspect tells which namespace has the name, and how many threads are in it that count.
+func (p pruner) inspect(name string) (id string, users int, err error) {
 	fd, err := open(name)
 	if err != nil {
 		return "", 0, err
@@ -115,6 +130,9 @@ func inspect(name string) (id string, users int, err error) {
 		return "", 0, err
 	}
 	for _, process := range processes {
+		if pid, err := strconv.Atoi(filepath.Base(process)); err == nil && p.ours != nil && p.ours(pid) {
+			continue
+		}
 		threads, err := numbered(process + "/task")
 		if err != nil && !hasEnded(err) {
 			return "", 0, err

@@ -5,12 +5,11 @@ package own
 import (
 	"errors"
 	"fmt"
-	"os/exec"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
+	"libpam-net/internal/nsenter"
 )
 
 // Join replaces this program by a command in a network of the user's, the one held
@@ -40,22 +39,15 @@ func Join(target string, command, env []string) error {
 	if current, err := isSelf(network, "net"); err != nil {
 		return err
 	} else if current {
-		return run(command, env)
+		return nsenter.Run(command, env)
 	}
 	user, err := ownersNamespace(network, pid)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(user)
-	for _, fd := range []int{user, network} { // nsenter opens them again
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0); err != nil {
-			return fmt.Errorf("fcntl F_SETFD: %w", err)
-		}
-	}
-	return run(append([]string{
-		"nsenter", "--user=/dev/fd/" + strconv.Itoa(user), "--net=/dev/fd/" + strconv.Itoa(network),
-		"--preserve-credentials", "--",
-	}, command...), env)
+	return nsenter.Exec([]nsenter.Enter{{Option: "--user", FD: user}, {Option: "--net", FD: network}},
+		[]string{"--preserve-credentials"}, command, env)
 }
 
 // ownersNamespace returns a descriptor of the user namespace that makes the user
@@ -95,13 +87,4 @@ func isSelf(fd int, kind string) (bool, error) {
 		return false, fmt.Errorf("stat /proc/self/ns/%s: %w", kind, err)
 	}
 	return a.Dev == b.Dev && a.Ino == b.Ino, nil
-}
-
-// run replaces this program by a command.
-func run(command, env []string) error {
-	program, err := exec.LookPath(command[0])
-	if err != nil {
-		return fmt.Errorf("run %w", err)
-	}
-	return fmt.Errorf("run %s: %w", program, unix.Exec(program, command, env))
 }

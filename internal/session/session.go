@@ -77,7 +77,7 @@ func Open(r Request, log report.Socket) (v report.Verdict) {
 
 	log.Logf(report.Debug, "%q is a member by the group %q", r.User, answer.Group)
 
-	name := r.netnsName(answer)
+	name := r.NetnsName(answer)
 	net, did, err := enter(r, name, r.plan(name, answer, start, log), log)
 	if err != nil {
 		return refusal(err)
@@ -102,8 +102,8 @@ func refusal(err error) report.Verdict {
 	return report.Verdict{Outcome: report.Refused, Text: err.Error()}
 }
 
-// netnsName is the name of the network namespace, "" for one without.
-func (r Request) netnsName(a membership.Answer) string {
+// NetnsName is the name of the network namespace, "" for one without.
+func (r Request) NetnsName(a membership.Answer) string {
 	switch r.Kind {
 	case UserNet:
 		return a.User

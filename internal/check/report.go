@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package check
+
+import (
+	"fmt"
+	"strings"
+
+	"libpam-net/internal/decision"
+	"libpam-net/internal/network"
+)
+
+// Report is what a login gets, and whether that is what the user's groups say.
+type Report struct {
+	User         string           `json:"user"`
+	Service      string           `json:"service"`
+	Outcome      decision.Outcome `json:"outcome"`
+	Problems     []string         `json:"problems"` // why it is not what the groups say
+	Module       string           `json:"module"`   // that has decided, "" for none of ours
+	Why          string           `json:"why"`      // in its words
+	Network      *Network         `json:"network"`  // nil for a refused login
+	StandIns     []string         `json:"etc"`
+	DNS          []string         `json:"dns"`
+	ClassNet     []string         `json:"sys_class_net"`
+	Sockets      []string         `json:"host_sockets"`
+	Log          []Line           `json:"log"`
+	Messages     []string         `json:"messages"`
+	Milliseconds float64          `json:"milliseconds"`
+}
+
+// Network is the one that a login is in.
+type Network struct {
+	Inode   uint64 `json:"inode"`
+	Name    string `json:"name"`    // "" for one without
+	Created bool   `json:"created"` // by this login
+	*network.Network
+}
+
+// Report compares what the login has got with what was decided beforehand.
+func (l *Login) Report(user, service string, d decision.Decision) Report {
+	r := Report{
+		User: user, Service: service, Outcome: decision.Host, Problems: []string{},
+		StandIns: l.StandIns, DNS: l.DNS, ClassNet: l.ClassNet, Sockets: l.Sockets,
+		Log: l.Log, Messages: l.Messages, Milliseconds: l.Milliseconds,
+	}
+	for _, list := range []*[]string{&r.StandIns, &r.DNS, &r.ClassNet, &r.Sockets, &r.Messages} {
+		if *list == nil {
+			*list = []string{}
+		}
+	}
+	switch {
+	case l.Refused != "":
+		r.Outcome = decision.Refused
+	case l.Moved:
+		r.Outcome = decision.Isolated
+	}
+	r.Module, r.Why = l.reason(r.Outcome)
+	if r.Outcome != decision.Refused {
+		r.Network = &Network{l.Inode, l.Name, l.Created, l.Network}
+	}
+	r.Problems = append(r.Problems, l.problems(r.Outcome, d)...)
+	return r
+}
+
+// reason finds the line of the log that tells why.
+func (l *Login) reason(o decision.Outcome) (module, why string) {
+	for _, line := range l.Log {
+		ours := isOurs(line.Module)
+		switch {
+		case o == decision.Refused && ours && strings.Contains(line.Text, " refused: "): // the first
+			return line.Module, line.Text
+		case o == decision.Isolated && ours && strings.HasSuffix(line.Text, fmt.Sprintf(" (net:[%d])", l.Inode)),
+			o == decision.Host && ours && strings.Contains(line.Text, " let in as root, not isolated: "): // the last
+			module, why = line.Module, line.Text
+		case o == decision.Refused && why == "" && line.failed():
+			module, why = line.Module, line.Text
+		}
+	}
+	if o == decision.Refused && why == "" {
+		why = "PAM says: " + l.Refused
+	}
+	return module, why
+}
+
+func isOurs(module string) bool {
+	for _, m := range decision.Modules {
+		if m.Name == module {
+			return true
+		}
+	}
+	return false
+}
+
+// problems tells where a login has not got what the groups say.
+func (l *Login) problems(o decision.Outcome, d decision.Decision) (problems []string) {
+	if o == decision.Refused {
+		return []string{"refused"}
+	}
+	step := d.Network()
+	switch {
+	case o == decision.Isolated && step == nil:
+		problems = append(problems, "isolated, though no group says so")
+	case o == decision.Isolated && l.Name != step.Netns():
+		problems = append(problems, fmt.Sprintf("in the network namespace %q, and not in %q", l.Name, step.Netns()))
+	case o == decision.Host && step != nil:
+		problems = append(problems, fmt.Sprintf("let into the host's network, as a member of %q", step.Group))
+	case o == decision.Host:
+		for _, s := range d.Holes() {
+			because := "the service has no line of " + s.Name
+			if s.Line != nil {
+				because = fmt.Sprintf("libpam does not come to %s:%d", s.Line.File, s.Line.Number)
+			}
+			problems = append(problems, fmt.Sprintf("let into the host's network, as a member of %q: %s", s.Group, because))
+		}
+	}
+	return problems
+}

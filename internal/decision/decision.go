@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package decision tells what the modules in the session stack of a service will
+// decide for a user, without opening a session.
+package decision
+
+import (
+	"fmt"
+	"slices"
+
+	"libpam-net/internal/membership"
+	"libpam-net/internal/pamconf"
+	"libpam-net/internal/session"
+	"libpam-net/pam"
+)
+
+// Module is one of ours.
+type Module struct {
+	Name  string
+	Kind  session.Kind
+	Group string // the default of group=
+}
+
+// Modules are all, as cmd/ makes them.
+var Modules = []Module{
+	{"pam_groupnet", session.GroupNet, "groupnet"},
+	{"pam_newnet", session.NewNet, "newnet"},
+	{"pam_usernet", session.UserNet, "usernet"},
+}
+
+// Rule is what a line of the stack, or the lack of one, makes of a group.
+type Rule struct {
+	Module
+	Line       *pamconf.Line // nil: the service has no line of this module
+	Request    session.Request
+	Complaints []string // of arguments that are skipped
+	at         int      // in the stack
+}
+
+// Groups describes whom the rule concerns.
+func (r Rule) Groups() string {
+	if r.Kind == session.GroupNet {
+		return r.Request.Group + "-*"
+	}
+	return r.Request.Group
+}
+
+// Rules returns those of a service: of its lines in their order, and, of each module
+// that it has no line of, those of the groups that other services' lines name, or of
+// the module's own.
+func Rules(c *pamconf.Config, service string) (rules []Rule) {
+	has := map[string]bool{}
+	for _, r := range lines(c, service) {
+		rules = append(rules, r)
+		has[r.Name] = true
+	}
+	for _, m := range Modules {
+		if !has[m.Name] {
+			rules = append(rules, missing(c, m)...)
+		}
+	}
+	return rules
+}
+
+// lines are the rules of those lines that a service has.
+func lines(c *pamconf.Config, service string) (rules []Rule) {
+	for i, l := range c.Stack(service, pamconf.Session) {
+		for _, m := range Modules {
+			if l.Is(m.Name) {
+				request, complaints := pam.Parse(m.Kind, m.Group, l.Args)
+				rules = append(rules, Rule{m, &l, request, complaints, i})
+			}
+		}
+	}
+	return rules
+}
+
+// missing are the rules of a module that a service has no line of.
+func missing(c *pamconf.Config, m Module) []Rule {
+	groups := []string{}
+	for _, service := range c.Services() {
+		for _, r := range lines(c, service) {
+			if r.Name == m.Name && !slices.Contains(groups, r.Request.Group) {
+				groups = append(groups, r.Request.Group)
+			}
+		}
+	}
+	if len(groups) == 0 {
+		groups = []string{m.Group}
+	}
+	slices.Sort(groups)
+	var rules []Rule
+	for _, group := range groups {
+		rules = append(rules, Rule{Module: m, Request: session.Request{Kind: m.Kind, Group: group}})
+	}
+	return rules
+}
+
+// Outcome is what becomes of a login.
+type Outcome string
+
+// The outcomes.
+const (
+	Isolated Outcome = "isolated"
+	Refused  Outcome = "refused"
+	Host     Outcome = "host" // let into the host's network
+)
+
+// Step is what a rule comes to for a user.
+type Step struct {
+	Rule
+	membership.Answer
+	Asked bool // libpam comes to the line
+}
+
+// Isolates tells whether the module takes the user into a network namespace.
+func (s Step) Isolates() bool { return s.Asked && s.State == membership.Member }
+
+// Netns is the name of the network namespace that a member gets, "" for one without.
+func (s Step) Netns() string { return s.Request.NetnsName(s.Answer) }
+
+// Decision is what the stack of a service comes to for a user.
+type Decision struct {
+	Outcome Outcome
+	Why     string // of a refusal: why, as far as the modules know beforehand
+	Steps   []Step
+}
+
+// Decide decides by the rules of the service. Other modules are taken to succeed.
+func Decide(c *pamconf.Config, service, user string) Decision {
+	d := Decision{Outcome: Host}
+	for _, r := range Rules(c, service) {
+		d.Steps = append(d.Steps, Step{Rule: r, Answer: pam.Lookup(r.Kind, user, r.Request.Group)})
+	}
+	code, asked := pamconf.Follow(c.Stack(service, pamconf.Session), func(i int) pamconf.Code {
+		for _, s := range d.Steps {
+			if s.Line != nil && s.at == i {
+				return s.code()
+			}
+		}
+		return pamconf.Success
+	})
+	for i := range d.Steps {
+		s := &d.Steps[i]
+		s.Asked = s.Line != nil && asked[s.at]
+		switch {
+		case s.Isolates() && d.Outcome == Host:
+			d.Outcome = Isolated
+		case s.Asked && s.code() == pamconf.Abort:
+			d.Outcome, d.Why = Refused, fmt.Sprintf("%s cannot tell whether the user is a member: %s", s.Name, s.Problem)
+		}
+	}
+	if code != pamconf.Success && d.Outcome != Refused {
+		d.Outcome, d.Why = Refused, "the stack comes to "+string(code)
+	}
+	return d
+}
+
+// code is what the module returns to libpam, if nothing fails.
+func (s Step) code() pamconf.Code {
+	switch {
+	case s.State == membership.Member:
+		return pamconf.Success
+	case s.State == membership.None || s.User != "" && s.UID == 0:
+		return pamconf.Ignore
+	default:
+		return pamconf.Abort
+	}
+}
+
+// Network returns the step that decides which network namespace the user gets: the
+// last one that isolates.
+func (d Decision) Network() *Step {
+	for i := range slices.Backward(d.Steps) {
+		if d.Steps[i].Isolates() {
+			return &d.Steps[i]
+		}
+	}
+	return nil
+}
+
+// Holes are the steps that leave a member in the host's network: the service has no
+// line of the module, or libpam does not come to it.
+func (d Decision) Holes() (holes []Step) {
+	for _, s := range d.Steps {
+		if s.State == membership.Member && !s.Asked {
+			holes = append(holes, s)
+		}
+	}
+	return holes
+}

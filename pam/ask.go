@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package pam
+
+/*
+#include "lookup.h"
+#include "options.h"
+
+struct complaint {
+	const char *argument, *problem;
+};
+
+struct complaints {
+	struct complaint *list;
+	size_t count;
+};
+
+static void note(void *context, const char *argument, const char *problem)
+{
+	struct complaints *c = context;
+
+	c->list[c->count++] = (struct complaint){ argument, problem };
+}
+
+static void parse(struct options *o, const struct module *module, int argc, const char *const *argv,
+		  struct complaints *c)
+{
+	options_parse(o, module, argc, argv, note, c);
+}
+*/
+import "C"
+
+import (
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"libpam-net/internal/membership"
+	"libpam-net/internal/session"
+)
+
+// What follows is for programs that tell what the modules would do.
+
+// Parse reads the arguments of a module of this kind, whose default of group= is
+// group. The complaints are what the module logs of those that it skips.
+func Parse(kind session.Kind, group string, args []string) (r session.Request, complaints []string) {
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	argv := make([]*C.char, len(args)+1)
+	for i, arg := range args {
+		argv[i] = cString(&pin, arg)
+	}
+	found := make([]C.struct_complaint, len(args)+1)
+	pin.Pin(&found[0])
+	c := C.struct_complaints{list: &found[0]}
+	module := C.struct_module{group: cString(&pin, group), kind: uint32(kind)}
+	var o C.struct_options
+	C.parse(&o, &module, C.int(len(args)), &argv[0], &c)
+	for _, c := range found[:c.count] {
+		complaints = append(complaints, fmt.Sprintf("argument %q %s; skipped", C.GoString(c.argument), C.GoString(c.problem)))
+	}
+	r = options(&o)
+	r.Kind = kind
+	return r, complaints
+}
+
+// Lookup finds out whether a module of this kind and with this group= concerns the user.
+func Lookup(kind session.Kind, user, group string) membership.Answer {
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	var l C.struct_lookup
+	C.lookup(&l, uint32(kind), cString(&pin, user), cString(&pin, group))
+	return answer(&l)
+}
+
+// cString is one that is pinned and not copied.
+func cString(pin *runtime.Pinner, s string) *C.char {
+	b := append([]byte(s), 0)
+	pin.Pin(&b[0])
+	return (*C.char)(unsafe.Pointer(&b[0]))
+}
