@@ -71,11 +71,8 @@ static bool copy_name(char to[LOOKUP_NAME_MAX], const char *from)
 
 static void found(struct lookup *l, const char *group)
 {
-	if (!copy_name(l->group, group)) {
+	if (!copy_name(l->group, group))
 		unproven(l, "group name", ENAMETOOLONG);
-		return;
-	}
-	l->membership = MEMBERSHIP_MEMBER;
 }
 
 static bool lists(char *const *members, const char *user)
@@ -511,8 +508,12 @@ static void conclude(struct inquiry *q, const struct sources *s)
 		if (member)
 			found(l, q->group);
 	}
-	if (l->group[0])
-		l->membership = MEMBERSHIP_MEMBER; /* whatever another source would have said */
+	/*
+	 * Whatever another source would have said. But of somebody whose account is out of
+	 * sight nobody knows the uid, nor how the name is spelt.
+	 */
+	if (l->group[0] && (l->user_known || !l->problem[0]))
+		l->membership = MEMBERSHIP_MEMBER;
 	else if (!l->problem[0])
 		l->membership = MEMBERSHIP_NONE;
 	l->group_missing = !q->prefix && !q->nnamed && l->membership == MEMBERSHIP_NONE;

@@ -81,6 +81,9 @@ func (p pruner) one(l lock, name string) (*Pruned, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r == (record{}) { // there is one, so it has not been read
+		return nil, fmt.Errorf("read record of %q: nothing is in it that could be one", name)
+	}
 	id, users, err := p.inspect(name)
 	switch {
 	case err != nil && !isMissing(err):

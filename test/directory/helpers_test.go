@@ -4,7 +4,6 @@ package directory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -65,20 +64,9 @@ func newBox(t *testing.T, servers ...string) *box {
 	if _, err := os.Stat(unpacked); len(servers) > 0 && err != nil {
 		t.Skipf("needs slapd and its clients: %v (make deps gets them, on Debian)", err)
 	}
-	m, err := machine.New()
-	if errors.Is(err, sandbox.ErrNeedRoot) {
-		t.Skip(err)
-	}
-	check(t, err)
-	t.Cleanup(func() {
-		if t.Failed() {
-			log, _ := m.Log()
-			t.Logf("the log of the machine:\n%s", log)
-		}
-		check(t, m.Close())
-	})
+	m := machine.Start(t)
 	check(t, m.Install(programs.Pamhost, "/usr/local/bin/pamhost", 0o755))
-	_, err = m.AddUser("liam")
+	_, err := m.AddUser("liam")
 	check(t, err)
 	_, err = m.AddUser("pia", func(u *sandbox.User) { u.GID = newnetGID })
 	check(t, err)

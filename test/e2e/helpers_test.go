@@ -104,25 +104,10 @@ type host struct {
 	una sandbox.User // on a prepared machine
 }
 
-// newMachine starts a machine that ends with the test. If the test fails, it
-// says what was logged.
+// newMachine starts a machine that ends with the test.
 func newMachine(t *testing.T) *host {
 	t.Helper()
-	m, err := machine.New()
-	if errors.Is(err, sandbox.ErrNeedRoot) {
-		t.Skip(err)
-	}
-	check(t, err)
-	t.Cleanup(func() {
-		if t.Failed() {
-			log, _ := m.Log()
-			t.Logf("the log of the machine:\n%s", log)
-		}
-		if err := m.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &host{Machine: m}
+	return &host{Machine: machine.Start(t)}
 }
 
 // run lets root run a script of bash with arguments.

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 package faults
 
 import (
@@ -157,7 +155,11 @@ func (b *bench) run(r request) (*reply, error) {
 		b.on.busy <- struct{}{}
 		defer func() { <-b.on.busy }()
 	}
-	return b.inject.do(r)
+	answer, err := b.inject.do(r)
+	if err == nil {
+		answer.waited = answer.MS > r.graceMS()
+	}
+	return answer, err
 }
 
 // timeout is how many seconds the module is told to wait for its child.

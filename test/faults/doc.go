@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 // Package faults lets every system call of a login fail, one at a time, and
 // looks whether the login was isolated, or refused and left as it was.
 //
@@ -13,7 +11,8 @@
 // then on.
 //
 // What a login is to come to, a scenario says; how a session looks in detail is
-// taken from an undisturbed login.
+// taken from an undisturbed login. One scenario disturbs `pamnetctl prune` instead,
+// which is the parent then.
 //
 //	go test ./test/faults                                                a random sample
 //	go test ./test/faults -timeout=2h -faults.full                       all of them

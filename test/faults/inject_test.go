@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 package faults
 
 import (
@@ -72,6 +70,8 @@ type reply struct {
 		Role   string
 		Number int
 	}
+	waited bool // in vain, for the end of a child: there may still be one
+
 	Networks map[string]map[string]bool // those with a name, afterwards: like Report.Interfaces
 
 	Report *report // nil if the login process has not lived to make it

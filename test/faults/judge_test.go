@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 package faults
 
 import (
@@ -45,9 +43,14 @@ func (o outcome) String() string {
 // its deadline, and the time that a busy machine takes.
 const limitMS = timeoutS*1000 + 3000
 
-// graceMS is when a module has waited its second for the end of a child that stood
-// still. On a machine under load the kernel may take longer: the module is not to.
-const graceMS = stallTimeoutS*1000 + 1000
+// graceMS is when a module has waited its second for the end of a child that it has
+// killed. On a machine under load the kernel may take longer: the module is not to.
+func (j job) graceMS() int {
+	if j.action == "stall" {
+		return 1000*j.timeout() + 1000
+	}
+	return 1000
+}
 
 // promptMS is within how many milliseconds an undisturbed login succeeds: it may
 // have to wait for half a second until a file that a crash has left is old enough.
@@ -84,7 +87,7 @@ func (b *bench) judge(r *reply) (outcome, []string) {
 // changes lists what is not as before in the login process.
 func (r *reply) changes(ignore ...pamhost.Field) []string {
 	ignore = append(ignore, ownDoing...)
-	if r.MS > graceMS {
+	if r.waited {
 		ignore = append(ignore, pamhost.Children)
 	}
 	return r.Report.Before.Diff(r.Report.After, ignore...)

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 package faults
 
 import (
-	"errors"
 	"maps"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/test/machine"
-	"libpam-net/test/sandbox"
 )
 
 // startFamily starts inject on a machine, with the module testdata/family.c.
@@ -26,14 +22,7 @@ func startFamily(t *testing.T) *injector {
 	if output, err := gcc.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", gcc, err, output)
 	}
-	m, err := machine.New()
-	if errors.Is(err, sandbox.ErrNeedRoot) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
+	m := machine.Start(t)
 	const inside = "/run/sandbox/family.so"
 	if err := m.Install(module, inside, 0o644); err != nil {
 		t.Fatal(err)

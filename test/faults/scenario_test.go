@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//go:build pending
-
 package faults
 
 import (
@@ -22,6 +20,7 @@ type scenario struct {
 	member    bool   // the module concerns the user
 	netns     string // the name of the network namespace that the user gets, "" for one without
 	reset     string // what inject removes before each login, see c/inject.c
+	vforks    bool   // the holder is on its way to a program
 	prune     bool   // what is disturbed is `pamnetctl prune` after a login, which is not
 	prepare   string // what the administrator has set up
 
@@ -55,7 +54,7 @@ var scenarios = []*scenario{
 	},
 	{
 		name: "usernet-setup", module: "pam_usernet", arguments: []string{"setup=" + setup}, user: "ulf", member: true, netns: "ulf",
-		reset: "*", prepare: makeSetup,
+		reset: "*", vforks: true, prepare: makeSetup,
 		interfaces: []string{"eth0", "eth1"},
 	},
 	{

@@ -84,18 +84,8 @@ type box struct {
 
 func newBox(t *testing.T) *box {
 	t.Helper()
-	m, err := machine.New()
-	if errors.Is(err, sandbox.ErrNeedRoot) {
-		t.Skip(err)
-	}
-	check(t, err)
+	m := machine.Start(t)
 	b := &box{m}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the end of the machine's log:\n%s", b.tail(t, 40))
-		}
-		check(t, m.Close())
-	})
 	files, err := filepath.Glob(programs + "/*")
 	check(t, err)
 	for _, file := range files {

@@ -5,7 +5,6 @@ package hosts
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -19,7 +18,6 @@ import (
 
 	"libpam-net/test/machine"
 	"libpam-net/test/pamhost"
-	"libpam-net/test/sandbox"
 )
 
 // patience ends what hangs. Everything here should take milliseconds.
@@ -35,18 +33,10 @@ type box struct {
 // process behind; the log shows if the test fails.
 func newBox(t *testing.T) *box {
 	t.Helper()
-	m, err := machine.New()
-	if errors.Is(err, sandbox.ErrNeedRoot) {
-		t.Skip(err)
-	}
-	check(t, err)
+	m := machine.Start(t)
 	t.Cleanup(func() {
-		if t.Failed() {
-			log, _ := m.Log()
-			t.Logf("the log of the machine:\n%s", log)
-		}
 		processes, err := m.Processes()
-		check(t, errors.Join(err, m.Close()))
+		check(t, err)
 		for _, p := range processes[1:] {
 			t.Errorf("left behind: process %d, %q", p.Inside, p.Args)
 		}

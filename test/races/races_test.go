@@ -72,22 +72,7 @@ logins() { # COUNT USER...: at once
 
 func newRacetrack(t *testing.T) *racetrack {
 	t.Helper()
-	m, err := machine.New()
-	if errors.Is(err, sandbox.ErrNeedRoot) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			log, _ := m.Log()
-			t.Logf("the log of the machine:\n%s", tail(log, 40))
-		}
-		if err := m.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	m := machine.Start(t)
 	r := &racetrack{m, t, time.Minute}
 	service := []string{"session required pam_permit.so"}
 	for _, module := range machine.Modules {
@@ -224,9 +209,4 @@ func TestWhoeverIsKilledTheNextLoginWorks(t *testing.T) {
 		}
 		r.script("ip netns del ulf")
 	}
-}
-
-func tail(text string, n int) string {
-	lines := strings.Split(text, "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

@@ -3,7 +3,6 @@
 package uplink
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -18,20 +17,7 @@ import (
 // in over ssh, with pamnet-uplink for a setup program.
 func newLogins(t *testing.T) *lab {
 	t.Helper()
-	m, err := machine.New()
-	if errors.Is(err, sandbox.ErrNeedRoot) {
-		t.Skip(err)
-	}
-	check(t, err)
-	t.Cleanup(func() {
-		if t.Failed() {
-			log, _ := m.Log()
-			t.Logf("the log of the machine:\n%s", log)
-		}
-		if err := m.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	m := machine.Start(t)
 	check(t, m.Install(filepath.Join(machine.Out(), "pamnet-uplink"), program, 0o755))
 	check(t, m.PAM("sshd", "account required pam_permit.so", "session required pam_permit.so",
 		"session required pam_groupnet.so setup="+program,
