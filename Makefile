@@ -42,9 +42,14 @@ libsecuritydir = $(shell CC='$(CC)' build/libsecuritydir.sh $(prefix))
 moduledir      = $(DESTDIR)$(or $(libsecuritydir),$(error say libsecuritydir=DIR))
 bindir        ?= $(or $(prefix),/usr)/bin
 libexecdir    ?= $(or $(prefix),/usr)/libexec/libpam-net
-mandir        ?= $(or $(prefix),/usr)/share/man
+datadir       ?= $(or $(prefix),/usr)/share
+mandir        ?= $(datadir)/man
 unitdir       ?= $(or $(prefix),/usr)/lib/systemd/system
+completions    = bash-completion/completions/pamnetctl zsh/site-functions/_pamnetctl \
+	fish/vendor_completions.d/pamnetctl.fish
 units          = pamnet-prune.service pamnet-prune.timer
+# A pamnetctl that runs here.
+ctl            = $(if $(GOARCH),GOARCH= CC=gcc $(GO) run ./cmd/pamnetctl,$(CTL))
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 .PHONY: $(MODULES) $(CTL) $(UPLINK) build check-build check-reproducible install uninstall clean \
@@ -80,6 +85,9 @@ install: build ## installs modules where libpam looks (DESTDIR=, prefix=, libsec
 	$(Q)install -D -m 0755 "$(UPLINK)" "$(DESTDIR)$(libexecdir)/.pamnet-uplink.new"
 	$(Q)mv -f "$(DESTDIR)$(libexecdir)/.pamnet-uplink.new" "$(DESTDIR)$(libexecdir)/pamnet-uplink"
 	$(Q)for section in 5 7 8; do install -D -m 0644 -t "$(DESTDIR)$(mandir)/man$$section" man/*.$$section || exit; done
+	$(Q)set -- bash zsh fish; for file in $(completions:%="$(DESTDIR)$(datadir)/%"); do \
+		install -d "$${file%/*}" && $(ctl) completion "$$1" >"$$file" && chmod 0644 "$$file" && shift || exit; \
+	done
 	$(Q)install -d "$(DESTDIR)$(unitdir)"
 	$(Q)for unit in $(units); do \
 		sed 's|@bindir@|$(bindir)|' "build/systemd/$$unit" >"$(DESTDIR)$(unitdir)/$$unit" && \
@@ -98,7 +106,7 @@ uninstall: ## removes modules and programs, unless a service names one (FORCE=1:
 	}
 	$(Q)rm -f $(NAMES:%="$(moduledir)/%.so") "$(DESTDIR)$(bindir)/pamnetctl" "$(DESTDIR)$(libexecdir)/pamnet-uplink" \
 		$(foreach page,$(wildcard man/*),"$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))") \
-		$(units:%="$(DESTDIR)$(unitdir)/%")
+		$(units:%="$(DESTDIR)$(unitdir)/%") $(completions:%="$(DESTDIR)$(datadir)/%")
 	$(Q)rmdir "$(DESTDIR)$(libexecdir)" 2>/dev/null || :
 
 clean: ## removes what was built

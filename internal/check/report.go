@@ -106,11 +106,7 @@ func (l *Login) problems(o decision.Outcome, d decision.Decision) (problems []st
 		problems = append(problems, fmt.Sprintf("let into the host's network, as a member of %q", step.Group))
 	case o == decision.Host:
 		for _, s := range d.Holes() {
-			because := "the service has no line of " + s.Name
-			if s.Line != nil {
-				because = fmt.Sprintf("libpam does not come to %s:%d", s.Line.File, s.Line.Number)
-			}
-			problems = append(problems, fmt.Sprintf("let into the host's network, as a member of %q: %s", s.Group, because))
+			problems = append(problems, fmt.Sprintf("let into the host's network, as a member of %q: %s", s.Group, s.Missing()))
 		}
 	}
 	return problems

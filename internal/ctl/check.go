@@ -49,6 +49,7 @@ func checkCommand() *cobra.Command {
 	}
 	asJSON := addJSON(c)
 	addService(c, &service)
+	c.ValidArgsFunction = completeMember(&service)
 	c.Flags().StringVar(&command, "run", "", "run `COMMAND` there, as the user; the exit code is the command's")
 	c.Flags().BoolVar(&all, "all-members", false, "do it for every member of the modules' groups, a line for each")
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -80,6 +81,7 @@ func checkCommand() *cobra.Command {
 // addService gives a command that goes by a service's stack the option --service.
 func addService(c *cobra.Command, service *string) {
 	c.Flags().StringVar(service, "service", "sshd", "go by the PAM stack of `SERVICE`")
+	_ = c.RegisterFlagCompletionFunc("service", completeService) // it fails if there is no such option
 }
 
 // loadService reads the PAM configuration, in which the service has to be.

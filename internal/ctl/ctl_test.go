@@ -3,6 +3,7 @@
 package ctl
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -112,7 +113,7 @@ func TestPrintPruned(t *testing.T) {
 		{Name: "una", Why: "no network namespace", Failed: true},
 	}
 	var out strings.Builder
-	err := printPruned(&out, pruned, false)
+	err := errors.Join(printPruned(&out, pruned, false), failures(pruned))
 	want := `lab: taken down
 ulf: stays: threads in it: 2
 una: stays, for it cannot be taken down: no network namespace
@@ -121,7 +122,7 @@ una: stays, for it cannot be taken down: no network namespace
 		t.Errorf("%v\n%s", err, out.String())
 	}
 	out.Reset()
-	if err := printPruned(&out, pruned[:1], true); err != nil || out.String() != "lab: would be taken down\n" {
+	if err := errors.Join(printPruned(&out, pruned[:1], true), failures(pruned[:2])); err != nil || out.String() != "lab: would be taken down\n" {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }

@@ -21,7 +21,8 @@ func enterCommand() *cobra.Command {
 		Short: "Run a command, or a shell, in somebody's session (root)",
 		Long: "Run COMMAND (default: a shell), as root, in the network and the mounts of the session of USER, in the network\n" +
 			"NAME, or that the process PID is in. The exit code is the command's.",
-		Args: cobra.MinimumNArgs(1),
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: completeSession,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if os.Geteuid() != 0 {
 				return errors.New("enter: only root can enter the sessions of others: use sudo, or `pamnetctl join` for your own networks")

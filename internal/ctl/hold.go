@@ -39,19 +39,3 @@ func releaseCommand() *cobra.Command {
 		RunE:              func(_ *cobra.Command, args []string) error { return own.Release(args[0]) },
 	}
 }
-
-// completeTag completes the first argument to a tag.
-func completeTag(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveDefault
-	}
-	networks, err := own.Networks()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var tags []cobra.Completion
-	for _, n := range networks {
-		tags = append(tags, n.Tags...)
-	}
-	return tags, cobra.ShellCompDirectiveNoFileComp
-}

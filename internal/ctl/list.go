@@ -3,6 +3,7 @@
 package ctl
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -73,13 +74,14 @@ func listSessions() ([]sessions.Session, error) {
 }
 
 func printSessions(w io.Writer, all []sessions.Session) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	out := bufio.NewWriter(w) // else every cell is a system call
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "USER\tSERVICE\tLEADER\tSINCE\tNETWORK\tOWNER\tPROCESSES\tIN\tOUT\tINTERFACES")
 	for _, s := range all {
 		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", s.User, orDash(s.Service), s.Leader,
 			s.Since.Format(time.DateTime), s.Network(), orDash(s.Owner), s.Processes, size(s.In), size(s.Out), plain(interfaces(s)))
 	}
-	return t.Flush()
+	return errors.Join(t.Flush(), out.Flush())
 }
 
 // interfaces are those with their addresses, lo only if there is no other.

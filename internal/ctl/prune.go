@@ -28,6 +28,7 @@ func pruneCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	dryRun := c.Flags().BoolP("dry-run", "n", false, "only say what would be taken down")
+	asJSON := addJSON(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if os.Geteuid() != 0 {
 			return errors.New("prune: only root can take down networks: use sudo")
@@ -37,7 +38,10 @@ func pruneCommand() *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("prune: %w", err)
 		}
-		return printPruned(c.OutOrStdout(), pruned, *dryRun)
+		if *asJSON {
+			return errors.Join(printJSON(c.OutOrStdout(), pruned), failures(pruned))
+		}
+		return errors.Join(printPruned(c.OutOrStdout(), pruned, *dryRun), failures(pruned))
 	}
 	return c
 }
@@ -51,21 +55,31 @@ func down(output io.Writer) func(program, name string) error {
 	}
 }
 
-// printPruned prints a line for each namespace. The error tells how many there are
-// for which that is an error.
+// printPruned prints a line for each namespace.
 func printPruned(w io.Writer, pruned []netns.Pruned, dryRun bool) error {
-	failed := 0
 	for _, p := range pruned {
+		what := "stays: " + p.Why
 		switch {
 		case p.Gone && dryRun:
-			fmt.Fprintf(w, "%s: would be taken down\n", p.Name)
+			what = "would be taken down"
 		case p.Gone:
-			fmt.Fprintf(w, "%s: taken down\n", p.Name)
+			what = "taken down"
 		case p.Failed:
+			what = "stays, for it cannot be taken down: " + p.Why
+		}
+		if _, err := fmt.Fprintf(w, "%s: %s\n", p.Name, what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failures is the error that there are namespaces for which that is one.
+func failures(pruned []netns.Pruned) error {
+	failed := 0
+	for _, p := range pruned {
+		if p.Failed {
 			failed++
-			fmt.Fprintf(w, "%s: stays, for it cannot be taken down: %s\n", p.Name, p.Why)
-		default:
-			fmt.Fprintf(w, "%s: stays: %s\n", p.Name, p.Why)
 		}
 	}
 	if failed > 0 {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"libpam-net/internal/membership"
+	"libpam-net/internal/netns"
 	"libpam-net/internal/pamconf"
 	"libpam-net/internal/session"
 	"libpam-net/pam"
@@ -119,6 +120,21 @@ func (s Step) Isolates() bool { return s.Asked && s.State == membership.Member }
 // Netns is the name of the network namespace that a member gets, "" for one without.
 func (s Step) Netns() string { return s.Request.NetnsName(s.Answer) }
 
+func (s Step) nameError() error {
+	if s.Kind == session.NewNet {
+		return nil
+	}
+	return netns.CheckName(s.Netns())
+}
+
+// Missing tells why the module is not asked.
+func (s Step) Missing() string {
+	if s.Line == nil {
+		return "the service has no line of " + s.Name
+	}
+	return fmt.Sprintf("libpam does not come to %s:%d", s.Line.File, s.Line.Number)
+}
+
 // Decision is what the stack of a service comes to for a user.
 type Decision struct {
 	Outcome Outcome
@@ -144,6 +160,8 @@ func Decide(c *pamconf.Config, service, user string) Decision {
 		s := &d.Steps[i]
 		s.Asked = s.Line != nil && asked[s.at]
 		switch {
+		case s.Isolates() && s.nameError() != nil:
+			d.Outcome, d.Why = Refused, s.nameError().Error()
 		case s.Isolates() && d.Outcome == Host:
 			d.Outcome = Isolated
 		case s.Asked && s.code() == pamconf.Abort:

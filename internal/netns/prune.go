@@ -16,10 +16,10 @@ import (
 
 // Pruned says what has become of a namespace that a login has made.
 type Pruned struct {
-	Name   string
-	Gone   bool   // in a dry run: would be
-	Why    string // it stays
-	Failed bool   // that is an error
+	Name   string `json:"name"`
+	Gone   bool   `json:"gone"`   // in a dry run: would be
+	Why    string `json:"why"`    // it stays
+	Failed bool   `json:"failed"` // that is an error
 }
 
 // Prune takes down the named namespaces that logins have made and that no process

@@ -214,6 +214,100 @@ func TestCheckTellsWhatALoginGets(t *testing.T) {
 	})
 }
 
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	must(t, h.AddToGroup("newnet", "ulf"))
+	must(t, h.WriteFile("/etc/pam.d/common-nets", "session required pam_newnet.so nonsense\n"+
+		"session [success=ok ignore=ignore default=die] pam_usernet.so setup=/sbin/uplink [mask=/run/a b]\n", 0o644))
+	must(t, h.PAM("this", "# a comment", "session required pam_permit.so", "@include common-nets"))
+	must(t, h.PAM("that", "session sufficient pam_permit.so", "session required pam_newnet.so"))
+	const first = `/etc/pam.d/common-nets:1: session required pam_newnet.so nonsense
+  argument "nonsense" is unknown; skipped
+`
+	for args, want := range map[string]string{
+		"olga --service this": first + `  olga is no member of newnet
+  pam_newnet passes
+/etc/pam.d/common-nets:2: session [success=ok ignore=ignore default=die] pam_usernet.so setup=/sbin/uplink [mask=/run/a b]
+  olga is no member of usernet
+  pam_usernet passes
+no line of pam_groupnet
+  olga is no member of groupnet-*
+olga through this: let into the host's network
+`,
+		"ulf --service this": first + `  ulf is a member of "newnet"
+  pam_newnet makes a new network namespace
+/etc/pam.d/common-nets:2: session [success=ok ignore=ignore default=die] pam_usernet.so setup=/sbin/uplink [mask=/run/a b]
+  ulf is a member of "usernet"
+  pam_usernet creates the network namespace "ulf", and runs /sbin/uplink up ulf
+no line of pam_groupnet
+  ulf is no member of groupnet-*
+ulf through this: isolated, by /etc/pam.d/common-nets:2
+`,
+		"gina --service that": `/etc/pam.d/that:2: session required pam_newnet.so
+  gina is no member of newnet
+  pam_newnet does nothing, for libpam does not come to this line
+no line of pam_groupnet
+  gina is a member of "groupnet-lab"
+no line of pam_usernet
+  gina is no member of usernet
+gina through that: let into the host's network
+problem: a member of "groupnet-lab" is let into the host's network: the service has no line of pam_groupnet
+`,
+	} {
+		before := h.state(t)
+		equal(t, args, h.sh(t, "pamnetctl explain "+args)+"\n", want)
+		h.unchanged(t, "explain "+args, before)
+	}
+	type explained struct {
+		User, Service, Outcome, Why string
+		Problems                    []string
+		Steps                       []struct {
+			File, Text, Module, Group, Action, Network, Member string
+			Line                                               int
+			Complaints                                         []string
+			Asked, Decides                                     bool
+			MemberBy                                           string `json:"member_by"`
+		}
+	}
+	h.sh(t, "ip netns add ulf")
+	e := parse[explained](t, h.sh(t, "pamnetctl explain ulf --service this --json"))
+	equal(t, "the action", e.Steps[1].Action, `joins the network namespace "ulf" (net:[`+h.sh(t, "stat -c %i /run/netns/ulf")+"])")
+	equal(t, "JSON", fmt.Sprintf("%s %s:%d %s %s %v", e.Outcome, e.Steps[1].File, e.Steps[1].Line, e.Steps[1].MemberBy, e.Steps[1].Network, e.Steps[1].Decides),
+		"isolated /etc/pam.d/common-nets:2 usernet ulf true")
+	h.sh(t, "ip netns del ulf; touch /run/netns/ulf; echo x >/run/netns/ulf")
+	e = parse[explained](t, h.sh(t, "pamnetctl explain ulf --service this --json"))
+	if !strings.HasPrefix(e.Steps[1].Action, "refuses: ") {
+		t.Errorf("%+v", e.Steps[1])
+	}
+	for args, says := range map[string]string{"nobody-knows": "there is no user", "ulf --service nosuch": "there is no service"} {
+		if result := h.run(t, "pamnetctl explain "+args); result.ExitCode != 1 || !strings.Contains(result.Stderr, says) {
+			t.Errorf("%s: %+v", args, result)
+		}
+	}
+	h.sh(t, "setpriv --reuid $1 --clear-groups pamnetctl explain ulf | grep 'joins the network namespace \"ulf\", or creates it'", fmt.Sprint(h.Ulf.UID))
+}
+
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.session(t, h.Command("su", "gina", "-c", "touch /tmp/gina; sleep 1000; true"))
+	h.sh(t, "until [ -e /tmp/gina ]; do sleep 0.01; done")
+	for args, want := range map[string]string{
+		"check ''":             "gina gus nina ulf :4",
+		"explain ''":           "gina gus nina ulf :4",
+		"enter ''":             "gina lab :4",
+		"check --service sudo": "sudo sudo-i :4",
+	} {
+		got := strings.Fields(h.sh(t, "pamnetctl __complete "+args))
+		if args == "check --service sudo" { // a shell leaves out what does not begin so
+			got = slices.DeleteFunc(got, func(s string) bool { return !strings.HasPrefix(s, "sudo") && s[0] != ':' })
+		}
+		equal(t, args, strings.Join(got, " "), want)
+	}
+	equal(t, "a script", h.sh(t, "pamnetctl completion bash | bash -n && for s in zsh fish; do pamnetctl completion $s | grep -c pamnetctl; done | wc -l"), "2")
+}
+
 func TestCheckLeavesNothing(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)

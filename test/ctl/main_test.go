@@ -7,7 +7,6 @@ package ctl
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -44,19 +43,7 @@ type host struct{ *machine.Machine }
 
 func newHost(t *testing.T) *host {
 	t.Helper()
-	m, err := machine.New()
-	if errors.Is(err, sandbox.ErrNeedRoot) {
-		t.Skip(err)
-	}
-	must(t, err)
-	t.Cleanup(func() {
-		if t.Failed() {
-			log, _ := m.Log()
-			t.Logf("the log of the machine:\n%s", log)
-		}
-		must(t, m.Close())
-	})
-	return &host{m}
+	return &host{machine.Start(t)}
 }
 
 // run lets root run a script of bash with arguments.

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package ctl
+
+import (
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"libpam-net/internal/decision"
+	"libpam-net/internal/own"
+	"libpam-net/internal/pamconf"
+	"libpam-net/internal/sessions"
+)
+
+// completion completes the first argument, or the value of an option.
+type completion = func(c *cobra.Command, args []string, begin string) ([]cobra.Completion, cobra.ShellCompDirective)
+
+// completeFrom completes to what list returns, and never to files.
+func completeFrom(list func() ([]cobra.Completion, error)) completion {
+	return func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		found, err := list()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		return found, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeTag completes to the tags of the user's networks.
+var completeTag = completeFrom(func() (tags []cobra.Completion, err error) {
+	networks, err := own.Networks()
+	for _, n := range networks {
+		tags = append(tags, n.Tags...)
+	}
+	return tags, err
+})
+
+// completeMember completes to whom the modules concern.
+func completeMember(service *string) completion {
+	return completeFrom(func() ([]cobra.Completion, error) {
+		conf, err := pamconf.Load("/")
+		if err != nil {
+			return nil, err
+		}
+		return decision.Members(decision.Rules(conf, *service)), nil
+	})
+}
+
+// completeService completes to services, whatever arguments there are.
+func completeService(c *cobra.Command, _ []string, begin string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return completeFrom(func() ([]cobra.Completion, error) {
+		conf, err := pamconf.Load("/")
+		if err != nil {
+			return nil, err
+		}
+		return conf.Services(), nil
+	})(c, nil, begin)
+}
+
+// completeSession completes to the users and the networks of sessions.
+var completeSession = completeFrom(func() (found []cobra.Completion, err error) {
+	all, err := sessions.List()
+	for _, s := range all {
+		found = append(found, s.User)
+		if s.Name != "" {
+			found = append(found, s.Name)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found), err
+})
