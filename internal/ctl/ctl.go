@@ -37,7 +37,8 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(holdCommand(), mineCommand(), joinCommand(), releaseCommand(), listCommand(), enterCommand(), checkCommand(), explainCommand(), doctorCommand(), pruneCommand())
+	root.AddCommand(holdCommand(), mineCommand(), joinCommand(), releaseCommand(), listCommand(), enterCommand(),
+		checkCommand(), explainCommand(), doctorCommand(), pruneCommand())
 	command, err := root.ExecuteC()
 	if err == nil {
 		return fine
