@@ -55,7 +55,6 @@ static bool grow(struct buffer *b)
 
 static void unproven(struct lookup *l, const char *what, int error)
 {
-	l->membership = MEMBERSHIP_UNPROVEN;
 	snprintf(l->problem, sizeof(l->problem), "%s: %s", what, strerror(error));
 }
 

@@ -25,12 +25,8 @@ import (
 	"libpam-net/internal/setup"
 )
 
-const (
-	// downTime is what a setup program has for `down`.
-	downTime = 7 * time.Second
-	// grace is what the modules have to close the session.
-	grace = 10 * time.Second
-)
+// grace is what the modules have to close the session.
+const grace = 10 * time.Second
 
 // Login is one that is checked. Close it.
 type Login struct {
@@ -186,7 +182,7 @@ func (l *Login) Close() (stays []netns.Pruned, err error) {
 			return err
 		}
 		var said []string
-		err := setup.Program{Path: program, Name: name}.Run("down", time.Now().Add(downTime), func(line string) {
+		err := setup.Program{Path: program, Name: name}.Down(func(line string) {
 			said = append(said, line)
 		})
 		if err != nil {

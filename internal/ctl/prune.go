@@ -8,16 +8,12 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"libpam-net/internal/netns"
 	"libpam-net/internal/setup"
 )
-
-// downTime is what a setup program has for `down`: logins to the network wait for it.
-const downTime = 7 * time.Second
 
 func pruneCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -49,7 +45,7 @@ func pruneCommand() *cobra.Command {
 // down runs a setup program, and passes its output on.
 func down(output io.Writer) func(program, name string) error {
 	return func(program, name string) error {
-		return setup.Program{Path: program, Name: name}.Run("down", time.Now().Add(downTime), func(line string) {
+		return setup.Program{Path: program, Name: name}.Down(func(line string) {
 			fmt.Fprintf(output, "%s: %s\n", name, line)
 		})
 	}

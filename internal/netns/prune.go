@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/mount"
+	"libpam-net/internal/proc"
 )
 
 // Pruned says what has become of a namespace that a login has made.
@@ -129,20 +129,22 @@ func (p pruner) inspect(name string) (id string, users int, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	for _, process := range processes {
-		if pid, err := strconv.Atoi(filepath.Base(process)); err == nil && p.ours != nil && p.ours(pid) {
+	for _, pid := range processes {
+		if p.ours != nil && p.ours(pid) {
 			continue
 		}
-		threads, err := numbered(process + "/task")
-		if err != nil && !hasEnded(err) {
+		tasks := proc.Path(pid, "task")
+		threads, err := numbered(tasks)
+		if err != nil && !proc.Ended(err) {
 			return "", 0, err
 		}
 		for _, thread := range threads {
-			err := unix.Stat(thread+"/ns/net", &st)
+			file := fmt.Sprintf("%s/%d/ns/net", tasks, thread)
+			err := unix.Stat(file, &st)
 			switch {
-			case hasEnded(err):
+			case proc.Ended(err):
 			case err != nil:
-				return "", 0, fmt.Errorf("stat %s/ns/net: %w", thread, err)
+				return "", 0, fmt.Errorf("stat %s: %w", file, err)
 			case st.Dev == wanted.Dev && st.Ino == wanted.Ino:
 				users++
 			}
@@ -152,21 +154,15 @@ func (p pruner) inspect(name string) (id string, users int, err error) {
 	return id, users, err
 }
 
-// numbered are the paths of what has a number for a name in a directory of /proc.
-func numbered(dir string) (paths []string, err error) {
+// numbered are the numbers that are names in a directory of /proc.
+func numbered(dir string) (numbers []int, err error) {
 	entries, err := os.ReadDir(dir)
 	for _, entry := range entries {
-		if _, err := strconv.Atoi(entry.Name()); err == nil {
-			paths = append(paths, dir+"/"+entry.Name())
+		if number, err := strconv.Atoi(entry.Name()); err == nil {
+			numbers = append(numbers, number)
 		}
 	}
-	return paths, err
-}
-
-// hasEnded tells whether the error is that of looking at a process or thread that
-// is gone, or that has no namespaces any more.
-func hasEnded(err error) bool {
-	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
+	return numbers, err
 }
 
 // recorded are the names that there are records of, sorted. None is made, nor their directory.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
+	"libpam-net/internal/proc"
 )
 
 // Network is a network namespace that processes of the user are in.
@@ -114,7 +115,7 @@ func list() ([]process, error) {
 // read returns nil for another user's process.
 func read(p procfs.Proc) (*process, error) {
 	var st unix.Stat_t
-	if err := unix.Stat(path(p.PID, ""), &st); err != nil || st.Uid != uint32(unix.Geteuid()) {
+	if err := unix.Stat(proc.Path(p.PID, ""), &st); err != nil || st.Uid != uint32(unix.Geteuid()) {
 		return nil, err
 	}
 	inode, err := netnsOf(strconv.Itoa(p.PID))
@@ -135,7 +136,7 @@ func read(p procfs.Proc) (*process, error) {
 // network tells whether the user owns the network that the process is in, and which
 // interfaces there are.
 func (p process) network() (managed bool, interfaces []string, err error) {
-	fd, err := unix.Open(path(p.PID, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(proc.Path(p.PID, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false, nil, err
 	}
@@ -156,16 +157,7 @@ func netnsOf(pid string) (uint64, error) {
 	return st.Ino, err
 }
 
-func path(pid int, file string) string {
-	return "/proc/" + strconv.Itoa(pid) + "/" + file
-}
-
-// vanished tells whether an error means that the process has ended.
-func vanished(err error) bool {
-	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
-}
-
 // outOfSight tells whether it means that, or that the process may not be looked into.
 func outOfSight(err error) bool {
-	return vanished(err) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
+	return proc.Ended(err) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/proc"
 )
 
 // A placeholder keeps a network there and does nothing else: sleep(1), which is
@@ -167,14 +169,14 @@ func end(pid int, tag string) error {
 		return fmt.Errorf("pidfd_open: %w", err)
 	}
 	defer unix.Close(fd)
-	proc, err := procfs.NewProc(pid)
+	found, err := procfs.NewProc(pid)
 	if err == nil {
 		var p *process
-		if p, err = read(proc); err == nil && (p == nil || p.tag != tag) {
+		if p, err = read(found); err == nil && (p == nil || p.tag != tag) {
 			return nil // it has ended, and another process has its PID
 		}
 	}
-	if err != nil && !vanished(err) {
+	if err != nil && !proc.Ended(err) {
 		return err
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {

@@ -14,6 +14,7 @@ import (
 
 	"libpam-net/internal/account"
 	"libpam-net/internal/nsenter"
+	"libpam-net/internal/proc"
 )
 
 // Find returns the process to enter for a PID, a user, or the name of a network, and
@@ -53,7 +54,7 @@ func userOf(all []Session, pid int) string {
 		}
 	}
 	var st unix.Stat_t
-	_ = unix.Stat(path(pid, ""), &st) // Enter tells
+	_ = unix.Stat(proc.Path(pid, ""), &st) // Enter tells
 	return nameOf(st.Uid)
 }
 
@@ -63,17 +64,17 @@ func userOf(all []Session, pid int) string {
 func Enter(pid int, as *account.Account, command, env []string) error {
 	places := []nsenter.Enter{{Option: "--net"}, {Option: "--mount"}, {Option: "--root"}}
 	for i, file := range []string{"ns/net", "ns/mnt", "root"} {
-		fd, err := unix.Open(path(pid, file), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if ended(err) {
+		fd, err := unix.Open(proc.Path(pid, file), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if proc.Ended(err) {
 			return fmt.Errorf("there is no process %d: see `pamnetctl list`", pid)
 		}
 		if err != nil {
-			return fmt.Errorf("open %s: %w", path(pid, file), err)
+			return fmt.Errorf("open %s: %w", proc.Path(pid, file), err)
 		}
 		places[i].FD = fd
 	}
 	var net, host unix.Stat_t
-	if err := errors.Join(unix.Fstat(places[0].FD, &net), unix.Stat(path(1, "ns/net"), &host)); err != nil {
+	if err := errors.Join(unix.Fstat(places[0].FD, &net), unix.Stat(proc.Path(1, "ns/net"), &host)); err != nil {
 		return fmt.Errorf("stat network namespace: %w", err)
 	}
 	if net.Ino == host.Ino {

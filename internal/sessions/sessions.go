@@ -20,6 +20,7 @@ import (
 
 	"libpam-net/internal/netns"
 	"libpam-net/internal/network"
+	"libpam-net/internal/proc"
 )
 
 // Session is processes in a network namespace that is not the host's, of which all
@@ -106,8 +107,8 @@ func Look(all []Session) ([]Session, error) {
 	for _, s := range all {
 		n, looked := known[s.Inode]
 		if !looked {
-			fd, err := unix.Open(path(s.Leader, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-			if ended(err) {
+			fd, err := unix.Open(proc.Path(s.Leader, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if proc.Ended(err) {
 				continue
 			}
 			if err != nil {
@@ -147,31 +148,31 @@ type table struct {
 }
 
 func read() (*table, error) {
-	proc, err := procfs.NewFS("/proc")
+	fs, err := procfs.NewFS("/proc")
 	if err != nil {
 		return nil, err
 	}
-	stat, err := proc.Stat()
+	stat, err := fs.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("read /proc/stat: %w", err)
 	}
-	all, err := proc.AllProcs()
+	all, err := fs.AllProcs()
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
 	var hostNet, hostPID unix.Stat_t
-	if err := errors.Join(unix.Stat(path(1, "ns/net"), &hostNet), unix.Stat(path(1, "ns/pid"), &hostPID)); err != nil {
+	if err := errors.Join(unix.Stat(proc.Path(1, "ns/net"), &hostNet), unix.Stat(proc.Path(1, "ns/pid"), &hostPID)); err != nil {
 		return nil, fmt.Errorf("stat namespaces of process 1: %w", err)
 	}
-	t := &table{proc: proc, boot: stat.BootTime, inside: map[int]process{}, children: map[int][]int{}}
+	t := &table{proc: fs, boot: stat.BootTime, inside: map[int]process{}, children: map[int][]int{}}
 	for _, p := range all {
 		var net, pid, dir unix.Stat_t
-		err := unix.Stat(path(p.PID, "ns/net"), &net)
+		err := unix.Stat(proc.Path(p.PID, "ns/net"), &net)
 		if err == nil && net.Ino == hostNet.Ino {
 			continue
 		}
 		if err == nil {
-			err = errors.Join(unix.Stat(path(p.PID, "ns/pid"), &pid), unix.Stat(path(p.PID, ""), &dir))
+			err = errors.Join(unix.Stat(proc.Path(p.PID, "ns/pid"), &pid), unix.Stat(proc.Path(p.PID, ""), &dir))
 		}
 		if err == nil && pid.Ino != hostPID.Ino {
 			continue
@@ -181,7 +182,7 @@ func read() (*table, error) {
 			stat, err = p.Stat()
 		}
 		switch {
-		case ended(err):
+		case proc.Ended(err):
 		case err != nil:
 			return nil, fmt.Errorf("look at process %d: %w", p.PID, err)
 		default:
@@ -235,7 +236,7 @@ func (t *table) user(leader process, login uint32) uint32 {
 
 // loginUID is what pam_loginuid(8) has set; 0 and false if it has not.
 func loginUID(pid int) (uint32, bool) {
-	text, err := os.ReadFile(path(pid, "loginuid"))
+	text, err := os.ReadFile(proc.Path(pid, "loginuid"))
 	uid, parse := strconv.ParseUint(string(text), 10, 32)
 	if err != nil || parse != nil || uid == math.MaxUint32 {
 		return 0, false
@@ -249,13 +250,4 @@ func nameOf(uid uint32) string {
 		return u.Username
 	}
 	return id
-}
-
-func path(pid int, file string) string {
-	return "/proc/" + strconv.Itoa(pid) + "/" + file
-}
-
-// ended tells whether an error means that the process has ended.
-func ended(err error) bool {
-	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
 }

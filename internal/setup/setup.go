@@ -71,6 +71,14 @@ func (p Program) Run(action string, deadline time.Time, line func(string)) error
 	return nil
 }
 
+// downTime is what a program has for `down`: logins to the network wait for it.
+const downTime = 7 * time.Second
+
+// Down runs the program before its network is taken down; else it is as Run.
+func (p Program) Down(line func(string)) error {
+	return p.Run("down", time.Now().Add(downTime), line)
+}
+
 // Check refuses a program that anybody but root could write, or put another in
 // the place of: each directory and symbolic link on the way to it counts. The
 // path is that on the machine whose root directory is root.
