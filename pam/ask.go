@@ -41,9 +41,18 @@ import (
 
 // What follows is for programs that tell what the modules would do.
 
-// Parse reads the arguments of a module of this kind, whose default of group= is
-// group. The complaints are what the module logs of those that it skips.
-func Parse(kind session.Kind, group string, args []string) (r session.Request, complaints []string) {
+// Complaint is about an argument that a module skips.
+type Complaint struct {
+	Argument, Problem string // the problem is a predicate: "is unknown"
+}
+
+// String is what the module logs.
+func (c Complaint) String() string {
+	return fmt.Sprintf("argument %q %s; skipped", c.Argument, c.Problem)
+}
+
+// Parse reads the arguments of a module of this kind, whose default of group= is group.
+func Parse(kind session.Kind, group string, args []string) (r session.Request, complaints []Complaint) {
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	argv := make([]*C.char, len(args)+1)
@@ -57,7 +66,7 @@ func Parse(kind session.Kind, group string, args []string) (r session.Request, c
 	var o C.struct_options
 	C.parse(&o, &module, C.int(len(args)), &argv[0], &c)
 	for _, c := range found[:c.count] {
-		complaints = append(complaints, fmt.Sprintf("argument %q %s; skipped", C.GoString(c.argument), C.GoString(c.problem)))
+		complaints = append(complaints, Complaint{C.GoString(c.argument), C.GoString(c.problem)})
 	}
 	r = options(&o)
 	r.Kind = kind

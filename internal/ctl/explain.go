@@ -79,9 +79,12 @@ func explain(user, service string, d decision.Decision) explained {
 	for i := range d.Steps {
 		s := &d.Steps[i]
 		x := explainedStep{
-			Module: s.Name, Group: s.Groups(), Complaints: append([]string{}, s.Complaints...), Asked: s.Asked,
+			Module: s.Name, Group: s.Groups(), Complaints: []string{}, Asked: s.Asked,
 			Member:  map[membership.State]string{membership.Member: "yes", membership.None: "no", membership.Unproven: "unknown"}[s.State],
 			Decides: d.Outcome == decision.Isolated && s == d.Network(),
+		}
+		for _, c := range s.Complaints {
+			x.Complaints = append(x.Complaints, c.String())
 		}
 		if s.Line != nil {
 			x.File, x.Line, x.Text = s.Line.File, s.Line.Number, text(s)

@@ -34,8 +34,8 @@ type Rule struct {
 	Module
 	Line       *pamconf.Line // nil: the service has no line of this module
 	Request    session.Request
-	Complaints []string // of arguments that are skipped
-	at         int      // in the stack
+	Complaints []pam.Complaint
+	at         int // in the stack
 }
 
 // Groups describes whom the rule concerns.

@@ -4,23 +4,18 @@ package doctor
 
 import (
 	"fmt"
-	"path"
+	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"libpam-net/internal/setup"
+	"libpam-net/pam"
 )
 
-// What pam/options.c takes.
+// What pam/options.c takes, for what is probably meant by something else.
 var (
 	flags  = []string{"debug", "lodown", "rootshared", "shownetns", "keepresolver", "selfmanaged"}
 	values = []string{"timeout", "mask", "setup", "group"}
-)
-
-const (
-	timeoutMax = 3600
-	masksMax   = 64
 )
 
 // options are what counts here of the arguments of a line.
@@ -32,65 +27,17 @@ type options struct {
 	masks       []string
 }
 
-// badArgument is one that the module logs and skips.
-type badArgument struct {
-	argument string
-	problem  string // as in pam/options.c
-}
-
-// parseArguments reads the arguments of a line as pam/options.c does.
-func parseArguments(m concern, args []string) (o options, bad []badArgument) {
-	o.group = m.group
-	for _, argument := range args {
-		if problem := o.apply(m.module, argument); problem != "" {
-			bad = append(bad, badArgument{argument, problem})
-		}
+// parseArguments reads the arguments of a line as the module does, and tells which it skips.
+func parseArguments(m concern, args []string) (o options, bad []pam.Complaint) {
+	r, bad := pam.Parse(m.kind(), m.group, args)
+	o = options{group: r.Group, selfmanaged: r.SelfManaged, rootshared: r.RootShared}
+	if r.Setup != nil {
+		o.setup = *r.Setup
+	}
+	for _, path := range r.Masks {
+		o.masks = append(o.masks, filepath.Clean(path))
 	}
 	return o, bad
-}
-
-func (o *options) apply(module, argument string) (problem string) {
-	if slices.Contains(flags, argument) {
-		switch argument {
-		case "selfmanaged":
-			if module == groupnet {
-				return "is for pam_newnet and pam_usernet: a shared network is no user's own"
-			}
-			o.selfmanaged = true
-		case "rootshared":
-			o.rootshared = true
-		}
-		return ""
-	}
-	name, value, ok := strings.Cut(argument, "=")
-	if !ok || !slices.Contains(values, name) {
-		return "is unknown"
-	}
-	switch name {
-	case "timeout":
-		if n, err := strconv.ParseUint(value, 10, 32); err != nil || n < 1 || n > timeoutMax {
-			return "wants whole seconds from 1 to 3600"
-		}
-	case "mask":
-		if !strings.HasPrefix(value, "/") {
-			return "wants an absolute path"
-		}
-		if len(o.masks) == masksMax {
-			return "is one too many: 64 are the most"
-		}
-		o.masks = append(o.masks, path.Clean(value))
-	case "setup":
-		if module == newnet {
-			return "is for named networks: pam_usernet and pam_groupnet"
-		}
-		o.setup = value
-	case "group":
-		if value == "" {
-			return "wants a group name"
-		}
-		o.group = value
-	}
-	return ""
 }
 
 // meant is what an unknown argument was probably meant to be, "" if nothing is like it.
@@ -134,10 +81,10 @@ func checkArguments(e *examination) {
 	for _, l := range e.lines {
 		for _, bad := range l.problems {
 			args := slices.Clone(l.Args)
-			i := slices.Index(args, bad.argument)
+			i := slices.Index(args, bad.Argument)
 			better := ""
-			if bad.problem == "is unknown" {
-				better = meant(bad.argument)
+			if bad.Problem == "is unknown" {
+				better = meant(bad.Argument)
 			}
 			consequence := "The module logs an error and does without it."
 			if better != "" {
@@ -148,7 +95,7 @@ func checkArguments(e *examination) {
 			}
 			e.found(Finding{
 				Severity: Warning, ID: "line-argument",
-				What:        fmt.Sprintf("%s: the argument %q %s.", l.module, bad.argument, bad.problem),
+				What:        fmt.Sprintf("%s: the argument %q %s.", l.module, bad.Argument, bad.Problem),
 				Evidence:    []string{l.String()},
 				Consequence: consequence,
 				Remedy:      replace(l.Line, l.Control, args),

@@ -37,7 +37,7 @@ func TestArgumentsAreThoseOfTheModules(t *testing.T) {
 	} {
 		_, bad := parseArguments(concern{module: c.module}, strings.Fields(c.args))
 		for _, b := range bad {
-			said[b.problem] = true
+			said[b.Problem] = true
 		}
 	}
 	problems := names(`return "([^"]+)";`)

@@ -7,7 +7,11 @@ import (
 	"slices"
 	"strings"
 
+	"libpam-net/internal/decision"
+	"libpam-net/internal/membership"
 	"libpam-net/internal/pamconf"
+	"libpam-net/internal/session"
+	"libpam-net/pam"
 )
 
 // concern is a module and whom it concerns.
@@ -18,7 +22,12 @@ type concern struct {
 
 // modules are the modules with the default of group=, in the order in which README
 // puts their lines.
-var modules = []concern{{groupnet, "groupnet"}, {newnet, "newnet"}, {usernet, "usernet"}}
+var modules = func() (all []concern) {
+	for _, m := range decision.Modules {
+		all = append(all, concern{m.Name, m.Group})
+	}
+	return all
+}()
 
 const (
 	groupnet = "pam_groupnet"
@@ -31,7 +40,7 @@ type line struct {
 	pamconf.Line
 	concern
 	options
-	problems []badArgument
+	problems []pam.Complaint
 }
 
 // service is one through which sessions are opened.
@@ -80,16 +89,14 @@ func (e *examination) users() (users []user) {
 	return users
 }
 
+func (c concern) kind() session.Kind {
+	i := slices.IndexFunc(decision.Modules, func(m decision.Module) bool { return m.Name == c.module })
+	return decision.Modules[i].Kind
+}
+
 // network names the network that a user has from a concern, "" if a new one each time.
 func (c concern) network(group, user string) string {
-	switch c.module {
-	case groupnet:
-		return strings.TrimPrefix(group, c.group+"-")
-	case usernet:
-		return user
-	default:
-		return ""
-	}
+	return session.Request{Kind: c.kind(), Group: c.group}.NetnsName(membership.Answer{User: user, Group: group})
 }
 
 // networks lists the names of all networks that members have, sorted.
