@@ -360,7 +360,8 @@ echo "$1 $2" >>/var/uplinks
 		must(t, h.AppendPAM("su", "session optional pam_permit.so"))
 		result := h.run(t, `pamnetctl check ulf --service plugged --run 'touch ready; until [ -e go ]; do sleep 0.01; done' >/var/checked 2>&1 &
 			until [ -e ~ulf/ready ]; do sleep 0.01; done
-			su ulf -c 'stat -Lc %i /proc/self/ns/net; touch ~ulf/go; exec sleep 1000' </dev/null >/var/session & 
+			su ulf -c 'stat -Lc %i /proc/self/ns/net; exec sleep 1000' </dev/null >/var/session &
+			until pgrep -u ulf -xf 'sleep 1000' >/var/sleeps; do sleep 0.01; done; touch ~ulf/go
 			wait %1; echo $?; cat /var/checked; cat /var/session; stat -c %i /run/netns/ulf; pgrep -xc sleep; pkill -x sleep; wait`)
 		lines := strings.Split(strings.TrimSpace(result.Stdout), "\n")
 		n := len(lines)
