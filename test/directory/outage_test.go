@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -175,7 +176,7 @@ func TestWhileTheDirectoryComesAndGoesNoMemberIsTakenForANonMember(t *testing.T)
 		done`, "bash", strconv.Itoa(seed))
 	check(t, outages.Start())
 	count := make(map[string]int)
-	for i := 0; i < 50 || count[isolated] == 0 || count[refused] == 0; i++ {
+	for i, start := 0, time.Now(); time.Since(start) < 5*time.Second || count[isolated] == 0 || count[refused] == 0; i++ {
 		if ctx.Err() != nil {
 			t.Errorf("it has not come and gone often enough: %v", count)
 			break
