@@ -159,8 +159,11 @@ func (k checker) members(ctx context.Context) error {
 		}
 		reports = append(reports, r)
 		if !k.asJSON {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.0f\t%s\n", user, r.Outcome, orDash(r.Module), networkOf(r), r.Milliseconds,
-				orDash(strings.Join(append(slices.Clone(r.Problems), reasons(r)...), "; ")))
+			why := strings.Join(r.Problems, "; ")
+			if r.Outcome == decision.Refused {
+				why = r.Why
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.0f\t%s\n", user, r.Outcome, orDash(r.Module), networkOf(r), r.Milliseconds, orDash(why))
 		}
 	}
 	var err error
@@ -173,14 +176,6 @@ func (k checker) members(ctx context.Context) error {
 		err = fmt.Errorf("check: users who do not get what the groups say: %d", problems)
 	}
 	return err
-}
-
-// reasons is why a login is refused.
-func reasons(r check.Report) []string {
-	if r.Outcome == decision.Refused {
-		return []string{r.Why}
-	}
-	return nil
 }
 
 func networkOf(r check.Report) string {

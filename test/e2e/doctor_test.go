@@ -95,6 +95,10 @@ func TestDoctorLeadsToIsolation(t *testing.T) {
 		check(t, err)
 		equal(t, user+"'s interfaces", strings.TrimSpace(result.Stdout), want)
 	}
+	shown := strings.Split(h.sh(t, "pamnetctl check alice"), "\n")
+	equal(t, "what check shows", shown[0], "alice through sshd: isolated")
+	equal(t, "the module", strings.Join(strings.Fields(shown[1]), " "), "module pam_newnet")
+	equal(t, "check of all members", strings.Fields(strings.Split(h.sh(t, "pamnetctl check --all-members"), "\n")[1])[1], "isolated")
 
 	// More groups, a named network, and a session: all is well still.
 	h.obey(t, h.examine(t, "groupadd usernet; usermod -aG usernet bob; groupadd groupnet-lab; usermod -aG groupnet-lab carol"), reinstall)
