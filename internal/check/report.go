@@ -15,10 +15,10 @@ type Report struct {
 	User         string           `json:"user"`
 	Service      string           `json:"service"`
 	Outcome      decision.Outcome `json:"outcome"`
-	Problems     []string         `json:"problems"` // why it is not what the groups say
-	Module       string           `json:"module"`   // that has decided, "" for none of ours
-	Why          string           `json:"why"`      // in its words
-	Network      *Network         `json:"network"`  // nil for a refused login
+	Problems     []string         `json:"problems"`                      // why it is not what the groups say
+	Module       string           `json:"module"`                        // that has decided, "" for none of ours
+	Why          string           `json:"why"`                           // in its words
+	Network      *Network         `json:"network" jsonschema:"nullable"` // nil for a refused login
 	StandIns     []string         `json:"etc"`
 	DNS          []string         `json:"dns"`
 	ClassNet     []string         `json:"sys_class_net"`
