@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"libpam-net/test/private"
+	"libpam-net/test/expect"
 )
 
 // With Go in it the child is looked at in test/shim.
@@ -16,7 +16,7 @@ func TestTheChildUpToTheCore(t *testing.T) {
 	const want = "0 1 2 3 0 1 0 022 GOMAXPROCS=1 GOGC=off GODEBUG=asyncpreemptoff=1"
 	underEachTool(t, func(t *testing.T, flags, front []string) {
 		dir := t.TempDir()
-		private.Check(t, os.WriteFile(dir+"/_cgo_export.h", []byte("void pamnetCore(struct request *r);\n"), 0o600))
+		expect.Check(t, os.WriteFile(dir+"/_cgo_export.h", []byte("void pamnetCore(struct request *r);\n"), 0o600))
 		compile(t, dir+"/child", append(flags, "-I"+dir, "testdata/child.c", "child.c")...)
 		for _, closed := range []string{"", "0", "0 1 2", "3", "2 3 4 5"} {
 			command := append(append(front, dir+"/child"), strings.Fields(closed)...)

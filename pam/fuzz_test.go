@@ -14,17 +14,17 @@ import (
 	"unicode/utf8"
 
 	"libpam-net/internal/report"
-	"libpam-net/test/private"
+	"libpam-net/test/expect"
 )
 
 // Each seed keeps the properties that testdata/fuzz_NAME.c demands of every input.
 func TestFuzzSeeds(t *testing.T) {
 	targets, err := filepath.Glob("testdata/fuzz_*.c")
-	private.Check(t, err)
+	expect.Check(t, err)
 	for _, target := range targets {
 		name := strings.TrimSuffix(strings.TrimPrefix(target, "testdata/fuzz_"), ".c")
 		seeds, err := filepath.Glob("testdata/seeds/" + name + "/*")
-		private.Check(t, err)
+		expect.Check(t, err)
 		if len(seeds) == 0 {
 			t.Fatalf("no seeds for %s", name)
 		}
@@ -55,13 +55,13 @@ func FuzzReport(f *testing.F) {
 	decoder.Stdin, decoder.Stderr = theirs, os.Stderr
 	decoder.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is not for it
 	stdout, err := decoder.StdoutPipe()
-	private.Check(f, err)
-	private.Check(f, decoder.Start())
+	expect.Check(f, err)
+	expect.Check(f, decoder.Start())
 	f.Cleanup(func() {
 		ours.Close()
-		private.Check(f, decoder.Wait())
+		expect.Check(f, decoder.Wait())
 	})
-	private.Check(f, theirs.Close())
+	expect.Check(f, theirs.Close())
 	lines := bufio.NewReader(stdout)
 	socket := report.Socket(ours.Fd())
 	isolated := report.Verdict{Outcome: report.Isolated}
@@ -69,7 +69,7 @@ func FuzzReport(f *testing.F) {
 		"/proc/self/ns/net": &isolated.Net, "/proc/self/ns/mnt": &isolated.Mnt, "/": &isolated.Root, "/usr": &isolated.Cwd,
 	} {
 		file, err := os.Open(path)
-		private.Check(f, err)
+		expect.Check(f, err)
 		f.Cleanup(func() { file.Close() })
 		*fd = int(file.Fd())
 	}
@@ -84,16 +84,16 @@ func FuzzReport(f *testing.F) {
 			head = fmt.Sprintf("verdict I %d (3 4 5 6): ", moves)
 			v := isolated
 			v.Text, v.CwdMoved = text, moved
-			private.Check(t, socket.Send(v))
+			expect.Check(t, socket.Send(v))
 		case report.Refused, report.Unknowable, report.NotConcerned:
 			head = fmt.Sprintf("verdict %c %d (-1 -1 -1 -1): ", kind, moves)
-			private.Check(t, socket.Send(report.Verdict{Outcome: report.Outcome(kind), Text: text, CwdMoved: moved}))
+			expect.Check(t, socket.Send(report.Verdict{Outcome: report.Outcome(kind), Text: text, CwdMoved: moved}))
 		default:
 			limit, head = 1022, fmt.Sprintf("log %d: ", kind%8)
 			socket.Logf(report.Priority(kind%8), "%s", text)
 		}
 		line, err := lines.ReadString('\n')
-		private.Check(t, err)
+		expect.Check(t, err)
 		got, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), head)
 		if !ok {
 			t.Fatalf("%q, not %q", line, head)

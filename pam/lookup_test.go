@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -28,7 +29,7 @@ func newLookup(t *testing.T, flags []string, front ...string) lookup {
 	compile(t, dir+"/libnss_fake.so.2", fake...)
 	compile(t, dir+"/libmissing.so", fake...)
 	compile(t, dir+"/libnss_broken.so.2", append(fake, "-lmissing")...)
-	private.Check(t, os.Remove(dir+"/libmissing.so"))
+	expect.Check(t, os.Remove(dir+"/libmissing.so"))
 	return func(t *testing.T, kind, user, group string, environment ...string) string {
 		t.Helper()
 		command := append(front, dir+"/lookup", kind, user, group)
@@ -41,8 +42,8 @@ func newLookup(t *testing.T, flags []string, front ...string) lookup {
 // write makes a file, and its directory.
 func write(t *testing.T, path, content string) {
 	t.Helper()
-	private.Check(t, os.MkdirAll(filepath.Dir(path), 0o755))
-	private.Check(t, os.WriteFile(path, []byte(content), 0o644))
+	expect.Check(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	expect.Check(t, os.WriteFile(path, []byte(content), 0o644))
 }
 
 const (
@@ -239,7 +240,7 @@ func testWithoutFiles(t *testing.T, ask lookup) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			arrange(t, "passwd: files systemd\ngroup: files systemd\n", group)
-			private.Check(t, os.Remove(c.missing))
+			expect.Check(t, os.Remove(c.missing))
 			if got := ask(t, "newnet", c.user, "newnet"); !strings.Contains(got, c.want) {
 				t.Errorf("%s\nand not\n%s", got, c.want)
 			}
@@ -247,8 +248,8 @@ func testWithoutFiles(t *testing.T, ask lookup) {
 	}
 	t.Run("an nsswitch.conf that cannot be read", func(t *testing.T) {
 		arrange(t, "", group)
-		private.Check(t, os.Remove("/etc/nsswitch.conf"))
-		private.Check(t, os.Mkdir("/etc/nsswitch.conf", 0o755))
+		expect.Check(t, os.Remove("/etc/nsswitch.conf"))
+		expect.Check(t, os.Mkdir("/etc/nsswitch.conf", 0o755))
 		if got := ask(t, "newnet", "olga", "newnet"); !strings.Contains(got, "unproven: /etc/nsswitch.conf: ") {
 			t.Error(got)
 		}

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/test/private"
+	"libpam-net/test/expect"
 )
 
 func TestVerdict(t *testing.T) {
@@ -22,18 +22,18 @@ func TestVerdict(t *testing.T) {
 		'd': "/", 'f': "/proc/self/exe", 'z': "/dev/null",
 	} {
 		f, err := os.Open(path)
-		private.Check(t, err)
+		expect.Check(t, err)
 		defer f.Close()
 		files[letter] = f
 	}
 	for letter, path := range map[rune]string{'o': "/usr", 'P': "/proc/self/ns/net"} {
 		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
-		private.Check(t, err)
+		expect.Check(t, err)
 		files[letter] = os.NewFile(uintptr(fd), path)
 		defer files[letter].Close()
 	}
 	r, w, err := os.Pipe()
-	private.Check(t, err)
+	expect.Check(t, err)
 	defer r.Close()
 	defer w.Close()
 	files['|'] = r
@@ -110,8 +110,8 @@ func decode(t *testing.T, program, data, letters string, files map[rune]*os.File
 		fds = append(fds, int(files[letter].Fd()))
 	}
 	ours, theirs := socketpair(t)
-	private.Check(t, unix.Sendmsg(int(ours.Fd()), []byte(data), unix.UnixRights(fds...), nil, 0))
-	private.Check(t, ours.Close())
+	expect.Check(t, unix.Sendmsg(int(ours.Fd()), []byte(data), unix.UnixRights(fds...), nil, 0))
+	expect.Check(t, ours.Close())
 	cmd := exec.Command(program)
 	cmd.Stdin = theirs
 	got, _, _ := strings.Cut(output(t, cmd), "\n")
@@ -124,7 +124,7 @@ func decode(t *testing.T, program, data, letters string, files map[rune]*os.File
 func socketpair(t testing.TB) (ours, theirs *os.File) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	private.Check(t, err)
+	expect.Check(t, err)
 	ours, theirs = os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket")
 	t.Cleanup(func() { ours.Close(); theirs.Close() })
 	return ours, theirs

@@ -17,6 +17,7 @@ import (
 
 	"libpam-net/internal/doctor"
 	"libpam-net/internal/netns"
+	"libpam-net/test/expect"
 )
 
 // healthy is a machine on which all is well.
@@ -84,18 +85,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func write(t testing.TB, root, name, content string) {
 	t.Helper()
 	file := filepath.Join(root, name)
-	check(t, os.MkdirAll(filepath.Dir(file), 0o755))
-	check(t, os.WriteFile(file, []byte(content), 0o644))
+	expect.Check(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	expect.Check(t, os.WriteFile(file, []byte(content), 0o644))
 }
 
 // newMachine makes a machine on which all is well, below a directory.
@@ -109,17 +103,17 @@ func newMachine(t testing.TB) doctor.Machine {
 		write(t, root, name, content)
 	}
 	compiled, err := modules()
-	check(t, err)
+	expect.Check(t, err)
 	good, err := os.ReadFile(filepath.Join(compiled, "good"))
-	check(t, err)
+	expect.Check(t, err)
 	for _, module := range []string{"permit", "unix", "deny", "limits", "systemd", "groupnet", "newnet", "usernet"} {
 		write(t, root, modulesDir+"/pam_"+module+".so", string(good))
 	}
 	for name, target := range map[string]string{
 		"/etc/resolv.conf": "../run/systemd/resolv.conf", "/proc/1/ns/net": "net:[1]", "/proc/100/ns/net": "net:[2]", "/proc/101/ns/net": "net:[1]",
 	} {
-		check(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
-		check(t, os.Symlink(target, filepath.Join(root, name)))
+		expect.Check(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
+		expect.Check(t, os.Symlink(target, filepath.Join(root, name)))
 	}
 	return doctor.Machine{Root: root, OpenNetns: func(name string) error {
 		content, err := os.ReadFile(filepath.Join(root, "run/netns", name))
@@ -133,7 +127,7 @@ func newMachine(t testing.TB) doctor.Machine {
 func found(t testing.TB, m doctor.Machine) (all []string, findings []doctor.Finding) {
 	t.Helper()
 	result, err := doctor.Examine(m)
-	check(t, err)
+	expect.Check(t, err)
 	for _, f := range result.Findings {
 		all = append(all, string(f.Severity)+" "+f.ID)
 		if f.What == "" || len(f.Evidence) == 0 || f.Consequence == "" || f.Remedy == "" {
@@ -153,9 +147,9 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 func TestEachFindingIsFound(t *testing.T) {
 	t.Parallel()
 	archive, err := txtar.ParseFile("testdata/breaks.txtar")
-	check(t, err)
+	expect.Check(t, err)
 	compiled, err := modules()
-	check(t, err)
+	expect.Check(t, err)
 	for _, file := range archive.Files {
 		want, sentence, _ := strings.Cut(strings.TrimPrefix(file.Name, "files "), ": ")
 		t.Run(sentence, func(t *testing.T) {

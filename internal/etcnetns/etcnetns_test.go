@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/etcnetns"
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -21,7 +22,7 @@ func fresh(t *testing.T, name, script string) {
 	t.Helper()
 	_, err := private.Sh(`mkdir -p /etc/netns; umount -Rlq /etc/netns || true; mount -t tmpfs -o mode=755 none /etc/netns
 		mkdir "/etc/netns/$1"; cd "/etc/netns/$1"; `+script, name)
-	private.Check(t, err)
+	expect.Check(t, err)
 }
 
 // in calls look in a session of the namespace name.
@@ -108,12 +109,12 @@ b' "$(printf '\377\376')" Ægir-日本 -rf '*' .hidden '\134'; do test "$(cat "/
 				const name = "lab 1\n日本"
 				fresh(t, name, c.make)
 				host, err := os.ReadFile("/proc/1/mountinfo")
-				private.Check(t, err)
+				expect.Check(t, err)
 				skipped, err := in(name, func() error {
 					_, err := private.Sh(c.look)
 					return err
 				})
-				private.Check(t, err)
+				expect.Check(t, err)
 				if !slices.Equal(skipped, c.skipped) {
 					t.Errorf("skipped %q", skipped)
 				}
@@ -135,9 +136,9 @@ func TestApplyWithoutADirectoryChangesNothing(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			_, err := private.Sh(c.make)
-			private.Check(t, err)
+			expect.Check(t, err)
 			skipped, err := in("lab", func() error { return nil })
-			private.Check(t, err)
+			expect.Check(t, err)
 			if skipped != nil {
 				t.Errorf("skipped %q", skipped)
 			}
@@ -153,7 +154,7 @@ func TestAnOverrideOutlivesWhatTheLinkLeadsTo(t *testing.T) {
 	}
 	_, err := private.Sh(`mkdir -p /etc/netns/lab /run/resolve; cd /run/resolve; echo host > resolv.conf; echo new > next
 		rm -f /etc/resolv.conf; ln -s ../run/resolve/resolv.conf /etc/resolv.conf; echo ours > /etc/netns/lab/resolv.conf`)
-	private.Check(t, err)
+	expect.Check(t, err)
 	private.EachMountAPI(t, func(t *testing.T) {
 		_, err := in("lab", func() error {
 			if err := contains("/etc/resolv.conf", "ours\n"); err != nil {
@@ -171,8 +172,8 @@ func TestAnOverrideOutlivesWhatTheLinkLeadsTo(t *testing.T) {
 			}
 			return contains("/etc/resolv.conf", "ours\n")
 		})
-		private.Check(t, err)
-		private.Check(t, contains("/etc/resolv.conf", "new\n"))
+		expect.Check(t, err)
+		expect.Check(t, contains("/etc/resolv.conf", "new\n"))
 	})
 }
 
@@ -187,9 +188,9 @@ func TestApplyRefuses(t *testing.T) {
 		strange   = "is neither a file nor a directory"
 		different = "is not alike"
 	)
-	private.Check(t, unix.Mknod("/run/socket", unix.S_IFSOCK|0o600, 0))
-	private.Check(t, os.WriteFile("/run/listed", nil, 0o644))
-	private.Check(t, unix.Setxattr("/run/listed", "system.posix_acl_access", []byte("\x02\x00\x00\x00"+
+	expect.Check(t, unix.Mknod("/run/socket", unix.S_IFSOCK|0o600, 0))
+	expect.Check(t, os.WriteFile("/run/listed", nil, 0o644))
+	expect.Check(t, unix.Setxattr("/run/listed", "system.posix_acl_access", []byte("\x02\x00\x00\x00"+
 		"\x01\x00\x06\x00\xff\xff\xff\xff"+ // user::rw-
 		"\x02\x00\x06\x00\xe8\x03\x00\x00"+ // user:1000:rw-
 		"\x04\x00\x04\x00\xff\xff\xff\xff"+ // group::r--
@@ -241,7 +242,7 @@ func TestAnExchangedFileIsNeverMounted(t *testing.T) {
 	_, err := private.Sh(`mount -t tmpfs -o mode=755 none /etc; echo host > /etc/hosts; mkdir -p /etc/netns/lab /etc/evil/lab; cd /etc/netns
 		echo good > lab/hosts; echo evil > evil; ln -s /etc/netns/evil link
 		mkdir evil.d; cp evil evil.d/hosts; cp evil /etc/evil/lab/hosts; chown -R 1000 evil evil.d /etc/evil`)
-	private.Check(t, err)
+	expect.Check(t, err)
 	for _, c := range []struct{ what, good, evil string }{
 		{"the file for a user's", "/etc/netns/lab/hosts", "/etc/netns/evil"},
 		{"the file for a link to a user's", "/etc/netns/lab/hosts", "/etc/netns/link"},
@@ -266,7 +267,7 @@ func TestAnExchangedFileIsNeverMounted(t *testing.T) {
 				}
 			}()
 			mounted, refused := 0, 0
-			private.Eventually(t, "both outcomes thirty times", func() bool {
+			expect.Eventually(t, "both outcomes thirty times", func() bool {
 				_, err := in("lab", func() error {
 					mounted++
 					return contains("/etc/hosts", "good\n")
@@ -279,7 +280,7 @@ func TestAnExchangedFileIsNeverMounted(t *testing.T) {
 				return mounted >= 30 && refused >= 30 || t.Failed()
 			})
 			close(stop)
-			private.Check(t, <-stopped)
+			expect.Check(t, <-stopped)
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/mask"
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -21,9 +22,9 @@ func TestCover(t *testing.T) {
 	}
 	_, err := private.Sh(`cd /run; echo secret > file; ln -s file link; ln -s nowhere dangling; ln -s loop loop; mkfifo fifo
 		mkdir -p dir/below; echo secret > dir/file; ln -s socket to-socket; ln -s dir to-dir`)
-	private.Check(t, err)
+	expect.Check(t, err)
 	listener, err := net.Listen("unix", "/run/socket")
-	private.Check(t, err)
+	expect.Check(t, err)
 	defer listener.Close()
 
 	const empty = `test -d "$1"; test -z "$(ls -A "$1")"; ! touch "$1/new" 2>&1`
@@ -41,7 +42,7 @@ func TestCover(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			private.EachMountAPI(t, func(t *testing.T) {
-				private.Check(t, private.InSession(func() error {
+				expect.Check(t, private.InSession(func() error {
 					if _, err := mask.Cover(c.path); err != nil {
 						return err
 					}
@@ -49,14 +50,14 @@ func TestCover(t *testing.T) {
 					return err
 				}))
 				_, err := private.Sh("grep -q secret /run/file && grep -q secret /run/dir/file")
-				private.Check(t, err)
+				expect.Check(t, err)
 			})
 		})
 	}
 	for _, path := range []string{"/run/socket", "/run/to-socket"} {
 		t.Run("nobody listens any more at "+path, func(t *testing.T) {
 			private.EachMountAPI(t, func(t *testing.T) {
-				private.Check(t, connect(path))
+				expect.Check(t, connect(path))
 				err := private.InSession(func() error {
 					if _, err := mask.Cover(path); err != nil {
 						return err
@@ -66,12 +67,12 @@ func TestCover(t *testing.T) {
 				if !errors.Is(err, unix.ECONNREFUSED) {
 					t.Errorf("connect: %v", err)
 				}
-				private.Check(t, connect(path))
+				expect.Check(t, connect(path))
 			})
 		})
 	}
 	t.Run("it can be done twice", func(t *testing.T) {
-		private.Check(t, private.InSession(func() error {
+		expect.Check(t, private.InSession(func() error {
 			for _, path := range []string{"/run/file", "/run/file", "/run/dir", "/run/dir"} {
 				if _, err := mask.Cover(path); err != nil {
 					return err
@@ -102,7 +103,7 @@ func TestAWrongNullDeviceIsRefused(t *testing.T) {
 	if private.Namespaces(t) {
 		return
 	}
-	private.Check(t, os.WriteFile("/run/file", nil, 0o600))
+	expect.Check(t, os.WriteFile("/run/file", nil, 0o600))
 	for _, c := range []struct{ what, make string }{
 		{"a file", "touch /dev/null"},
 		{"another device", "mknod /dev/null c 1 5"},

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/mount"
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -56,7 +57,7 @@ func TestNew(t *testing.T) {
 		t.Run(option, func(t *testing.T) {
 			private.EachMountAPI(t, func(t *testing.T) {
 				attrs := mount.ParseAttrs(option)
-				private.Check(t, private.InSession(func() error {
+				expect.Check(t, private.InSession(func() error {
 					tree, err := mount.New("tmpfs", attrs, "mode=751", "size=64k")
 					if err != nil {
 						return err
@@ -98,9 +99,9 @@ func TestCloneAndDetach(t *testing.T) {
 		return
 	}
 	_, err := private.Sh(`mkdir /run/from /run/to /run/from/below; mount -t tmpfs none /run/from/below; touch /run/from/below/file /run/file`)
-	private.Check(t, err)
+	expect.Check(t, err)
 	private.EachMountAPI(t, func(t *testing.T) {
-		private.Check(t, private.InSession(func() error {
+		expect.Check(t, private.InSession(func() error {
 			cover := func(source int) error {
 				return at("/run/to", func(target int) error { return mount.Cover(target, source) })
 			}

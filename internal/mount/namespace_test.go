@@ -14,6 +14,7 @@ import (
 	"libpam-net/internal/mount"
 	"libpam-net/internal/netns"
 	"libpam-net/internal/sysfs"
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -45,7 +46,7 @@ func TestUnshareKeepsThePlace(t *testing.T) {
 	}
 	_, err := private.Sh(`mkdir -p /run/plain/proc /run/plain/home/a /run/mounted; mount --bind /proc /run/plain/proc
 		mount -t tmpfs none /run/mounted; mkdir -p /run/mounted/proc /run/mounted/home/a; mount --bind /proc /run/mounted/proc`)
-	private.Check(t, err)
+	expect.Check(t, err)
 	for _, c := range []struct{ what, root, cwd string }{
 		{"not chrooted", "/", "/usr/bin"},
 		{"not chrooted, in /", "/", "/"},
@@ -57,7 +58,7 @@ func TestUnshareKeepsThePlace(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, shared %t", c.what, shared), func(t *testing.T) {
 				var before, after place
 				var n *mount.Namespace
-				private.Check(t, private.OnThread(func() error {
+				expect.Check(t, private.OnThread(func() error {
 					if err := errors.Join(unix.Chroot(c.root), unix.Chdir(c.cwd)); err != nil {
 						return err
 					}
@@ -83,7 +84,7 @@ func TestUnshareKeepsThePlace(t *testing.T) {
 					t.Error("is said to have moved")
 				}
 				// What the login process does with it.
-				private.Check(t, private.OnThread(func() error {
+				expect.Check(t, private.OnThread(func() error {
 					err := errors.Join(unix.Setns(n.FD, unix.CLONE_NEWNS), unix.Fchdir(n.Root), unix.Chroot("."), unix.Fchdir(n.Cwd))
 					if err != nil {
 						return err
@@ -106,7 +107,7 @@ func TestPropagation(t *testing.T) {
 	}
 	_, err := private.Sh(`cd /run; mkdir early host session below; mount -t tmpfs early early; mkdir early/host early/session
 		mkdir /etc/covered; mount -t tmpfs none /run/below; ip link add host0 type veth peer name host1`)
-	private.Check(t, err)
+	expect.Check(t, err)
 	const (
 		mountAt  = `for d; do mount -t tmpfs new "$d"; done`
 		mounted  = `for d; do mountpoint -q "$d"; done`
@@ -131,8 +132,8 @@ func TestPropagation(t *testing.T) {
 				outwards = mounted
 			}
 			host, err := os.ReadFile("/proc/1/mountinfo")
-			private.Check(t, err)
-			private.Check(t, private.OnThread(func() error {
+			expect.Check(t, err)
+			expect.Check(t, private.OnThread(func() error {
 				if _, err := netns.New(nil); err != nil {
 					return err
 				}
@@ -158,7 +159,7 @@ func TestPropagation(t *testing.T) {
 				)
 			}))
 			_, err = private.Sh(`for d; do umount "$d" 2>/dev/null || true; done; rm -f /run/below/*`, strings.Fields(hosts+" "+sessions)...)
-			private.Check(t, err)
+			expect.Check(t, err)
 		})
 	}
 }
@@ -169,7 +170,7 @@ func TestFindCwd(t *testing.T) {
 		return
 	}
 	_, err := private.Sh("ip link add host0 type veth peer name host1; mkdir /run/chroot; mount --bind / /run/chroot; mount --rbind /proc /run/chroot/proc")
-	private.Check(t, err)
+	expect.Check(t, err)
 	for _, c := range []struct {
 		what, cwd, root string // to be in before that is the root
 		want            string
@@ -183,9 +184,9 @@ func TestFindCwd(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			private.EachMountAPI(t, func(t *testing.T) {
-				private.Check(t, os.MkdirAll("/run/deleted", 0o755))
+				expect.Check(t, os.MkdirAll("/run/deleted", 0o755))
 				var n *mount.Namespace
-				private.Check(t, private.OnThread(func() error {
+				expect.Check(t, private.OnThread(func() error {
 					err := errors.Join(unix.Chdir(c.cwd), unix.Chroot(c.root), os.RemoveAll("/run/deleted"))
 					if err != nil {
 						return err
@@ -231,7 +232,7 @@ func TestInHost(t *testing.T) {
 	}
 	failure := errors.New("failure")
 	host, err := identity("/proc/1/ns/mnt")
-	private.Check(t, err)
+	expect.Check(t, err)
 	for _, c := range []struct {
 		what       string
 		sameThread bool
@@ -243,8 +244,8 @@ func TestInHost(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			_, err := private.Sh("mkdir -p /run/proc; mountpoint -q /run/proc || mount --rbind /proc /run/proc")
-			private.Check(t, err)
-			private.Check(t, private.OnThread(func() error {
+			expect.Check(t, err)
+			expect.Check(t, private.OnThread(func() error {
 				if err := c.enter(); err != nil {
 					return err
 				}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"libpam-net/internal/netns"
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -18,9 +19,9 @@ func TestHideOthers(t *testing.T) {
 		return
 	}
 	id, _, err := open("own")
-	private.Check(t, err)
+	expect.Check(t, err)
 	_, err = private.Sh("ip netns add other")
-	private.Check(t, err)
+	expect.Check(t, err)
 	for _, c := range []struct {
 		what, name string
 		left       []string
@@ -31,7 +32,7 @@ func TestHideOthers(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			private.EachMountAPI(t, func(t *testing.T) {
 				host, err := os.ReadFile("/proc/1/mountinfo")
-				private.Check(t, err)
+				expect.Check(t, err)
 				err = hidden(c.name, func() error {
 					left, err := readDir()
 					if !slices.Equal(left, c.left) {
@@ -46,7 +47,7 @@ func TestHideOthers(t *testing.T) {
 					_, err = private.Sh("ip netns exec own true")
 					return err
 				})
-				private.Check(t, err)
+				expect.Check(t, err)
 				if now, err := os.ReadFile("/proc/1/mountinfo"); err != nil || string(now) != string(host) {
 					t.Errorf("the host's mount table has become %s: %v", now, err)
 				}
@@ -57,8 +58,8 @@ func TestHideOthers(t *testing.T) {
 		})
 	}
 	t.Run("what the host makes later is not seen", func(t *testing.T) {
-		private.Check(t, hidden("own", func() error {
-			private.Check(t, private.OnThread(func() error {
+		expect.Check(t, hidden("own", func() error {
+			expect.Check(t, private.OnThread(func() error {
 				_, err := private.Sh("ip netns add later")
 				return err
 			}))
@@ -70,8 +71,8 @@ func TestHideOthers(t *testing.T) {
 	})
 	t.Run("where there is no /run/netns what comes later is hidden, too", func(t *testing.T) {
 		_, err := private.Sh("umount -l /run/netns; rm -r /run/netns")
-		private.Check(t, err)
-		private.Check(t, hidden("", func() error {
+		expect.Check(t, err)
+		expect.Check(t, hidden("", func() error {
 			left, err := private.Sh("nsenter --target 1 --mount ip netns add later; ls /run/netns")
 			if err == nil && left != "" {
 				err = fmt.Errorf("sees %q", left)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -53,7 +54,7 @@ func TestOwner(t *testing.T) {
 		})
 	}
 	t.Run("the namespace is the user's, and the thread in it", func(t *testing.T) {
-		private.Check(t, owned(func(fd int) error {
+		expect.Check(t, owned(func(fd int) error {
 			owner, err := netns.OwnerOf(fd)
 			if err != nil || owner != uid {
 				return fmt.Errorf("owner %d: %w", owner, err)
@@ -72,7 +73,7 @@ func TestOwner(t *testing.T) {
 				return !strings.HasPrefix(l, "Uid") && !strings.HasPrefix(l, "Gid") && !strings.HasPrefix(l, "Cap")
 			}), " ") + user, errors.Join(err, err2)
 		}
-		private.Check(t, private.OnThread(func() error {
+		expect.Check(t, private.OnThread(func() error {
 			before, err := status()
 			if err != nil {
 				return err
@@ -100,7 +101,7 @@ func TestOwner(t *testing.T) {
 	})
 	t.Run("the user can enter its user namespace as root", func(t *testing.T) {
 		private.Needs(t, "setpriv", "nsenter")
-		private.Check(t, owned(func(fd int) error {
+		expect.Check(t, owned(func(fd int) error {
 			user, err := unix.IoctlRetInt(fd, unix.NS_GET_USERNS)
 			if err != nil {
 				return err
@@ -116,17 +117,17 @@ func TestOwner(t *testing.T) {
 		}))
 	})
 	t.Run("it leaves no process", func(t *testing.T) {
-		private.Check(t, owned(func(int) error { return nil }))
+		expect.Check(t, owned(func(int) error { return nil }))
 		out, err := private.Sh("ps -o pid= --ppid " + strconv.Itoa(os.Getpid()) + " | wc -l")
-		private.Check(t, err)
+		expect.Check(t, err)
 		if out != "1" { // the shell
 			t.Errorf("%s processes", out)
 		}
 	})
 	t.Run("in a chroot, too", func(t *testing.T) {
 		root := t.TempDir()
-		private.Check(t, os.MkdirAll(root+"/proc", 0o755))
-		private.Check(t, private.OnThread(func() error {
+		expect.Check(t, os.MkdirAll(root+"/proc", 0o755))
+		expect.Check(t, private.OnThread(func() error {
 			err := errors.Join(unix.Mount("/proc", root+"/proc", "", unix.MS_BIND, ""), unix.Unshare(unix.CLONE_FS), unix.Chroot(root), unix.Chdir("/"))
 			if err != nil {
 				return err
@@ -134,22 +135,22 @@ func TestOwner(t *testing.T) {
 			_, err = netns.New(&netns.Owner{UID: uid, GID: gid})
 			return err
 		}))
-		private.Check(t, unix.Unmount(root+"/proc", unix.MNT_DETACH))
+		expect.Check(t, unix.Unmount(root+"/proc", unix.MNT_DETACH))
 	})
 	t.Run("nobody can look into its maker or holder, whatever fs.suid_dumpable is", func(t *testing.T) {
 		// Were that 1, the change of user would leave the process dumpable: so it does nothing.
 		out, err := tampered(t, "setresuid:retval=0").Output()
-		private.Check(t, err)
+		expect.Check(t, err)
 		if string(out) != "0 <nil>\n" {
 			t.Errorf("%q", out)
 		}
 	})
 	t.Run("its holder dies with its maker", func(t *testing.T) {
 		cmd := tampered(t, "kill:signal=KILL") // when the maker is about to end the holder
-		private.Check(t, cmd.Start())
+		expect.Check(t, cmd.Start())
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
-		private.Eventually(t, "strace has seen the end of both", func() bool { return len(ended) == 1 })
+		expect.Eventually(t, "strace has seen the end of both", func() bool { return len(ended) == 1 })
 		if err := <-ended; err == nil || err.Error() != "signal: killed" {
 			t.Errorf("the maker was not killed: %v", err)
 		}
@@ -165,7 +166,7 @@ func TestOwner(t *testing.T) {
 				UidMappings: root, GidMappings: root,
 			}
 			out, err := cmd.CombinedOutput()
-			private.Check(t, err)
+			expect.Check(t, err)
 			if !strings.Contains(string(out), "no space left on device") || !strings.Contains(string(out), "user."+limit) {
 				t.Errorf("%s", out)
 			}
@@ -174,19 +175,19 @@ func TestOwner(t *testing.T) {
 	t.Run("a named one belongs to whom it is made for, and stays", func(t *testing.T) {
 		p := netns.Plan{Owner: &netns.Owner{UID: uid, GID: gid}}
 		first, created, err := openBy("owned", p)
-		private.Check(t, err)
+		expect.Check(t, err)
 		second, again, err := openBy("owned", p)
-		private.Check(t, err)
+		expect.Check(t, err)
 		if !created || again || first != second {
 			t.Errorf("%s (new: %v), then %s (new: %v)", first, created, second, again)
 		}
-		expect(t, "owned", first)
+		leadsTo(t, "owned", first)
 	})
 	t.Run("one that ip-netns has made is root's", func(t *testing.T) {
 		private.Needs(t, "ip")
 		_, err := private.Sh("ip netns add root")
-		private.Check(t, err)
-		private.Check(t, private.OnThread(func() error {
+		expect.Check(t, err)
+		expect.Check(t, private.OnThread(func() error {
 			n, err := netns.OpenOrCreate("root", netns.Plan{Owner: &netns.Owner{UID: uid}})
 			if err != nil {
 				return err
@@ -208,7 +209,7 @@ func tampered(t *testing.T, inject string) *exec.Cmd {
 	t.Helper()
 	private.Needs(t, "strace")
 	self, err := os.Executable()
-	private.Check(t, err)
+	expect.Check(t, err)
 	cmd := exec.Command("strace", "-f", "-o", "/dev/null", "-e", "inject="+inject, self)
 	cmd.Env = append(os.Environ(), maker+"=yes")
 	return cmd
@@ -245,7 +246,7 @@ func record(t *testing.T, name string) string {
 	if errors.Is(err, os.ErrNotExist) {
 		return ""
 	}
-	private.Check(t, err)
+	expect.Check(t, err)
 	return string(text)
 }
 
@@ -269,7 +270,7 @@ func TestSetup(t *testing.T) {
 
 	t.Run("it runs once, in the host's network, when the name leads to the namespace", func(t *testing.T) {
 		host, err := current()
-		private.Check(t, err)
+		expect.Check(t, err)
 		runs, where, state := 0, "", ""
 		p := netns.Plan{Program: "/program x", Setup: func() (err error) {
 			runs++
@@ -279,13 +280,13 @@ func TestSetup(t *testing.T) {
 			return errors.Join(err, handle)
 		}}
 		id, created, err := openBy("once", p)
-		private.Check(t, err)
+		expect.Check(t, err)
 		_, _, err = openBy("once", p)
-		private.Check(t, err)
+		expect.Check(t, err)
 		if runs != 1 || !created || where != host {
 			t.Errorf("%d runs, in %s, not %s", runs, where, host)
 		}
-		expect(t, "once", id)
+		leadsTo(t, "once", id)
 		if !strings.HasPrefix(state, "making ") || !strings.HasSuffix(state, " /program x\n") {
 			t.Errorf("meanwhile the record is %q", state)
 		}
@@ -299,11 +300,11 @@ func TestSetup(t *testing.T) {
 		}
 		gone(t, "fails")
 		id, created, err := openBy("fails", fine)
-		private.Check(t, err)
+		expect.Check(t, err)
 		if !created {
 			t.Error("is said to have been there")
 		}
-		expect(t, "fails", id)
+		leadsTo(t, "fails", id)
 	})
 	t.Run("others wait for its end, and get the same, whatever that is", func(t *testing.T) {
 		for _, result := range []error{nil, failure} {
@@ -317,7 +318,7 @@ func TestSetup(t *testing.T) {
 							ids[i], _, errs[i] = openBy(name, netns.Plan{Program: "/program", Setup: func() error { return errors.New("a second time") }})
 						})
 					}
-					private.Eventually(t, "all wait for the lock", func() bool {
+					expect.Eventually(t, "all wait for the lock", func() bool {
 						locks, err := os.ReadFile("/proc/locks")
 						return err == nil && strings.Count(string(locks), "-> OFDLCK") == len(ids)-1
 					})
@@ -343,29 +344,29 @@ func TestSetup(t *testing.T) {
 			_, _, err := openBy("another", fine)
 			return err
 		}})
-		private.Check(t, err)
+		expect.Check(t, err)
 	})
 	t.Run("a namespace whose login died before the end of it is made anew", func(t *testing.T) {
 		first, _, err := openBy("died", fine)
-		private.Check(t, err)
-		private.Check(t, os.WriteFile("/run/libpam-net/netns/died", []byte(strings.Replace(record(t, "died"), "made", "making", 1)), 0o600))
+		expect.Check(t, err)
+		expect.Check(t, os.WriteFile("/run/libpam-net/netns/died", []byte(strings.Replace(record(t, "died"), "made", "making", 1)), 0o600))
 		second, created, err := openBy("died", fine)
-		private.Check(t, err)
+		expect.Check(t, err)
 		if !created || first == second {
 			t.Errorf("%s is used again", first)
 		}
-		expect(t, "died", second)
+		leadsTo(t, "died", second)
 	})
 	t.Run("but one that ip-netns has made since is not touched", func(t *testing.T) {
 		_, _, err := openBy("replaced", fine)
-		private.Check(t, err)
-		private.Check(t, os.WriteFile("/run/libpam-net/netns/replaced", []byte(strings.Replace(record(t, "replaced"), "made", "making", 1)), 0o600))
+		expect.Check(t, err)
+		expect.Check(t, os.WriteFile("/run/libpam-net/netns/replaced", []byte(strings.Replace(record(t, "replaced"), "made", "making", 1)), 0o600))
 		_, err = private.Sh("ip netns del replaced; ip netns add replaced")
-		private.Check(t, err)
+		expect.Check(t, err)
 		theirs, err := published("replaced")
-		private.Check(t, err)
+		expect.Check(t, err)
 		id, created, err := openBy("replaced", fails)
-		private.Check(t, err)
+		expect.Check(t, err)
 		if created || id != theirs {
 			t.Errorf("%s, not %s", id, theirs)
 		}
@@ -375,10 +376,10 @@ func TestSetup(t *testing.T) {
 	} {
 		t.Run("a record that is "+what+" is none", func(t *testing.T) {
 			id, _, err := openBy("strange", fine)
-			private.Check(t, err)
-			private.Check(t, os.WriteFile("/run/libpam-net/netns/strange", []byte(text), 0o600))
+			expect.Check(t, err)
+			expect.Check(t, os.WriteFile("/run/libpam-net/netns/strange", []byte(text), 0o600))
 			again, created, err := openBy("strange", fails)
-			private.Check(t, err)
+			expect.Check(t, err)
 			if created || id != again {
 				t.Errorf("%s after %s", again, id)
 			}
@@ -386,9 +387,9 @@ func TestSetup(t *testing.T) {
 	}
 	t.Run("where no state can be kept, namespaces are joined but not made", func(t *testing.T) {
 		_, err := private.Sh("ip netns add theirs; rm -r /run/libpam-net; mount --rbind /run /run; mount -o remount,bind,ro /run")
-		private.Check(t, err)
+		expect.Check(t, err)
 		id, created, err := openBy("theirs", fine)
-		private.Check(t, err)
+		expect.Check(t, err)
 		if there, err := published("theirs"); created || there != id {
 			t.Errorf("%s (new: %v), not %s: %v", id, created, there, err)
 		}
@@ -396,6 +397,6 @@ func TestSetup(t *testing.T) {
 			t.Errorf("made all the same: %v", err)
 		}
 		_, err = private.Sh("umount -l /run")
-		private.Check(t, err)
+		expect.Check(t, err)
 	})
 }

@@ -21,6 +21,7 @@ import (
 
 	"libpam-net/internal/mount"
 	"libpam-net/internal/netns"
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -54,12 +55,12 @@ func openAfter(name string, prepare func() error) (id string, created bool, err 
 	return openBy(name, netns.Plan{Prepare: prepare})
 }
 
-// expect fails the test unless name leads to the namespace id, by one mount on
+// leadsTo fails the test unless name leads to the namespace id, by one mount on
 // the one on /run/netns, which is shared.
-func expect(t *testing.T, name, id string) {
+func leadsTo(t *testing.T, name, id string) {
 	t.Helper()
 	found, err := published(name)
-	private.Check(t, err)
+	expect.Check(t, err)
 	if found != id {
 		t.Errorf("%q is %s, not %s", name, found, id)
 	}
@@ -85,7 +86,7 @@ func published(name string) (string, error) {
 func mountsOn(t *testing.T, path string) []*mountinfo.Info {
 	t.Helper()
 	mounts, err := mount.Table(func(m *mountinfo.Info) (skip, stop bool) { return m.Mountpoint != path, false })
-	private.Check(t, err)
+	expect.Check(t, err)
 	return mounts
 }
 
@@ -127,7 +128,7 @@ func TestCheckName(t *testing.T) {
 		})
 	}
 	for what, name := range goodNames {
-		t.Run(what+" is a name", func(t *testing.T) { private.Check(t, netns.CheckName(name)) })
+		t.Run(what+" is a name", func(t *testing.T) { expect.Check(t, netns.CheckName(name)) })
 	}
 }
 
@@ -147,9 +148,9 @@ func FuzzCheckName(f *testing.F) {
 			return
 		}
 		dir := t.TempDir()
-		private.Check(t, os.WriteFile(dir+"/"+name, nil, 0o600))
+		expect.Check(t, os.WriteFile(dir+"/"+name, nil, 0o600))
 		entries, err := os.ReadDir(dir)
-		private.Check(t, err)
+		expect.Check(t, err)
 		if len(entries) != 1 || entries[0].Name() != name {
 			t.Errorf("%q has become %v", name, entries)
 		}
@@ -163,46 +164,46 @@ func TestOpenOrCreate(t *testing.T) {
 	}
 	t.Run("a new one is ip-netns's, too", func(t *testing.T) {
 		id, created, err := open("new")
-		private.Check(t, err)
+		expect.Check(t, err)
 		if !created {
 			t.Error("is said to have been there")
 		}
-		expect(t, "new", id)
+		leadsTo(t, "new", id)
 		list, err := private.Sh(`ip netns list; ip netns exec new readlink /proc/self/ns/net`)
 		if want := "new\n" + id; list != want {
 			t.Errorf("ip-netns sees %q, not %q: %v", list, want, err)
 		}
 		_, err = private.Sh("ip netns delete new")
-		private.Check(t, err)
+		expect.Check(t, err)
 	})
 	t.Run("the second login joins what the first has made", func(t *testing.T) {
 		first, _, err := open("twice")
-		private.Check(t, err)
+		expect.Check(t, err)
 		second, created, err := open("twice")
-		private.Check(t, err)
+		expect.Check(t, err)
 		if created || second != first {
 			t.Errorf("%s after %s", second, first)
 		}
-		expect(t, "twice", first)
+		leadsTo(t, "twice", first)
 	})
 	t.Run("what ip-netns has made is joined", func(t *testing.T) {
 		_, err := private.Sh("ip netns add theirs")
-		private.Check(t, err)
+		expect.Check(t, err)
 		id, created, err := open("theirs")
-		private.Check(t, err)
+		expect.Check(t, err)
 		if created {
 			t.Error("is said to be new")
 		}
-		expect(t, "theirs", id)
+		leadsTo(t, "theirs", id)
 	})
 	t.Run("an empty file that a crash has left is taken over", func(t *testing.T) {
-		private.Check(t, os.WriteFile("/run/netns/crash", nil, 0o600))
+		expect.Check(t, os.WriteFile("/run/netns/crash", nil, 0o600))
 		id, created, err := open("crash")
-		private.Check(t, err)
+		expect.Check(t, err)
 		if !created {
 			t.Error("is said to have been there")
 		}
-		expect(t, "crash", id)
+		leadsTo(t, "crash", id)
 	})
 	t.Run("who has made the file may take a moment to mount", func(t *testing.T) {
 		made, mounted := make(chan bool), make(chan error, 1)
@@ -217,11 +218,11 @@ func TestOpenOrCreate(t *testing.T) {
 			defer close(made)
 			return os.WriteFile("/run/netns/slow", nil, 0o600)
 		})
-		private.Check(t, errors.Join(err, <-mounted))
+		expect.Check(t, errors.Join(err, <-mounted))
 		if created {
 			t.Error("is said to be ours")
 		}
-		expect(t, "slow", id)
+		leadsTo(t, "slow", id)
 	})
 	t.Run("it is prepared inside, before others see it", func(t *testing.T) {
 		var inside string
@@ -232,14 +233,14 @@ func TestOpenOrCreate(t *testing.T) {
 			inside, err = current()
 			return err
 		})
-		private.Check(t, err)
+		expect.Check(t, err)
 		if inside != id {
 			t.Errorf("prepared in %s, not in %s", inside, id)
 		}
 	})
 	t.Run("what is there is not prepared again", func(t *testing.T) {
 		_, _, err := openAfter("prepared", func() error { return errors.New("prepared again") })
-		private.Check(t, err)
+		expect.Check(t, err)
 	})
 	t.Run("a failure to prepare leaves nothing behind", func(t *testing.T) {
 		failure := errors.New("no uplink")
@@ -257,13 +258,13 @@ func TestOpenOrCreate(t *testing.T) {
 	for what, name := range goodNames {
 		t.Run("its name may be "+what, func(t *testing.T) {
 			id, created, err := open(name)
-			private.Check(t, err)
+			expect.Check(t, err)
 			if !created {
 				t.Error("is said to have been there")
 			}
-			expect(t, name, id)
+			leadsTo(t, name, id)
 			again, _, err := open(name)
-			private.Check(t, err)
+			expect.Check(t, err)
 			if again != id {
 				t.Errorf("%s after %s", again, id)
 			}
@@ -271,7 +272,7 @@ func TestOpenOrCreate(t *testing.T) {
 	}
 	t.Run("the whole machine sees it if the login has mounts of its own", func(t *testing.T) {
 		var id string
-		private.Check(t, private.OnThread(func() error {
+		expect.Check(t, private.OnThread(func() error {
 			err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 			if err != nil {
 				return err
@@ -286,13 +287,13 @@ func TestOpenOrCreate(t *testing.T) {
 			}
 			return answers("127.0.0.1:0")
 		}))
-		expect(t, "everybody", id)
+		leadsTo(t, "everybody", id)
 	})
 	t.Run("the whole machine sees it if the login is chrooted", func(t *testing.T) {
 		root := t.TempDir()
 		var id string
-		private.Check(t, os.MkdirAll(root+"/proc", 0o755))
-		private.Check(t, private.OnThread(func() error {
+		expect.Check(t, os.MkdirAll(root+"/proc", 0o755))
+		expect.Check(t, private.OnThread(func() error {
 			err := errors.Join(unix.Mount("/proc", root+"/proc", "", unix.MS_BIND, ""), unix.Chroot(root), unix.Chdir("/"))
 			if err != nil {
 				return err
@@ -301,8 +302,8 @@ func TestOpenOrCreate(t *testing.T) {
 			id = netns.ID(n.FD)
 			return err
 		}))
-		private.Check(t, unix.Unmount(root+"/proc", unix.MNT_DETACH))
-		expect(t, "chrooted", id)
+		expect.Check(t, unix.Unmount(root+"/proc", unix.MNT_DETACH))
+		leadsTo(t, "chrooted", id)
 	})
 }
 
@@ -313,7 +314,7 @@ func TestOpenOrCreateRefuses(t *testing.T) {
 		return
 	}
 	_, err := private.Sh("ip netns add other")
-	private.Check(t, err)
+	expect.Check(t, err)
 	for _, c := range []struct{ what, make, because string }{
 		{"a symbolic link to a namespace", `ln -s other "$1"`, "not a network namespace"},
 		{"a dangling symbolic link", `ln -s nothing "$1"`, "not a network namespace"},
@@ -334,15 +335,15 @@ func TestOpenOrCreateRefuses(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			path := filepath.Join("/run/netns", c.what)
 			_, err := private.Sh(c.make, path)
-			private.Check(t, err)
+			expect.Check(t, err)
 			before, err := os.ReadFile("/proc/self/mountinfo")
-			private.Check(t, err)
+			expect.Check(t, err)
 			_, _, err = openAfter(c.what, func() error { return errors.New("was to be created") })
 			if err == nil || !strings.Contains(err.Error(), c.because) || !strings.Contains(err.Error(), path) {
 				t.Errorf("the error should name %s and say %q: %v", path, c.because, err)
 			}
 			after, err := os.ReadFile("/proc/self/mountinfo")
-			private.Check(t, err)
+			expect.Check(t, err)
 			if !bytes.Equal(before, after) {
 				t.Error("the mount table has changed")
 			}
@@ -356,7 +357,7 @@ func TestOpenOrCreateRefuses(t *testing.T) {
 	} {
 		t.Run("where /run/netns "+c.what, func(t *testing.T) {
 			_, err := private.Sh(c.make)
-			private.Check(t, err)
+			expect.Check(t, err)
 			if _, _, err = open("other"); err == nil || !strings.Contains(err.Error(), "/run/netns") {
 				t.Errorf("an old one: %v", err)
 			}
@@ -364,7 +365,7 @@ func TestOpenOrCreateRefuses(t *testing.T) {
 				t.Errorf("a new one: %v", err)
 			}
 			_, err = private.Sh(c.undo)
-			private.Check(t, err)
+			expect.Check(t, err)
 		})
 	}
 }
@@ -383,7 +384,7 @@ func TestSimultaneousLoginsGetOneNamespace(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			wait, start, err := os.Pipe()
-			private.Check(t, err)
+			expect.Check(t, err)
 			processes := []*exec.Cmd{exec.Command("sh", "-c", "cat; "+c.more)}
 			for range 40 {
 				cmd := exec.Command("/proc/self/exe")
@@ -393,23 +394,23 @@ func TestSimultaneousLoginsGetOneNamespace(t *testing.T) {
 			output := make([]bytes.Buffer, len(processes))
 			for i, cmd := range processes {
 				cmd.Stdin, cmd.Stdout, cmd.Stderr = wait, &output[i], &output[i]
-				private.Check(t, cmd.Start())
+				expect.Check(t, cmd.Start())
 			}
-			private.Check(t, errors.Join(wait.Close(), start.Close()))
+			expect.Check(t, errors.Join(wait.Close(), start.Close()))
 			said := make(map[string]int)
 			for i, cmd := range processes {
-				private.Check(t, cmd.Wait())
+				expect.Check(t, cmd.Wait())
 				said[strings.TrimSpace(output[i].String())]++
 			}
 			id, err := published("everybody")
-			private.Check(t, err)
-			expect(t, "everybody", id)
+			expect.Check(t, err)
+			leadsTo(t, "everybody", id)
 			joined, created := said[id+" false <nil>"], said[id+" true <nil>"]
 			if joined+created != 40 || created > 1 || c.more == "true" && created != 1 {
 				t.Errorf("processes say %v", said)
 			}
 			_, err = private.Sh("ip netns delete everybody; umount -l /run/netns; rmdir /run/netns")
-			private.Check(t, err)
+			expect.Check(t, err)
 		})
 	}
 }
@@ -419,11 +420,11 @@ func TestSomebodyHoldsTheLockOfRunNetns(t *testing.T) {
 	if private.Namespaces(t) {
 		return
 	}
-	private.Check(t, os.Mkdir("/run/netns", 0o755))
+	expect.Check(t, os.Mkdir("/run/netns", 0o755))
 	dir, err := os.Open("/run/netns")
-	private.Check(t, err)
+	expect.Check(t, err)
 	defer dir.Close()
-	private.Check(t, unix.Flock(int(dir.Fd()), unix.LOCK_EX))
+	expect.Check(t, unix.Flock(int(dir.Fd()), unix.LOCK_EX))
 	for _, name := range []string{"first", "second"} {
 		done := make(chan error)
 		go func() {
@@ -432,7 +433,7 @@ func TestSomebodyHoldsTheLockOfRunNetns(t *testing.T) {
 		}()
 		select {
 		case err := <-done:
-			private.Check(t, err)
+			expect.Check(t, err)
 		case <-time.After(30 * time.Second):
 			t.Fatalf("%s: still waiting", name)
 		}
@@ -446,7 +447,7 @@ func TestSomebodyHoldsTheLockOfRunNetns(t *testing.T) {
 func list(t *testing.T) []string {
 	t.Helper()
 	names, err := readDir()
-	private.Check(t, err)
+	expect.Check(t, err)
 	return names
 }
 
@@ -484,11 +485,11 @@ func TestWhoWinsWhileWePrepareIsJoined(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	})
-	private.Check(t, err)
+	expect.Check(t, err)
 	if created {
 		t.Error("is said to be ours")
 	}
-	expect(t, "late", theirs)
+	leadsTo(t, "late", theirs)
 	if id != theirs {
 		t.Errorf("we are in %s, not in %s", id, theirs)
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -29,9 +30,9 @@ func TestNewAndJoin(t *testing.T) {
 		return
 	}
 	host, err := current()
-	private.Check(t, err)
+	expect.Check(t, err)
 	var first int
-	private.Check(t, private.OnThread(func() error {
+	expect.Check(t, private.OnThread(func() error {
 		if first, err = netns.New(nil); err != nil {
 			return err
 		}
@@ -46,7 +47,7 @@ func TestNewAndJoin(t *testing.T) {
 		}
 		return err
 	}))
-	private.Check(t, private.OnThread(func() error {
+	expect.Check(t, private.OnThread(func() error {
 		if err := netns.Join(first); err != nil {
 			return err
 		}
@@ -71,7 +72,7 @@ func TestRaiseLoopback(t *testing.T) {
 	}
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		t.Run(address+" answers", func(t *testing.T) {
-			private.Check(t, private.OnThread(func() error {
+			expect.Check(t, private.OnThread(func() error {
 				if _, err := netns.New(nil); err != nil {
 					return err
 				}

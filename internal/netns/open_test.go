@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -22,7 +23,7 @@ func TestOpenMakesNothing(t *testing.T) {
 		t.Errorf("without a directory: %v", err)
 	}
 	_, err := private.Sh("ip netns add there; touch /run/netns/empty; echo x >/run/netns/file")
-	private.Check(t, err)
+	expect.Check(t, err)
 	for _, c := range []struct {
 		name string
 		want error
@@ -33,7 +34,7 @@ func TestOpenMakesNothing(t *testing.T) {
 		}
 		if err == nil {
 			id, err := published(c.name)
-			private.Check(t, err)
+			expect.Check(t, err)
 			if netns.ID(fd) != id {
 				t.Errorf("%s: %s is not %s", c.name, netns.ID(fd), id)
 			}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -46,10 +47,10 @@ func TestPrune(t *testing.T) {
 		t.Helper()
 		var got string
 		// The threads that have made it take a moment to end.
-		private.Eventually(t, "no other thread is in it", func() (done bool) {
+		expect.Eventually(t, "no other thread is in it", func() (done bool) {
 			var err error
 			got, err = prune(false, down)
-			private.Check(t, err)
+			expect.Check(t, err)
 			return got == want || !strings.Contains(got, "threads in it")
 		})
 		if got != want {
@@ -67,7 +68,7 @@ func TestPrune(t *testing.T) {
 				t.Errorf("%q: %v", said, err)
 			}
 			left, err := private.Sh("ls -A /run")
-			private.Check(t, err)
+			expect.Check(t, err)
 			if left != "" {
 				t.Errorf("there is %q", left)
 			}
@@ -75,14 +76,14 @@ func TestPrune(t *testing.T) {
 	})
 	t.Run("an empty one goes, with its record, and the next login makes it anew", func(t *testing.T) {
 		first, _, err := open("empty")
-		private.Check(t, err)
+		expect.Check(t, err)
 		expectPruned(t, "empty gone", noDown)
 		if exists("empty") || record(t, "empty") != "" {
 			t.Errorf("the handle or the record is there: %q", record(t, "empty"))
 		}
 		expectPruned(t, "", noDown)
 		second, created, err := open("empty")
-		private.Check(t, err)
+		expect.Check(t, err)
 		if !created || first == second {
 			t.Errorf("%s after %s (new: %v)", second, first, created)
 		}
@@ -90,32 +91,32 @@ func TestPrune(t *testing.T) {
 	})
 	t.Run("a dry run only tells", func(t *testing.T) {
 		id, _, err := open("dry")
-		private.Check(t, err)
-		private.Eventually(t, "it would be gone", func() bool {
+		expect.Check(t, err)
+		expect.Eventually(t, "it would be gone", func() bool {
 			said, err := prune(true, noDown)
-			private.Check(t, err)
+			expect.Check(t, err)
 			return said == "dry gone"
 		})
-		expect(t, "dry", id)
+		leadsTo(t, "dry", id)
 		expectPruned(t, "dry gone", noDown)
 	})
 	t.Run("one stays that a process is in, or a thread alone", func(t *testing.T) {
 		_, _, err := open("used")
-		private.Check(t, err)
+		expect.Check(t, err)
 		_, err = private.Sh("ip netns exec used sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >/run/pid")
-		private.Check(t, err)
-		private.Eventually(t, "the process is in it", func() bool {
+		expect.Check(t, err)
+		expect.Eventually(t, "the process is in it", func() bool {
 			said, err := private.Sh("ip netns pids used")
 			return err == nil && said != ""
 		})
 		expectPruned(t, "used stays: threads in it: 1", noDown)
 		_, err = private.Sh("kill $(cat /run/pid)")
-		private.Check(t, err)
-		private.Eventually(t, "the process has ended", func() bool {
+		expect.Check(t, err)
+		expect.Eventually(t, "the process has ended", func() bool {
 			said, err := private.Sh("ip netns pids used")
 			return err == nil && said == ""
 		})
-		private.Check(t, private.OnThread(func() error {
+		expect.Check(t, private.OnThread(func() error {
 			n, err := netns.OpenOrCreate("used", netns.Plan{})
 			if err != nil {
 				return err
@@ -133,7 +134,7 @@ func TestPrune(t *testing.T) {
 		expectPruned(t, "used gone", noDown)
 	})
 	t.Run("one stays that somebody is about to enter", func(t *testing.T) {
-		private.Check(t, private.OnThread(func() error {
+		expect.Check(t, private.OnThread(func() error {
 			n, err := netns.OpenOrCreate("entering", netns.Plan{Prepare: func() error { return nil }})
 			if err != nil {
 				return err
@@ -149,13 +150,13 @@ func TestPrune(t *testing.T) {
 	})
 	t.Run("what ip-netns has made is not touched, whatever record there is", func(t *testing.T) {
 		_, err := private.Sh("ip netns add theirs")
-		private.Check(t, err)
+		expect.Check(t, err)
 		_, _, err = open("theirs")
-		private.Check(t, err)
+		expect.Check(t, err)
 		_, _, err = open("replaced")
-		private.Check(t, err)
+		expect.Check(t, err)
 		_, err = private.Sh("ip netns del replaced; ip netns add replaced")
-		private.Check(t, err)
+		expect.Check(t, err)
 		expectPruned(t, "", noDown)
 		if !exists("theirs") || !exists("replaced") {
 			t.Error("a handle is gone")
@@ -166,9 +167,9 @@ func TestPrune(t *testing.T) {
 	})
 	t.Run("its setup program is told before, in the host's network", func(t *testing.T) {
 		host, err := current()
-		private.Check(t, err)
+		expect.Check(t, err)
 		_, _, err = openBy("setup", netns.Plan{Program: "/program x", Setup: func() error { return nil }})
-		private.Check(t, err)
+		expect.Check(t, err)
 		failure := errors.New("busy")
 		expectPruned(t, "setup fails: busy", func(string, string) error { return failure })
 		var said string
@@ -186,8 +187,8 @@ func TestPrune(t *testing.T) {
 	})
 	t.Run("one whose login has died before it was complete goes, too", func(t *testing.T) {
 		_, _, err := openBy("died", netns.Plan{Program: "/p", Setup: func() error { return nil }})
-		private.Check(t, err)
-		private.Check(t, os.WriteFile("/run/libpam-net/netns/died", []byte(strings.Replace(record(t, "died"), "made", "making", 1)), 0o600))
+		expect.Check(t, err)
+		expect.Check(t, os.WriteFile("/run/libpam-net/netns/died", []byte(strings.Replace(record(t, "died"), "made", "making", 1)), 0o600))
 		expectPruned(t, "died gone", func(string, string) error { return nil })
 	})
 	t.Run("a failure of which only a record is left goes without a word", func(t *testing.T) {
@@ -202,11 +203,11 @@ func TestPrune(t *testing.T) {
 	})
 	t.Run("a handle that is none is left to its owner", func(t *testing.T) {
 		_, _, err := open("strange")
-		private.Check(t, err)
+		expect.Check(t, err)
 		_, err = private.Sh("ip netns del strange; mkdir /run/netns/strange")
-		private.Check(t, err)
+		expect.Check(t, err)
 		expectPruned(t, "strange fails: /run/netns/strange: not a network namespace", noDown)
-		private.Check(t, os.Remove("/run/netns/strange"))
+		expect.Check(t, os.Remove("/run/netns/strange"))
 		expectPruned(t, "", noDown)
 	})
 }

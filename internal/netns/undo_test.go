@@ -13,6 +13,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 
 	"libpam-net/internal/netns"
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -23,7 +24,7 @@ func TestUndo(t *testing.T) {
 	}
 	remember := func(t *testing.T) (before netns.Before) {
 		t.Helper()
-		private.Check(t, private.OnThread(func() (err error) {
+		expect.Check(t, private.OnThread(func() (err error) {
 			before, err = netns.Remember()
 			return err
 		}))
@@ -34,9 +35,9 @@ func TestUndo(t *testing.T) {
 		t.Helper()
 		var got string
 		// The threads that have made it take a moment to end.
-		private.Eventually(t, "no thread of the login's is in it", func() bool {
+		expect.Eventually(t, "no thread of the login's is in it", func() bool {
 			var pruned []netns.Pruned
-			private.Check(t, private.OnThread(func() (err error) {
+			expect.Check(t, private.OnThread(func() (err error) {
 				pruned, err = before.Undo(ours, func(program, name string) error { return fmt.Errorf("%s is run", program) })
 				return err
 			}))
@@ -59,7 +60,7 @@ func TestUndo(t *testing.T) {
 	mounted := func(t *testing.T) bool {
 		t.Helper()
 		is, err := mountinfo.Mounted("/run/netns")
-		private.Check(t, err)
+		expect.Check(t, err)
 		return is
 	}
 
@@ -72,7 +73,7 @@ func TestUndo(t *testing.T) {
 	t.Run("of the first namespace ever, the mount of the directory goes as well", func(t *testing.T) {
 		before := remember(t)
 		_, _, err := open("first")
-		private.Check(t, err)
+		expect.Check(t, err)
 		if !mounted(t) {
 			t.Error("/run/netns is no mount")
 		}
@@ -84,8 +85,8 @@ func TestUndo(t *testing.T) {
 	t.Run("but not while somebody holds a name's lock", func(t *testing.T) {
 		before := remember(t)
 		_, _, err := open("first")
-		private.Check(t, err)
-		private.Check(t, private.OnThread(func() error {
+		expect.Check(t, err)
+		expect.Check(t, private.OnThread(func() error {
 			n, err := netns.OpenOrCreate("other", netns.Plan{Prepare: func() error { return nil }})
 			if err != nil {
 				return err
@@ -102,14 +103,14 @@ func TestUndo(t *testing.T) {
 	})
 	t.Run("what was there before stays", func(t *testing.T) {
 		old, _, err := open("old")
-		private.Check(t, err)
+		expect.Check(t, err)
 		_, err = private.Sh("ip netns add administrators")
-		private.Check(t, err)
+		expect.Check(t, err)
 		before := remember(t)
 		_, _, err = open("new")
-		private.Check(t, err)
+		expect.Check(t, err)
 		for name, want := range map[string]bool{"old": false, "new": true, "administrators": false} {
-			private.Check(t, private.OnThread(func() error {
+			expect.Check(t, private.OnThread(func() error {
 				made, err := before.Made(name)
 				if made != want {
 					t.Errorf("%s: made since: %v", name, made)
@@ -118,7 +119,7 @@ func TestUndo(t *testing.T) {
 			}))
 		}
 		undo(t, before, "new gone", nobody)
-		expect(t, "old", old)
+		leadsTo(t, "old", old)
 		if !mounted(t) {
 			t.Error("/run/netns is no mount")
 		}
@@ -126,19 +127,19 @@ func TestUndo(t *testing.T) {
 	t.Run("one that somebody else is in stays, and goes with nobody but one's own in it", func(t *testing.T) {
 		before := remember(t)
 		_, _, err := open("new")
-		private.Check(t, err)
+		expect.Check(t, err)
 		pid, err := private.Sh("ip netns exec new sleep 1000 </dev/null >/dev/null 2>&1 & echo $!")
-		private.Check(t, err)
-		private.Eventually(t, "the process is in it", func() bool {
+		expect.Check(t, err)
+		expect.Eventually(t, "the process is in it", func() bool {
 			said, err := private.Sh("ip netns pids new")
 			return err == nil && said != ""
 		})
 		undo(t, before, "new stays: threads in it: 1", nobody)
 		n, err := strconv.Atoi(strings.TrimSpace(pid))
-		private.Check(t, err)
+		expect.Check(t, err)
 		undo(t, before, "new gone", func(pid int) bool { return pid == n })
 		_, err = private.Sh("kill " + pid)
-		private.Check(t, err)
+		expect.Check(t, err)
 	})
 	t.Run("the record of a setup that has failed since goes", func(t *testing.T) {
 		before := remember(t)

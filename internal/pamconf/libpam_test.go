@@ -13,6 +13,7 @@ import (
 
 	"github.com/msteinert/pam/v2"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -57,10 +58,10 @@ func TestLikeLibpam(t *testing.T) {
 			}
 		}
 		for name, content := range files {
-			private.Check(t, os.WriteFile("/etc/pam.d/"+name, []byte(content), 0o644))
+			expect.Check(t, os.WriteFile("/etc/pam.d/"+name, []byte(content), 0o644))
 		}
 		config, err := Load("/")
-		private.Check(t, err)
+		expect.Check(t, err)
 		var want []string
 		stack := config.Stack("svc", Session)
 		code, asked := Follow(stack, func(i int) Code {
@@ -85,12 +86,12 @@ func openSession(t *testing.T) (code Code, said []string) {
 		said = append(said, message)
 		return "", nil
 	})
-	private.Check(t, err)
+	expect.Check(t, err)
 	err = tx.OpenSession(0)
 	failure := pam.Error(0)
 	if err != nil && !errors.As(err, &failure) {
 		t.Fatal(err)
 	}
-	private.Check(t, tx.End())
+	expect.Check(t, tx.End())
 	return codes[failure], said
 }

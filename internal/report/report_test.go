@@ -12,34 +12,34 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/report"
-	"libpam-net/test/private"
+	"libpam-net/test/expect"
 )
 
 // sent returns the one datagram that send sends, and the descriptors with it.
 func sent(t *testing.T, send func(report.Socket) error) (message string, fds []int) {
 	t.Helper()
 	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	private.Check(t, err)
-	private.Check(t, send(report.Socket(sockets[0])))
-	private.Check(t, unix.Close(sockets[0]))
+	expect.Check(t, err)
+	expect.Check(t, send(report.Socket(sockets[0])))
+	expect.Check(t, unix.Close(sockets[0]))
 
 	data, control := make([]byte, 4096), make([]byte, 4096)
 	n, controls, flags, _, err := unix.Recvmsg(sockets[1], data, control, unix.MSG_CMSG_CLOEXEC)
-	private.Check(t, err)
+	expect.Check(t, err)
 	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
 		t.Fatalf("cut short: %#x", flags)
 	}
 	messages, err := unix.ParseSocketControlMessage(control[:controls])
-	private.Check(t, err)
+	expect.Check(t, err)
 	for _, m := range messages {
 		rights, err := unix.ParseUnixRights(&m)
-		private.Check(t, err)
+		expect.Check(t, err)
 		fds = append(fds, rights...)
 	}
 	if more, _, err := unix.Recvfrom(sockets[1], make([]byte, 1), 0); more != 0 || err != nil {
 		t.Errorf("there is more than one: %v", err)
 	}
-	private.Check(t, unix.Close(sockets[1]))
+	expect.Check(t, unix.Close(sockets[1]))
 	return string(data[:n]), fds
 }
 
@@ -82,7 +82,7 @@ func TestAnIsolatedVerdictBringsItsDescriptors(t *testing.T) {
 	var fds []int
 	for _, path := range []string{"/dev/null", "/dev/zero", "/", "/usr"} {
 		f, err := os.Open(path)
-		private.Check(t, err)
+		expect.Check(t, err)
 		defer f.Close()
 		files, fds = append(files, f), append(fds, int(f.Fd()))
 	}
@@ -103,9 +103,9 @@ func TestAnIsolatedVerdictBringsItsDescriptors(t *testing.T) {
 			f := os.NewFile(uintptr(fd), "")
 			defer f.Close()
 			was, err := files[i].Stat()
-			private.Check(t, err)
+			expect.Check(t, err)
 			is, err := f.Stat()
-			private.Check(t, err)
+			expect.Check(t, err)
 			if !os.SameFile(was, is) {
 				t.Errorf("descriptor %d is not %s", i, files[i].Name())
 			}
@@ -145,12 +145,12 @@ func TestALongTextIsCutBetweenCharacters(t *testing.T) {
 
 func TestNobodyListens(t *testing.T) {
 	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	private.Check(t, err)
-	private.Check(t, unix.Close(sockets[1]))
+	expect.Check(t, err)
+	expect.Check(t, unix.Close(sockets[1]))
 	socket := report.Socket(sockets[0])
 	socket.Logf(report.Error, "lost")
 	if err := socket.Send(report.Verdict{Outcome: report.Refused}); !errors.Is(err, unix.EPIPE) {
 		t.Errorf("send: %v", err) // and no SIGPIPE
 	}
-	private.Check(t, unix.Close(sockets[0]))
+	expect.Check(t, unix.Close(sockets[0]))
 }

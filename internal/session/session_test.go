@@ -15,6 +15,7 @@ import (
 	"libpam-net/internal/membership"
 	"libpam-net/internal/report"
 	"libpam-net/internal/session"
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -127,7 +128,7 @@ func TestOpenDecides(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			v, log, err := open(c.request, func() error { return errors.New("a session") })
-			private.Check(t, err)
+			expect.Check(t, err)
 			if v.Outcome != c.outcome || !strings.Contains(v.Text, c.text) {
 				t.Errorf("%c %q", v.Outcome, v.Text)
 			}
@@ -145,9 +146,9 @@ func TestOpenMakesTheSession(t *testing.T) {
 	}
 	_, err := private.Sh(`ip link add host0 type veth peer name host1; ip netns add other; mkdir -p /etc/netns/lab /run/nscd
 		echo ours > /etc/netns/lab/hosts; touch /etc/netns/lab/absent /run/nscd/socket /run/secret; echo secret > /run/secret`)
-	private.Check(t, err)
+	expect.Check(t, err)
 	host, err := os.ReadFile("/proc/1/mountinfo")
-	private.Check(t, err)
+	expect.Check(t, err)
 	const (
 		isolated = `test "$(ls /sys/class/net)" = lo; test "$(readlink /proc/self/ns/net)" != "$(readlink /proc/1/ns/net)"
 			test "$(readlink /proc/self/ns/mnt)" != "$(readlink /proc/1/ns/mnt)"; `
@@ -212,7 +213,7 @@ func TestOpenMakesTheSession(t *testing.T) {
 				_, err := private.Sh(c.look)
 				return err
 			})
-			private.Check(t, err)
+			expect.Check(t, err)
 			if v.Outcome != report.Isolated || !strings.HasPrefix(v.Text, c.text) || v.CwdMoved {
 				t.Errorf("%c %q %t", v.Outcome, v.Text, v.CwdMoved)
 			}
@@ -222,7 +223,7 @@ func TestOpenMakesTheSession(t *testing.T) {
 		})
 	}
 	_, err = private.Sh("ip netns delete alice; ip netns delete lab")
-	private.Check(t, err)
+	expect.Check(t, err)
 	if now, err := os.ReadFile("/proc/1/mountinfo"); string(now) != string(host) {
 		t.Errorf("the host's mounts are\n%s, and were\n%s: %v", now, host, err)
 	}
@@ -232,9 +233,9 @@ func TestOpenMakesTheSession(t *testing.T) {
 	} {
 		t.Run(c.what+" is a refusal", func(t *testing.T) {
 			_, err := private.Sh(c.script)
-			private.Check(t, err)
+			expect.Check(t, err)
 			v, _, err := open(lab, func() error { return nil })
-			private.Check(t, err)
+			expect.Check(t, err)
 			if v.Outcome != report.Refused || !strings.Contains(v.Text, c.because) {
 				t.Errorf("%c %q", v.Outcome, v.Text)
 			}
@@ -250,7 +251,7 @@ func TestRootSharedJoins(t *testing.T) {
 		v, log, err := open(session.Request{
 			Kind: session.UserNet, User: "alice", First: member("alice", "usernet"), RootShared: true,
 		}, func() error { return nil })
-		private.Check(t, err)
+		expect.Check(t, err)
 		if v.Outcome != report.Isolated {
 			t.Errorf("%s: %c %s %q", what, v.Outcome, v.Text, log)
 		}

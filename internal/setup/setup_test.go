@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"libpam-net/internal/setup"
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -18,8 +19,8 @@ const program = "/run/bin/program"
 // install makes the script the program.
 func install(t *testing.T, script string) {
 	t.Helper()
-	private.Check(t, os.MkdirAll("/run/bin", 0o755))
-	private.Check(t, os.WriteFile(program, []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+	expect.Check(t, os.MkdirAll("/run/bin", 0o755))
+	expect.Check(t, os.WriteFile(program, []byte("#!/bin/sh\n"+script+"\n"), 0o755))
 }
 
 // run returns what the program has written.
@@ -36,7 +37,7 @@ func TestRun(t *testing.T) {
 	t.Run("the program has its arguments, an environment of its own and no input", func(t *testing.T) {
 		install(t, `printf '%s\n' "$0 $*"; readlink /proc/$$/fd/0; pwd; id -G; env | sort | grep -v ^_=`)
 		output, err := run(program, time.Minute)
-		private.Check(t, err)
+		expect.Check(t, err)
 		want := []string{
 			program + " up lab", "/dev/null", "/", "0", "NETNS=lab", "NETNS_PATH=/run/netns/lab", "PAM_USER=alice",
 			"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PWD=/",
@@ -48,7 +49,7 @@ func TestRun(t *testing.T) {
 	t.Run("its errors are output, too, and a last line needs no end", func(t *testing.T) {
 		install(t, "echo one; echo two >&2; echo; printf three")
 		output, err := run(program, time.Minute)
-		private.Check(t, err)
+		expect.Check(t, err)
 		if !slices.Equal(output, []string{"one", "two", "three"}) {
 			t.Errorf("%q", output)
 		}
@@ -56,7 +57,7 @@ func TestRun(t *testing.T) {
 	t.Run("a long line is cut", func(t *testing.T) {
 		install(t, "head -c 2000 /dev/zero | tr '\\0' x")
 		output, err := run(program, time.Minute)
-		private.Check(t, err)
+		expect.Check(t, err)
 		if len(output) != 3 || len(output[0]) != 800 || strings.Join(output, "") != strings.Repeat("x", 2000) {
 			t.Errorf("%q", output)
 		}
@@ -64,7 +65,7 @@ func TestRun(t *testing.T) {
 	t.Run("what it leaves running is not waited for", func(t *testing.T) {
 		install(t, "echo started; sleep 1000 & echo $!")
 		output, err := run(program, time.Minute)
-		private.Check(t, err)
+		expect.Check(t, err)
 		if len(output) != 2 {
 			t.Fatalf("%q", output)
 		}
@@ -88,7 +89,7 @@ func TestRun(t *testing.T) {
 			t.Fatalf("%q: %v", output, err)
 		}
 		for _, pid := range output {
-			private.Eventually(t, "end of process "+pid, func() bool {
+			expect.Eventually(t, "end of process "+pid, func() bool {
 				state, err := private.Sh("cat /proc/" + pid + "/stat 2>/dev/null || true")
 				return err == nil && (state == "" || strings.Contains(state, ") Z "))
 			})
@@ -123,10 +124,10 @@ func TestRunRefuses(t *testing.T) {
 		{"what is below a file", "", program + "/x", "not a directory"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			private.Check(t, os.RemoveAll("/run/bin"))
+			expect.Check(t, os.RemoveAll("/run/bin"))
 			install(t, "touch /run/has-run")
 			_, err := private.Sh("set -- " + program + "\n" + c.make)
-			private.Check(t, err)
+			expect.Check(t, err)
 			_, err = run(c.path, time.Minute)
 			if err == nil || !strings.Contains(err.Error(), c.because) {
 				t.Errorf("%v", err)
@@ -137,10 +138,10 @@ func TestRunRefuses(t *testing.T) {
 		})
 	}
 	t.Run("but not a link of root's to a program of root's", func(t *testing.T) {
-		private.Check(t, os.RemoveAll("/run/bin"))
+		expect.Check(t, os.RemoveAll("/run/bin"))
 		install(t, "echo fine")
 		_, err := private.Sh("mkdir /run/bin/dir; ln -s ../program /run/bin/dir/link")
-		private.Check(t, err)
+		expect.Check(t, err)
 		output, err := run("/run/bin//dir/./link", time.Minute)
 		if err != nil || !slices.Equal(output, []string{"fine"}) {
 			t.Errorf("%q: %v", output, err)

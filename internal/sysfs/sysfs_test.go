@@ -16,6 +16,7 @@ import (
 	"libpam-net/internal/mount"
 	"libpam-net/internal/netns"
 	"libpam-net/internal/sysfs"
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -27,7 +28,7 @@ func TestRemount(t *testing.T) {
 		return
 	}
 	_, err := private.Sh("ip link add host0 type veth peer name host1")
-	private.Check(t, err)
+	expect.Check(t, err)
 	const newNetwork = `test "$(ls /sys/class/net)" = lo; test -e /sys/class/net/lo/operstate; test -e /sys/devices/virtual/net/lo`
 	for _, c := range []struct{ what, arrange, look string }{
 		{"as the machine has it", ``, newNetwork + `; touch /sys/kernel/uevent_seqnum`},
@@ -98,7 +99,7 @@ lo"`,
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			private.EachMountAPI(t, func(t *testing.T) {
-				private.Check(t, private.OnThread(func() error {
+				expect.Check(t, private.OnThread(func() error {
 					if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 						return err
 					}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/sandbox"
 )
 
@@ -49,7 +50,7 @@ type report struct {
 func (h *host) check(t *testing.T, code int, args string) report {
 	t.Helper()
 	before := h.state(t)
-	result := h.run(t, "pamnetctl check --json "+args)
+	result := h.Try(t, "pamnetctl check --json "+args)
 	if result.ExitCode != code || (code == 1) != (result.Stderr != "") {
 		t.Errorf("check %s: exit code %d, not %d: %s", args, result.ExitCode, code, result.Stderr)
 	}
@@ -63,22 +64,22 @@ func (h *host) check(t *testing.T, code int, args string) report {
 func (h *host) state(t *testing.T) map[string]string {
 	t.Helper()
 	mounts, err := sandbox.MountTable(h.PID())
-	must(t, err)
+	expect.Check(t, err)
 	processes, err := h.Processes()
-	must(t, err)
+	expect.Check(t, err)
 	var names []string
 	for _, p := range processes {
 		names = append(names, p.Name)
 	}
 	slices.Sort(names)
 	log, err := h.Log()
-	must(t, err)
+	expect.Check(t, err)
 	return map[string]string{
 		"mounts":    fmt.Sprint(mounts),
 		"processes": fmt.Sprint(names),
 		"log":       log,
-		"names":     h.sh(t, "for d in /run/netns /run/libpam-net/netns; do [ ! -e $d ] || (cd $d; stat -c '%n %i' * | grep -v '^\\*'); done; true"),
-		"records":   h.sh(t, "cat /run/libpam-net/netns/* 2>&1 | grep -v 'No such'; md5sum /run/utmp /var/log/wtmp /var/log/lastlog 2>&1; ls /run /tmp | grep -v -e '^libpam-net$' -e '^netns$' -e '^motd.dynamic$'"),
+		"names":     h.Bash(t, "for d in /run/netns /run/libpam-net/netns; do [ ! -e $d ] || (cd $d; stat -c '%n %i' * | grep -v '^\\*'); done; true"),
+		"records":   h.Bash(t, "cat /run/libpam-net/netns/* 2>&1 | grep -v 'No such'; md5sum /run/utmp /var/log/wtmp /var/log/lastlog 2>&1; ls /run /tmp | grep -v -e '^libpam-net$' -e '^netns$' -e '^motd.dynamic$'"),
 	}
 }
 
@@ -94,25 +95,25 @@ func (h *host) unchanged(t *testing.T, what string, before map[string]string) {
 func TestCheckTellsWhatALoginGets(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	must(t, h.StartSSHD())
-	hostNet := h.sh(t, "stat -Lc %i /proc/1/ns/net")
+	expect.Check(t, h.StartSSHD())
+	hostNet := h.Bash(t, "stat -Lc %i /proc/1/ns/net")
 
 	t.Run("a new network, on a machine where nobody has logged in yet", func(t *testing.T) {
 		r := h.check(t, 0, "nina")
-		equal(t, "outcome", r.Outcome+" "+r.Module, "isolated pam_newnet")
-		equal(t, "why", r.Why, fmt.Sprintf(`"nina": new network namespace (net:[%d])`, r.Network.Inode))
-		equal(t, "network", fmt.Sprintf("%s %v %+v %v", r.Network.Name, r.Network.Created, r.Network.Interfaces, r.Network.Routes),
+		expect.Equal(t, "outcome", r.Outcome+" "+r.Module, "isolated pam_newnet")
+		expect.Equal(t, "why", r.Why, fmt.Sprintf(`"nina": new network namespace (net:[%d])`, r.Network.Inode))
+		expect.Equal(t, "network", fmt.Sprintf("%s %v %+v %v", r.Network.Name, r.Network.Created, r.Network.Interfaces, r.Network.Routes),
 			" false [{Name:lo Up:true Addresses:[127.0.0.1/8 ::1/128] In:0 Out:0}] []")
-		equal(t, "/sys/class/net", fmt.Sprint(r.ClassNet), "[lo]")
+		expect.Equal(t, "/sys/class/net", fmt.Sprint(r.ClassNet), "[lo]")
 	})
 	t.Run("a network with a name that is not there", func(t *testing.T) {
 		for user, name := range map[string]string{"ulf": "ulf", "gina": "lab"} {
 			r := h.check(t, 0, user)
-			equal(t, "network", fmt.Sprintf("%s %v %s %v", r.Outcome, r.Network.Created, r.Network.Name, r.StandIns), "isolated true "+name+" []")
+			expect.Equal(t, "network", fmt.Sprintf("%s %v %s %v", r.Outcome, r.Network.Created, r.Network.Name, r.StandIns), "isolated true "+name+" []")
 		}
 	})
 	t.Run("what others than the modules have for a session", func(t *testing.T) {
-		h.sh(t, `ip netns add ulf; ip -n ulf link set lo up; ip link add to-ulf type veth peer name eth0 netns ulf
+		h.Bash(t, `ip netns add ulf; ip -n ulf link set lo up; ip link add to-ulf type veth peer name eth0 netns ulf
 			ip -n ulf address add 198.51.100.2/24 dev eth0; ip -n ulf link set eth0 up; ip link set to-ulf up
 			ip -n ulf route add default via 198.51.100.1
 			mkdir -p /etc/netns/ulf /run/open /run/closed /run/masked; echo nameserver 198.51.100.53 >/etc/netns/ulf/resolv.conf
@@ -120,73 +121,73 @@ func TestCheckTellsWhatALoginGets(t *testing.T) {
 		for _, dir := range []string{"open", "closed", "masked"} {
 			listen := h.Command("perl", "-MIO::Socket::UNIX", "-e",
 				fmt.Sprintf(`$s = IO::Socket::UNIX->new(Local => "/run/%s/socket", Listen => 1) or die; chmod 0666, "/run/%s/socket"; sleep`, dir, dir))
-			must(t, listen.Start())
+			expect.Check(t, listen.Start())
 			defer func() {
 				_ = listen.Cancel()
 				_ = listen.Wait()
 			}()
-			eventually(t, "somebody listens", func() bool {
-				return h.run(t, `[ "$(stat -c %a /run/$1/socket)" = 666 ]`, dir).ExitCode == 0
+			expect.Eventually(t, "somebody listens", func() bool {
+				return h.Try(t, `[ "$(stat -c %a /run/$1/socket)" = 666 ]`, dir).ExitCode == 0
 			})
 		}
-		must(t, h.PAM("masking", "session required pam_permit.so", "session required pam_usernet.so mask=/run/masked"))
+		expect.Check(t, h.PAM("masking", "session required pam_permit.so", "session required pam_usernet.so mask=/run/masked"))
 		r := h.check(t, 0, "ulf --service masking")
-		equal(t, "network", fmt.Sprintf("%v %s %v", r.Network.Created, r.Network.Name, r.Network.Routes), "false ulf [{198.51.100.1 eth0}]")
-		equal(t, "interfaces", r.Network.Interfaces[1].Name+" "+r.Network.Interfaces[1].Addresses[0], "eth0 198.51.100.2/24")
-		equal(t, "files of /etc", fmt.Sprint(r.StandIns, r.DNS), "[/etc/resolv.conf] [198.51.100.53]")
-		equal(t, "/sys/class/net", fmt.Sprint(r.ClassNet), "[eth0 lo]")
-		equal(t, "sockets", fmt.Sprint(r.Sockets), "[/run/open/socket]")
+		expect.Equal(t, "network", fmt.Sprintf("%v %s %v", r.Network.Created, r.Network.Name, r.Network.Routes), "false ulf [{198.51.100.1 eth0}]")
+		expect.Equal(t, "interfaces", r.Network.Interfaces[1].Name+" "+r.Network.Interfaces[1].Addresses[0], "eth0 198.51.100.2/24")
+		expect.Equal(t, "files of /etc", fmt.Sprint(r.StandIns, r.DNS), "[/etc/resolv.conf] [198.51.100.53]")
+		expect.Equal(t, "/sys/class/net", fmt.Sprint(r.ClassNet), "[eth0 lo]")
+		expect.Equal(t, "sockets", fmt.Sprint(r.Sockets), "[/run/open/socket]")
 	})
 	t.Run("the host's network", func(t *testing.T) {
 		r := h.check(t, 0, "olga")
-		equal(t, "outcome", fmt.Sprintf("%s %d", r.Outcome, r.Network.Inode), "host "+hostNet)
+		expect.Equal(t, "outcome", fmt.Sprintf("%s %d", r.Outcome, r.Network.Inode), "host "+hostNet)
 	})
 	t.Run("a refusal, and the module's reason", func(t *testing.T) {
-		h.sh(t, "chmod 777 /etc/netns/ulf")
+		h.Bash(t, "chmod 777 /etc/netns/ulf")
 		r := h.check(t, 1, "ulf")
-		h.sh(t, "chmod 755 /etc/netns/ulf")
+		h.Bash(t, "chmod 755 /etc/netns/ulf")
 		if r.Outcome != "refused" || r.Module != "pam_usernet" || !strings.Contains(r.Why, "/etc/netns/ulf") ||
 			r.Network != nil || len(r.Messages) != 1 {
 			t.Errorf("%+v", r)
 		}
 	})
 	t.Run("a refusal by another module", func(t *testing.T) {
-		must(t, h.PAM("denying", "session required pam_deny.so"))
-		equal(t, "why", h.check(t, 1, "olga --service denying").Why, "PAM says: Cannot make/remove an entry for the specified session")
+		expect.Check(t, h.PAM("denying", "session required pam_deny.so"))
+		expect.Equal(t, "why", h.check(t, 1, "olga --service denying").Why, "PAM says: Cannot make/remove an entry for the specified session")
 	})
 	t.Run("a member whom a service lets into the host's network", func(t *testing.T) {
-		must(t, h.PAM("lacking", "session required pam_permit.so"))
-		must(t, h.PAM("ending", "session sufficient pam_permit.so", "session required pam_newnet.so"))
-		equal(t, "problem", fmt.Sprint(h.check(t, 1, "nina --service lacking").Problems),
+		expect.Check(t, h.PAM("lacking", "session required pam_permit.so"))
+		expect.Check(t, h.PAM("ending", "session sufficient pam_permit.so", "session required pam_newnet.so"))
+		expect.Equal(t, "problem", fmt.Sprint(h.check(t, 1, "nina --service lacking").Problems),
 			`[let into the host's network, as a member of "newnet": the service has no line of pam_newnet]`)
-		equal(t, "problem", fmt.Sprint(h.check(t, 1, "nina --service ending").Problems),
+		expect.Equal(t, "problem", fmt.Sprint(h.check(t, 1, "nina --service ending").Problems),
 			`[let into the host's network, as a member of "newnet": libpam does not come to /etc/pam.d/ending:2]`)
-		equal(t, "problems of others", len(h.check(t, 0, "olga --service lacking").Problems), 0)
+		expect.Equal(t, "problems of others", len(h.check(t, 0, "olga --service lacking").Problems), 0)
 	})
 	t.Run("what a command finds there", func(t *testing.T) {
-		must(t, h.PAM("limiting", "session required pam_limits.so", "session required pam_permit.so", "session required pam_newnet.so"))
-		h.sh(t, "echo nina - nofile 300 >/etc/security/limits.d/nina.conf")
+		expect.Check(t, h.PAM("limiting", "session required pam_limits.so", "session required pam_permit.so", "session required pam_newnet.so"))
+		h.Bash(t, "echo nina - nofile 300 >/etc/security/limits.d/nina.conf")
 		r := h.check(t, 7, `nina --service limiting --run 'id -un; pwd; ls /sys/class/net; ulimit -n; exit 7'`)
-		equal(t, "output", r.Run.Output, "nina\n/home/nina\nlo\n300\n")
-		result := h.run(t, "echo hello | pamnetctl check nina --run cat")
+		expect.Equal(t, "output", r.Run.Output, "nina\n/home/nina\nlo\n300\n")
+		result := h.Try(t, "echo hello | pamnetctl check nina --run cat")
 		if !strings.HasPrefix(result.Stdout, "nina through sshd: isolated\n") || !strings.HasSuffix(result.Stdout, " ms\nhello\n") {
 			t.Errorf("%+v", result)
 		}
 	})
 	t.Run("all members", func(t *testing.T) {
-		h.sh(t, "mv /etc/netns/ulf/resolv.conf /etc/netns/ulf/nosuch.conf; ln -s /home /etc/netns/lab")
+		h.Bash(t, "mv /etc/netns/ulf/resolv.conf /etc/netns/ulf/nosuch.conf; ln -s /home /etc/netns/lab")
 		before := h.state(t)
-		result := h.run(t, "pamnetctl check --all-members")
+		result := h.Try(t, "pamnetctl check --all-members")
 		h.unchanged(t, "check --all-members", before)
 		var lines []string
 		for line := range strings.Lines(result.Stdout) {
 			words := strings.Fields(line)
 			lines = append(lines, strings.Join(append(words[:3], words[5:6]...), " "))
 		}
-		equal(t, "lines", strings.Join(lines, "\n"), "USER OUTCOME MODULE PROBLEMS\ngina refused pam_groupnet \"gina\"\n"+
+		expect.Equal(t, "lines", strings.Join(lines, "\n"), "USER OUTCOME MODULE PROBLEMS\ngina refused pam_groupnet \"gina\"\n"+
 			"gus refused pam_groupnet \"gus\"\nnina isolated pam_newnet -\nulf isolated pam_usernet -")
-		equal(t, "exit code", result.ExitCode, 1)
-		equal(t, "stderr", result.Stderr, "pamnetctl: check: users who do not get what the groups say: 2\n")
+		expect.Equal(t, "exit code", result.ExitCode, 1)
+		expect.Equal(t, "stderr", result.Stderr, "pamnetctl: check: users who do not get what the groups say: 2\n")
 	})
 	t.Run("nothing where it cannot be told", func(t *testing.T) {
 		for args, says := range map[string]string{
@@ -197,7 +198,7 @@ func TestCheckTellsWhatALoginGets(t *testing.T) {
 			"--all-members --run true": "--run is for one user",
 		} {
 			before := h.state(t)
-			result := h.run(t, "pamnetctl check "+args)
+			result := h.Try(t, "pamnetctl check "+args)
 			if !strings.Contains(result.Stderr, says) || result.Stdout != "" {
 				t.Errorf("%s: %+v", args, result)
 			}
@@ -207,7 +208,7 @@ func TestCheckTellsWhatALoginGets(t *testing.T) {
 			"unshare --net": "this is another: `nsenter",
 			"setpriv --reuid 5005 --clear-groups env": "use sudo",
 		} {
-			if result := h.run(t, program+" pamnetctl check olga"); result.ExitCode != 1 || !strings.Contains(result.Stderr, says) {
+			if result := h.Try(t, program+" pamnetctl check olga"); result.ExitCode != 1 || !strings.Contains(result.Stderr, says) {
 				t.Errorf("%s: %+v", program, result)
 			}
 		}
@@ -217,13 +218,13 @@ func TestCheckTellsWhatALoginGets(t *testing.T) {
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	must(t, h.AddToGroup("newnet", "ulf"))
-	must(t, h.WriteFile("/etc/pam.d/common-nets", "session required pam_newnet.so nonsense\n"+
+	expect.Check(t, h.AddToGroup("newnet", "ulf"))
+	expect.Check(t, h.WriteFile("/etc/pam.d/common-nets", "session required pam_newnet.so nonsense\n"+
 		"session [success=ok ignore=ignore default=die] pam_usernet.so setup=/sbin/uplink [mask=/run/a b]\n", 0o644))
-	must(t, h.PAM("this", "# a comment", "session required pam_permit.so", "@include common-nets"))
+	expect.Check(t, h.PAM("this", "# a comment", "session required pam_permit.so", "@include common-nets"))
 	for _, user := range []string{"olga", "ulf"} {
 		before := h.state(t)
-		h.sh(t, "pamnetctl explain --service this "+user)
+		h.Bash(t, "pamnetctl explain --service this "+user)
 		h.unchanged(t, "explain "+user, before)
 	}
 	type explained struct {
@@ -237,64 +238,64 @@ func TestExplain(t *testing.T) {
 			MemberBy                                           string `json:"member_by"`
 		}
 	}
-	h.sh(t, "ip netns add ulf")
-	e := parse[explained](t, h.sh(t, "pamnetctl explain ulf --service this --json"))
-	equal(t, "the action", e.Steps[1].Action, `joins the network namespace "ulf" (net:[`+h.sh(t, "stat -c %i /run/netns/ulf")+"])")
-	equal(t, "JSON", fmt.Sprintf("%s %s:%d %s %s %v", e.Outcome, e.Steps[1].File, e.Steps[1].Line, e.Steps[1].MemberBy, e.Steps[1].Network, e.Steps[1].Decides),
+	h.Bash(t, "ip netns add ulf")
+	e := parse[explained](t, h.Bash(t, "pamnetctl explain ulf --service this --json"))
+	expect.Equal(t, "the action", e.Steps[1].Action, `joins the network namespace "ulf" (net:[`+h.Bash(t, "stat -c %i /run/netns/ulf")+"])")
+	expect.Equal(t, "JSON", fmt.Sprintf("%s %s:%d %s %s %v", e.Outcome, e.Steps[1].File, e.Steps[1].Line, e.Steps[1].MemberBy, e.Steps[1].Network, e.Steps[1].Decides),
 		"isolated /etc/pam.d/common-nets:2 usernet ulf true")
-	h.sh(t, "ip netns del ulf; touch /run/netns/ulf; echo x >/run/netns/ulf")
-	e = parse[explained](t, h.sh(t, "pamnetctl explain ulf --service this --json"))
+	h.Bash(t, "ip netns del ulf; touch /run/netns/ulf; echo x >/run/netns/ulf")
+	e = parse[explained](t, h.Bash(t, "pamnetctl explain ulf --service this --json"))
 	if !strings.HasPrefix(e.Steps[1].Action, "refuses: ") {
 		t.Errorf("%+v", e.Steps[1])
 	}
 	for args, says := range map[string]string{"nobody-knows": "there is no user", "ulf --service nosuch": "there is no service"} {
-		if result := h.run(t, "pamnetctl explain "+args); result.ExitCode != 1 || !strings.Contains(result.Stderr, says) {
+		if result := h.Try(t, "pamnetctl explain "+args); result.ExitCode != 1 || !strings.Contains(result.Stderr, says) {
 			t.Errorf("%s: %+v", args, result)
 		}
 	}
-	h.sh(t, "setpriv --reuid $1 --clear-groups pamnetctl explain ulf | grep 'joins the network namespace \"ulf\", or creates it'", fmt.Sprint(h.Ulf.UID))
+	h.Bash(t, "setpriv --reuid $1 --clear-groups pamnetctl explain ulf | grep 'joins the network namespace \"ulf\", or creates it'", fmt.Sprint(h.Ulf.UID))
 }
 
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	h.session(t, h.Command("su", "gina", "-c", "touch /tmp/gina; sleep 1000; true"))
-	h.sh(t, "until [ -e /tmp/gina ]; do sleep 0.01; done")
+	h.Bash(t, "until [ -e /tmp/gina ]; do sleep 0.01; done")
 	for args, want := range map[string]string{
 		"check ''":             "gina gus nina ulf :4",
 		"explain ''":           "gina gus nina ulf :4",
 		"enter ''":             "gina lab :4",
 		"check --service sudo": "sudo sudo-i :4",
 	} {
-		got := strings.Fields(h.sh(t, "pamnetctl __complete "+args))
+		got := strings.Fields(h.Bash(t, "pamnetctl __complete "+args))
 		if args == "check --service sudo" { // a shell leaves out what does not begin so
 			got = slices.DeleteFunc(got, func(s string) bool { return !strings.HasPrefix(s, "sudo") && s[0] != ':' })
 		}
-		equal(t, args, strings.Join(got, " "), want)
+		expect.Equal(t, args, strings.Join(got, " "), want)
 	}
-	equal(t, "a script", h.sh(t, "pamnetctl completion bash | bash -n && for s in zsh fish; do pamnetctl completion $s | grep -c pamnetctl; done | wc -l"), "2")
+	expect.Equal(t, "a script", h.Bash(t, "pamnetctl completion bash | bash -n && for s in zsh fish; do pamnetctl completion $s | grep -c pamnetctl; done | wc -l"), "2")
 }
 
 func TestCheckLeavesNothing(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	must(t, h.StartSSHD())
-	must(t, h.WriteFile("/usr/local/sbin/uplink", `#!/bin/sh
+	expect.Check(t, h.StartSSHD())
+	expect.Check(t, h.WriteFile("/usr/local/sbin/uplink", `#!/bin/sh
 echo "$1 $2" >>/var/uplinks
 [ ! -e /run/bad ] || { echo no cable; exit 1; }
 [ "$1" = down ] || { setsid ip netns exec $2 sleep 1000 </dev/null >/dev/null 2>&1 & }
 `, 0o755))
-	must(t, h.PAM("plugged", "session required pam_permit.so", "session required pam_usernet.so setup=/usr/local/sbin/uplink"))
+	expect.Check(t, h.PAM("plugged", "session required pam_permit.so", "session required pam_usernet.so setup=/usr/local/sbin/uplink"))
 
 	t.Run("of a setup program", func(t *testing.T) {
 		r := h.check(t, 0, "ulf --service plugged")
-		equal(t, "network", fmt.Sprintf("%s %v", r.Network.Name, r.Network.Created), "ulf true")
-		equal(t, "calls", h.sh(t, "cat /var/uplinks; rm /var/uplinks"), "up ulf\ndown ulf")
+		expect.Equal(t, "network", fmt.Sprintf("%s %v", r.Network.Name, r.Network.Created), "ulf true")
+		expect.Equal(t, "calls", h.Bash(t, "cat /var/uplinks; rm /var/uplinks"), "up ulf\ndown ulf")
 	})
 	t.Run("of a setup program that fails", func(t *testing.T) {
-		h.sh(t, "touch /run/bad")
+		h.Bash(t, "touch /run/bad")
 		r := h.check(t, 1, "ulf --service plugged")
-		h.sh(t, "rm /run/bad")
+		h.Bash(t, "rm /run/bad")
 		if !strings.Contains(r.Why, "setup program") || !slices.ContainsFunc(r.Log, func(l struct {
 			Priority     int
 			Module, Text string
@@ -306,17 +307,17 @@ echo "$1 $2" >>/var/uplinks
 		}
 	})
 	t.Run("of a command, and of other modules", func(t *testing.T) {
-		h.sh(t, "touch /run/utmp /var/log/wtmp /var/log/lastlog; mkdir -p /run/mount")
-		must(t, h.PAM("writing", "session required pam_lastlog.so showfailed", "session required pam_exec.so /usr/local/sbin/other", "session required pam_newnet.so"))
-		must(t, h.WriteFile("/usr/local/sbin/other", "#!/bin/sh\nmount -t tmpfs none /mnt && setsid sleep 1000 </dev/null >/dev/null 2>&1 &\nsleep 0", 0o755))
+		h.Bash(t, "touch /run/utmp /var/log/wtmp /var/log/lastlog; mkdir -p /run/mount")
+		expect.Check(t, h.PAM("writing", "session required pam_lastlog.so showfailed", "session required pam_exec.so /usr/local/sbin/other", "session required pam_newnet.so"))
+		expect.Check(t, h.WriteFile("/usr/local/sbin/other", "#!/bin/sh\nmount -t tmpfs none /mnt && setsid sleep 1000 </dev/null >/dev/null 2>&1 &\nsleep 0", 0o755))
 		h.check(t, 0, "nina --service writing --run 'setsid sleep 1000 & echo'")
 	})
 	t.Run("when it is interrupted", func(t *testing.T) {
-		must(t, h.PAM("hanging", "session required pam_permit.so", "session required pam_usernet.so setup=/usr/local/sbin/uplink",
+		expect.Check(t, h.PAM("hanging", "session required pam_permit.so", "session required pam_usernet.so setup=/usr/local/sbin/uplink",
 			"session required pam_exec.so /usr/local/sbin/hang"))
-		must(t, h.WriteFile("/usr/local/sbin/hang", "#!/bin/sh\ntouch /var/hangs; sleep 1000", 0o755))
+		expect.Check(t, h.WriteFile("/usr/local/sbin/hang", "#!/bin/sh\ntouch /var/hangs; sleep 1000", 0o755))
 		before := h.state(t)
-		result := h.run(t, `rm -f /var/hangs; pamnetctl check ulf --service hanging & until [ -e /var/hangs ]; do sleep 0.01; done; kill $!; wait $!`)
+		result := h.Try(t, `rm -f /var/hangs; pamnetctl check ulf --service hanging & until [ -e /var/hangs ]; do sleep 0.01; done; kill $!; wait $!`)
 		if result.ExitCode != 1 || !strings.Contains(result.Stderr, "interrupted") {
 			t.Errorf("%+v", result)
 		}
@@ -324,8 +325,8 @@ echo "$1 $2" >>/var/uplinks
 	})
 	t.Run("but what somebody uses by then", func(t *testing.T) {
 		// ulf logs in while the check's session is open.
-		must(t, h.AppendPAM("su", "session optional pam_permit.so"))
-		result := h.run(t, `pamnetctl check ulf --service plugged --run 'touch ready; until [ -e go ]; do sleep 0.01; done' >/var/checked 2>&1 &
+		expect.Check(t, h.AppendPAM("su", "session optional pam_permit.so"))
+		result := h.Try(t, `pamnetctl check ulf --service plugged --run 'touch ready; until [ -e go ]; do sleep 0.01; done' >/var/checked 2>&1 &
 			until [ -e ~ulf/ready ]; do sleep 0.01; done
 			su ulf -c 'stat -Lc %i /proc/self/ns/net; exec sleep 1000' </dev/null >/var/session &
 			until pgrep -u ulf -xf 'sleep 1000' >/var/sleeps; do sleep 0.01; done; touch ~ulf/go
@@ -336,6 +337,6 @@ echo "$1 $2" >>/var/uplinks
 			lines[n-1] != "2" {
 			t.Errorf("%+v", result)
 		}
-		equal(t, "a further login", h.sh(t, "su ulf -c 'stat -Lc %i /proc/self/ns/net'"), lines[n-2])
+		expect.Equal(t, "a further login", h.Bash(t, "su ulf -c 'stat -Lc %i /proc/self/ns/net'"), lines[n-2])
 	})
 }

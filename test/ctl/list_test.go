@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/sandbox"
 )
 
@@ -36,13 +37,13 @@ type listed struct {
 
 func (h *host) list(t *testing.T) []listed {
 	t.Helper()
-	return parse[[]listed](t, h.sh(t, "pamnetctl list --json"))
+	return parse[[]listed](t, h.Bash(t, "pamnetctl list --json"))
 }
 
 // session starts a login that lasts until the test ends.
 func (h *host) session(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
-	must(t, cmd.Start())
+	expect.Check(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Cancel()
 		_ = cmd.Wait()
@@ -52,13 +53,13 @@ func (h *host) session(t *testing.T, cmd *exec.Cmd) {
 func TestSessionsAreListedAndEntered(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	must(t, h.StartSSHD())
-	must(t, h.PAM("cron", "account required pam_permit.so", "session required pam_permit.so", "session required pam_newnet.so selfmanaged"))
-	h.sh(t, `ip netns add ulf; ip -n ulf link set lo up; ip link add to-ulf type veth peer name eth0 netns ulf
+	expect.Check(t, h.StartSSHD())
+	expect.Check(t, h.PAM("cron", "account required pam_permit.so", "session required pam_permit.so", "session required pam_newnet.so selfmanaged"))
+	h.Bash(t, `ip netns add ulf; ip -n ulf link set lo up; ip link add to-ulf type veth peer name eth0 netns ulf
 		ip address add 198.51.100.1/24 dev to-ulf; ip link set to-ulf up
 		ip -n ulf address add 198.51.100.2/24 dev eth0; ip -n ulf link set eth0 up
 		mkdir -p /etc/netns/ulf; echo nameserver 198.51.100.53 >/etc/netns/ulf/resolv.conf`)
-	if output := h.sh(t, "pamnetctl list"); output != strings.Join(strings.Fields("USER SERVICE LEADER SINCE NETWORK OWNER PROCESSES IN OUT INTERFACES"), "  ") {
+	if output := h.Bash(t, "pamnetctl list"); output != strings.Join(strings.Fields("USER SERVICE LEADER SINCE NETWORK OWNER PROCESSES IN OUT INTERFACES"), "  ") {
 		t.Errorf("the list of nothing: %q", output)
 	}
 
@@ -72,11 +73,11 @@ func TestSessionsAreListedAndEntered(t *testing.T) {
 	h.session(t, h.Command("su", "gina", "-c", "touch /tmp/gina; sleep 1000; true"))
 	h.session(t, h.SSHCommand("gus", "touch /tmp/gus; sleep 1000; true"))
 	h.session(t, h.SSHCommand("nina", "touch /tmp/one; sleep 1000; true"))
-	h.sh(t, "until [ -e /tmp/one ]; do sleep 0.01; done")
-	must(t, h.PAM("su", "auth required pam_permit.so", "account required pam_permit.so",
+	h.Bash(t, "until [ -e /tmp/one ]; do sleep 0.01; done")
+	expect.Check(t, h.PAM("su", "auth required pam_permit.so", "account required pam_permit.so",
 		"session required pam_permit.so", "session required pam_newnet.so selfmanaged"))
 	h.session(t, h.Command("su", "nina", "-c", "/sbin/ip link add $'evil\\e' type bridge; touch /tmp/two; sleep 1000; true"))
-	h.sh(t, "until [ -e /tmp/ulf ] && [ -e /tmp/gina ] && [ -e /tmp/gus ] && [ -e /tmp/two ]; do sleep 0.01; done; ping -qc1 198.51.100.2")
+	h.Bash(t, "until [ -e /tmp/ulf ] && [ -e /tmp/gina ] && [ -e /tmp/gus ] && [ -e /tmp/two ]; do sleep 0.01; done; ping -qc1 198.51.100.2")
 
 	all := h.list(t)
 	t.Run("who is isolated", func(t *testing.T) {
@@ -87,20 +88,20 @@ func TestSessionsAreListedAndEntered(t *testing.T) {
 				t.Errorf("%s: since %s", s.User, s.Since)
 			}
 		}
-		equal(t, "sessions", strings.Join(got, "\n"),
+		expect.Equal(t, "sessions", strings.Join(got, "\n"),
 			`gina su "lab" "" 3`+"\n"+`gus sshd "lab" "" 4`+"\n"+`nina sshd "" "" 4`+"\n"+`nina su "" "nina" 3`+"\n"+`ulf sshd "ulf" "" 4`)
 	})
 	ulf, nina := all[4], all[2]
 	t.Run("and in what", func(t *testing.T) {
-		equal(t, "interface", fmt.Sprintf("%s %v %s", ulf.Interfaces[1].Name, ulf.Interfaces[1].Up, ulf.Interfaces[1].Addresses[0]), "eth0 true 198.51.100.2/24")
-		equal(t, "inode", fmt.Sprint(ulf.Inode), h.sh(t, "stat -c %i /run/netns/ulf"))
+		expect.Equal(t, "interface", fmt.Sprintf("%s %v %s", ulf.Interfaces[1].Name, ulf.Interfaces[1].Up, ulf.Interfaces[1].Addresses[0]), "eth0 true 198.51.100.2/24")
+		expect.Equal(t, "inode", fmt.Sprint(ulf.Inode), h.Bash(t, "stat -c %i /run/netns/ulf"))
 		if ulf.In < 84 || ulf.Out < 84 || ulf.In != ulf.Interfaces[1].In || nina.In+nina.Out != 0 {
 			t.Errorf("bytes: %d and %d, nina's %d", ulf.In, ulf.Out, nina.In+nina.Out)
 		}
-		equal(t, "the leader", h.sh(t, "cat /proc/$1/comm", fmt.Sprint(ulf.Leader)), "sshd")
+		expect.Equal(t, "the leader", h.Bash(t, "cat /proc/$1/comm", fmt.Sprint(ulf.Leader)), "sshd")
 	})
 	t.Run("in a table", func(t *testing.T) {
-		table := h.sh(t, "pamnetctl list")
+		table := h.Bash(t, "pamnetctl list")
 		for _, part := range []string{"eth0=198.51.100.2/24", "evil?", fmt.Sprintf("ulf   sshd     %d ", ulf.Leader)} {
 			if !strings.Contains(table, part) {
 				t.Errorf("%q is not in\n%s", part, table)
@@ -109,27 +110,27 @@ func TestSessionsAreListedAndEntered(t *testing.T) {
 	})
 	t.Run("again and again on a terminal", func(t *testing.T) {
 		for _, end := range []string{"echo q", `printf '\003'`} {
-			result := h.run(t, `(until grep -q "sessions: 5" /tmp/seen; do sleep 0.01; done; `+end+`; sleep 0.5) |
+			result := h.Try(t, `(until grep -q "sessions: 5" /tmp/seen; do sleep 0.01; done; `+end+`; sleep 0.5) |
 				timeout 20 script -qefc "trap : INT; stty rows 5 cols 40; pamnetctl list --watch; stty -a" /tmp/seen >/dev/null; echo $?; cat /tmp/seen; rm /tmp/seen`)
 			if !strings.HasPrefix(result.Stdout, "0\n") || !strings.Contains(result.Stdout, "... and 4 more") || !strings.Contains(result.Stdout, " icanon ") ||
 				strings.Contains(result.Stdout, "198.51") {
 				t.Errorf("%s: %+v", end, result)
 			}
 		}
-		result := h.run(t, "pamnetctl list --watch </dev/null")
-		equal(t, "without one", fmt.Sprint(result.ExitCode, result.Stderr), "1pamnetctl: list: --watch needs a terminal\n")
+		result := h.Try(t, "pamnetctl list --watch </dev/null")
+		expect.Equal(t, "without one", fmt.Sprint(result.ExitCode, result.Stderr), "1pamnetctl: list: --watch needs a terminal\n")
 	})
 	t.Run("a session is entered", func(t *testing.T) {
 		const look = "id -un; stat -Lc %i /proc/self/ns/net; cat /etc/resolv.conf; ls /sys/class/net | xargs"
 		want := fmt.Sprintf("%d\nnameserver 198.51.100.53\neth0 lo", ulf.Inode)
-		equal(t, "as root", h.sh(t, `pamnetctl enter ulf -- sh -c "$1"`, look), "root\n"+want)
-		equal(t, "by PID", h.sh(t, `pamnetctl enter $1 sh -c "$2"`, fmt.Sprint(ulf.Leader), look), "root\n"+want)
-		equal(t, "as the user", h.sh(t, `pamnetctl enter --as-user ulf -- sh -c "$1"`, look), "ulf\n"+want)
-		equal(t, "by the network's name", h.sh(t, `pamnetctl enter lab -- stat -Lc %i /proc/self/ns/net`), h.sh(t, "stat -c %i /run/netns/lab"))
-		equal(t, "with a shell", h.sh(t, `echo 'id -un; id -Gn; echo $HOME; grep CapEff /proc/self/status' | pamnetctl enter --as-user ulf`),
+		expect.Equal(t, "as root", h.Bash(t, `pamnetctl enter ulf -- sh -c "$1"`, look), "root\n"+want)
+		expect.Equal(t, "by PID", h.Bash(t, `pamnetctl enter $1 sh -c "$2"`, fmt.Sprint(ulf.Leader), look), "root\n"+want)
+		expect.Equal(t, "as the user", h.Bash(t, `pamnetctl enter --as-user ulf -- sh -c "$1"`, look), "ulf\n"+want)
+		expect.Equal(t, "by the network's name", h.Bash(t, `pamnetctl enter lab -- stat -Lc %i /proc/self/ns/net`), h.Bash(t, "stat -c %i /run/netns/lab"))
+		expect.Equal(t, "with a shell", h.Bash(t, `echo 'id -un; id -Gn; echo $HOME; grep CapEff /proc/self/status' | pamnetctl enter --as-user ulf`),
 			"ulf\nulf usernet\n/home/ulf\nCapEff:\t0000000000000000")
-		equal(t, "exit code", h.run(t, "pamnetctl enter ulf -- sh -c 'exit 7'").ExitCode, 7)
-		equal(t, "what its user manages", h.sh(t, "pamnetctl enter --as-user $1 -- ip link add more type bridge; pamnetctl enter $1 ls /sys/class/net | grep more",
+		expect.Equal(t, "exit code", h.Try(t, "pamnetctl enter ulf -- sh -c 'exit 7'").ExitCode, 7)
+		expect.Equal(t, "what its user manages", h.Bash(t, "pamnetctl enter --as-user $1 -- ip link add more type bridge; pamnetctl enter $1 ls /sys/class/net | grep more",
 			fmt.Sprint(all[3].Leader)), "more")
 	})
 	t.Run("or it says why not", func(t *testing.T) {
@@ -139,7 +140,7 @@ func TestSessionsAreListedAndEntered(t *testing.T) {
 			"1":          "process 1 is not isolated",
 			"2147483647": "there is no process 2147483647",
 		} {
-			if result := h.run(t, "pamnetctl enter "+args+" -- true"); result.ExitCode != 1 || !strings.Contains(result.Stderr, says) {
+			if result := h.Try(t, "pamnetctl enter "+args+" -- true"); result.ExitCode != 1 || !strings.Contains(result.Stderr, says) {
 				t.Errorf("%s: %+v", args, result)
 			}
 		}
@@ -153,5 +154,5 @@ func TestSessionsAreListedAndEntered(t *testing.T) {
 
 func (h *host) asUlf(t *testing.T, command string) sandbox.Result {
 	t.Helper()
-	return h.run(t, fmt.Sprintf("setpriv --reuid %d --clear-groups pamnetctl %s", h.Ulf.UID, command))
+	return h.Try(t, fmt.Sprintf("setpriv --reuid %d --clear-groups pamnetctl %s", h.Ulf.UID, command))
 }

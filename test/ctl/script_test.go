@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/sandbox"
 )
 
@@ -38,11 +39,11 @@ func masked(output string) string {
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	scripts, err := filepath.Glob("testdata/*.txtar")
-	must(t, err)
+	expect.Check(t, err)
 	for _, script := range scripts {
 		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
 			h := newHost(t)
-			must(t, h.StartSSHD())
+			expect.Check(t, h.StartSSHD())
 			run := func(ts *testscript.TestScript, neg bool, result sandbox.Result) {
 				_, err := ts.Stdout().Write([]byte(masked(result.Stdout)))
 				ts.Check(err)
@@ -57,10 +58,10 @@ func TestScripts(t *testing.T) {
 				UpdateScripts: os.Getenv("UPDATE") != "",
 				Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 					"pamnetctl": func(ts *testscript.TestScript, neg bool, args []string) {
-						run(ts, neg, h.run(t, `exec pamnetctl "$@"`, args...))
+						run(ts, neg, h.Try(t, `exec pamnetctl "$@"`, args...))
 					},
 					"sh": func(ts *testscript.TestScript, neg bool, args []string) {
-						run(ts, neg, h.run(t, args[0], args[1:]...))
+						run(ts, neg, h.Try(t, args[0], args[1:]...))
 					},
 					// put FILE PATH copies a file of the script's to the machine.
 					"put": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -69,7 +70,7 @@ func TestScripts(t *testing.T) {
 					// login USER lets somebody log in until the test ends.
 					"login": func(ts *testscript.TestScript, _ bool, args []string) {
 						h.session(t, h.SSHCommand(args[0], "echo >/tmp/$USER; exec sleep 1000"))
-						h.run(t, "until [ -e /tmp/$1 ]; do sleep 0.01; done", args[0])
+						h.Try(t, "until [ -e /tmp/$1 ]; do sleep 0.01; done", args[0])
 					},
 				},
 			})

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"libpam-net/test/expect"
 )
 
 // localMembers are members as /etc/group says.
@@ -88,7 +90,7 @@ func TestNsswitchConf(t *testing.T) {
 		{"with many sources", "passwd: files\ngroup:" + strings.Repeat(" files", 100) + "\n", safe, refused},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			check(t, b.WriteFile("/etc/nsswitch.conf", c.content, 0o644))
+			expect.Check(t, b.WriteFile("/etc/nsswitch.conf", c.content, 0o644))
 			for _, m := range localMembers {
 				b.expect(t, m.module, m.user, c.member, "")
 				b.expect(t, m.module, "olga", c.ordinary, "")
@@ -121,11 +123,11 @@ func TestNsswitchConf(t *testing.T) {
 			for _, m := range localMembers {
 				b.expect(t, m.module, m.user, safe, "")
 			}
-			check(t, b.Remove("/etc/nsswitch.conf"))
+			expect.Check(t, b.Remove("/etc/nsswitch.conf"))
 		})
 	}
 	t.Run("missing", func(t *testing.T) {
-		check(t, b.Remove("/etc/nsswitch.conf"))
+		expect.Check(t, b.Remove("/etc/nsswitch.conf"))
 		for _, m := range localMembers {
 			b.expect(t, m.module, m.user, isolated, "")
 			b.expect(t, m.module, "olga", letIn, "")

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 	"libpam-net/test/pamhost"
 	"libpam-net/test/sandbox"
@@ -19,35 +20,6 @@ import (
 
 // patience ends what hangs.
 const patience = 30 * time.Second
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("in vain: wait until %s", what)
-		}
-	}
-}
 
 // box is a machine without a directory. Besides the users of package machine it
 // has liam, whom only the directory lists as a member, and pia, whose primary
@@ -65,17 +37,17 @@ func newBox(t *testing.T, servers ...string) *box {
 		t.Skipf("needs slapd and its clients: %v (make deps gets them, on Debian)", err)
 	}
 	m := machine.Start(t)
-	check(t, m.Install(programs.Pamhost, "/usr/local/bin/pamhost", 0o755))
+	expect.Check(t, m.Install(programs.Pamhost, "/usr/local/bin/pamhost", 0o755))
 	_, err := m.AddUser("liam")
-	check(t, err)
+	expect.Check(t, err)
 	_, err = m.AddUser("pia", func(u *sandbox.User) { u.GID = newnetGID })
-	check(t, err)
+	expect.Check(t, err)
 	b := &box{Machine: m}
 	for _, module := range machine.Modules {
 		b.service(t, module, "")
 	}
 	if len(servers) > 0 {
-		check(t, b.InstallTree(unpacked))
+		expect.Check(t, b.InstallTree(unpacked))
 		b.configure(t)
 	}
 	for _, server := range servers {
@@ -87,7 +59,7 @@ func newBox(t *testing.T, servers ...string) *box {
 // service writes that of b.login.
 func (b *box) service(t *testing.T, module, arguments string) {
 	t.Helper()
-	check(t, b.PAM(module, "session required "+module+".so "+arguments, "session required pam_permit.so"))
+	expect.Check(t, b.PAM(module, "session required "+module+".so "+arguments, "session required pam_permit.so"))
 }
 
 // sh runs a script as root, which has to succeed, and returns what it prints.
@@ -96,7 +68,7 @@ func (b *box) sh(t *testing.T, script string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	result, err := b.Sh(ctx, script)
-	check(t, err)
+	expect.Check(t, err)
 	if err := result.Err(); err != nil {
 		t.Fatalf("%s: %v", script, err)
 	}
@@ -107,7 +79,7 @@ func (b *box) sh(t *testing.T, script string) string {
 func (b *box) succeeds(t *testing.T, script string) bool {
 	t.Helper()
 	result, err := b.Sh(t.Context(), script)
-	check(t, err)
+	expect.Check(t, err)
 	return result.ExitCode == 0
 }
 
@@ -125,19 +97,19 @@ const (
 func (b *box) login(t *testing.T, module, user string, runner ...string) (verdict, log string) {
 	t.Helper()
 	before, err := b.Log()
-	check(t, err)
+	expect.Check(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	args := append(runner, "pamhost", "--report", "/run/report", module, user)
 	result, err := b.Run(ctx, nil, args[0], args[1:]...)
-	check(t, err)
+	expect.Check(t, err)
 	if result.ExitCode > 1 {
 		t.Fatalf("pamhost: %v", result.Err())
 	}
 	data, err := b.ReadFile("/run/report")
-	check(t, err)
+	expect.Check(t, err)
 	report, err := pamhost.Parse([]byte(data))
-	check(t, err)
+	expect.Check(t, err)
 	for line := range strings.Lines(b.markLog(t)[len(before):]) {
 		if strings.Contains(line, module+"("+module+":session)") {
 			log += line
@@ -170,15 +142,15 @@ func verdictOf(r pamhost.Report) string {
 func (b *box) markLog(t *testing.T) (log string) {
 	t.Helper()
 	socket, err := net.Dial("unixgram", b.Root()+"/dev/log")
-	check(t, err)
+	expect.Check(t, err)
 	defer socket.Close()
 	b.marks++
 	mark := fmt.Sprintf("mark %d.", b.marks)
 	_, err = socket.Write([]byte(mark))
-	check(t, err)
-	eventually(t, "the log has its mark", func() bool {
+	expect.Check(t, err)
+	expect.Eventually(t, "the log has its mark", func() bool {
 		log, err = b.Log()
-		check(t, err)
+		expect.Check(t, err)
 		return strings.Contains(log, mark+"\n")
 	})
 	return log
@@ -216,7 +188,7 @@ func checkVerdict(t *testing.T, what, verdict, want, log string) {
 // becomes waits until a user's logins have this verdict.
 func (b *box) becomes(t *testing.T, module, user, want string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%s is %s", user, want), func() bool {
+	expect.Eventually(t, fmt.Sprintf("%s is %s", user, want), func() bool {
 		verdict, _ := b.login(t, module, user)
 		return verdict == want
 	})

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"libpam-net/test/expect"
 )
 
 // knows tells whether libc, asked in the normal way, finds a user in a group.
@@ -21,7 +23,7 @@ func TestWhatNSCDKeepsOfAnOutageMakesNobodyANonMember(t *testing.T) {
 	b := newBox(t, "slapd", "nslcd", "nscd")
 	b.sources(t, "passwd: files ldap", "group: files ldap systemd")
 	b.groups(t, emptyGroups...)
-	eventually(t, "nscd knows the directory", func() bool { return b.knows(t, "liam", newnetGID) })
+	expect.Eventually(t, "nscd knows the directory", func() bool { return b.knows(t, "liam", newnetGID) })
 	b.isThere(t)
 
 	b.stop(t, "slapd")
@@ -32,7 +34,7 @@ func TestWhatNSCDKeepsOfAnOutageMakesNobodyANonMember(t *testing.T) {
 	b.isAway(t)
 
 	b.start(t, "slapd")
-	eventually(t, "the directory is back", func() bool { return b.succeeds(t, "getent -s ldap passwd ldina") })
+	expect.Eventually(t, "the directory is back", func() bool { return b.succeeds(t, "getent -s ldap passwd ldina") })
 	if b.knows(t, "liam", newnetGID) {
 		t.Error("nscd has not kept liam's groups from the outage")
 	}
@@ -47,15 +49,15 @@ func TestAnNSCDWithoutDescriptorsMakesNobodyANonMember(t *testing.T) {
 	pid := b.pids(t, "nscd")[0]
 	var gid int
 	_, err := fmt.Sscanf(b.sh(t, "grep ^groupnet-lab: /etc/group"), "groupnet-lab:x:%d:", &gid)
-	check(t, err)
+	expect.Check(t, err)
 	for _, sources := range localSources {
 		t.Run(sources, func(t *testing.T) {
 			b.sources(t, "passwd: files", "group: "+sources)
-			eventually(t, "nscd has noticed", func() bool {
+			expect.Eventually(t, "nscd has noticed", func() bool {
 				return b.succeeds(t, "nscd -i passwd && nscd -i group") && b.knows(t, "gina", gid)
 			})
 			open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-			check(t, err)
+			expect.Check(t, err)
 			enough := b.limitDescriptors(t, pid, uint64(len(open))+1) // for the connection
 			b.sh(t, "nscd -i group")
 			if b.knows(t, "gina", gid) {
@@ -75,9 +77,9 @@ func TestAnNSCDWithoutDescriptorsMakesNobodyANonMember(t *testing.T) {
 func (b *box) limitDescriptors(t *testing.T, pid int, n uint64) uint64 {
 	t.Helper()
 	var limit unix.Rlimit
-	check(t, unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &limit))
+	expect.Check(t, unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &limit))
 	before := limit.Cur
 	limit.Cur = n
-	check(t, unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, nil))
+	expect.Check(t, unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, nil))
 	return before
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"libpam-net/test/expect"
 )
 
 // Of the modules' groups, the machine's own /etc/group may have none, empty ones
@@ -123,7 +125,7 @@ func TestWhileTheDirectoryIsAwayNoMemberIsTakenForANonMember(t *testing.T) {
 func TestAServerThatTakesTooLongMakesNobodyANonMember(t *testing.T) {
 	t.Parallel()
 	b := newBox(t, "slapd")
-	check(t, b.WriteFile("/etc/nslcd.conf", "uri ldap://127.0.0.1/\nbase dc=test\n"+
+	expect.Check(t, b.WriteFile("/etc/nslcd.conf", "uri ldap://127.0.0.1/\nbase dc=test\n"+
 		"bind_timelimit 1\ntimelimit 1\nreconnect_sleeptime 0\nreconnect_retrytime 0\n", 0o600))
 	b.start(t, "nslcd")
 	b.sources(t, "passwd: files", "group: files ldap")
@@ -142,7 +144,7 @@ func TestAnAnswerThatIsCutShortIsNone(t *testing.T) {
 	t.Parallel()
 	b := newBox(t, "slapd", "nslcd")
 	b.stop(t, "slapd")
-	check(t, b.AppendFile("/run/directory/slapd.conf", "sizelimit 1\n"))
+	expect.Check(t, b.AppendFile("/run/directory/slapd.conf", "sizelimit 1\n"))
 	b.start(t, "slapd")
 	b.eachSituation(t, func(t *testing.T) {
 		b.groups(t, emptyGroups...) // so that only the search for liam's groups finds him
@@ -157,7 +159,7 @@ func TestWhileTheDirectoryComesAndGoesNoMemberIsTakenForANonMember(t *testing.T)
 	t.Parallel()
 	b := newBox(t, "slapd")
 	// Nobody waits for the server.
-	check(t, b.WriteFile("/etc/nslcd.conf", "uri ldap://127.0.0.1/\nbase dc=test\n"+
+	expect.Check(t, b.WriteFile("/etc/nslcd.conf", "uri ldap://127.0.0.1/\nbase dc=test\n"+
 		"reconnect_sleeptime 0\nreconnect_retrytime 0\n", 0o600))
 	b.start(t, "nslcd")
 	b.groups(t, emptyGroups...)
@@ -174,7 +176,7 @@ func TestWhileTheDirectoryComesAndGoesNoMemberIsTakenForANonMember(t *testing.T)
 			pause
 			`+commands["slapd"]+`
 		done`, "bash", strconv.Itoa(seed))
-	check(t, outages.Start())
+	expect.Check(t, outages.Start())
 	count := make(map[string]int)
 	for i, start := 0, time.Now(); time.Since(start) < 5*time.Second || count[isolated] == 0 || count[refused] == 0; i++ {
 		if ctx.Err() != nil {

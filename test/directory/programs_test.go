@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"libpam-net/test/expect"
 )
 
 // logins are ways to let a user run a command that makes /tmp/network: $1 is the
@@ -21,11 +23,11 @@ var logins = map[string]string{
 // network returns which network a user's command runs in, and "" if it does not run.
 func (b *box) network(t *testing.T, program, user string) string {
 	t.Helper()
-	check(t, b.Remove("/tmp/network"))
+	expect.Check(t, b.Remove("/tmp/network"))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	_, err := b.Run(ctx, nil, "sh", "-c", logins[program], "sh", user, "readlink /proc/self/ns/net >/tmp/network")
-	check(t, err)
+	expect.Check(t, err)
 	name, _ := b.ReadFile("/tmp/network")
 	return strings.TrimSpace(name)
 }
@@ -36,7 +38,7 @@ func TestLoginPrograms(t *testing.T) {
 	b.sources(t, situations[0].passwd, situations[0].group)
 	b.groups(t)
 	b.becomes(t, "pam_newnet", "ldina", isolated)
-	check(t, b.StartSSHD())
+	expect.Check(t, b.StartSSHD())
 	b.sh(t, `for user in ldina ldolga; do
 			mkdir -p /home/$user/.ssh
 			cp /root/.ssh/authorized_keys /home/$user/.ssh
@@ -57,7 +59,7 @@ func TestLoginPrograms(t *testing.T) {
 			case machine:
 				verdict = letIn
 			}
-			equal(t, program+", "+user, verdict, want)
+			expect.Equal(t, program+", "+user, verdict, want)
 		}
 	}
 	isThere := func() {

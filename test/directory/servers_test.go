@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"libpam-net/test/expect"
 )
 
 // The directory's groups, with gids that local groups may share.
@@ -115,13 +117,13 @@ func (b *box) configure(t *testing.T) {
 		"/etc/nslcd.conf":           nslcdConf,
 		"/etc/sssd/sssd.conf":       sssdConf,
 	} {
-		check(t, b.WriteFile(name, content, 0o600))
+		expect.Check(t, b.WriteFile(name, content, 0o600))
 	}
 	for _, dir := range []string{
 		"/run/nslcd", "/run/nscd", "/var/cache/nscd",
 		"/var/lib/sss/db", "/var/lib/sss/mc", "/var/lib/sss/pipes/private", "/var/log/sssd",
 	} {
-		check(t, b.MkdirAll(dir, 0o755))
+		expect.Check(t, b.MkdirAll(dir, 0o755))
 	}
 	b.sh(t, "slapadd -q -f /run/directory/slapd.conf -l /run/directory/entries")
 }
@@ -135,13 +137,13 @@ func (b *box) start(t *testing.T, server string) {
 func (b *box) stop(t *testing.T, server string) {
 	t.Helper()
 	b.signal(t, server, unix.SIGTERM)
-	eventually(t, server+" has ended", func() bool { return len(b.pids(t, server)) == 0 })
+	expect.Eventually(t, server+" has ended", func() bool { return len(b.pids(t, server)) == 0 })
 }
 
 func (b *box) signal(t *testing.T, server string, signal unix.Signal) {
 	t.Helper()
 	for _, pid := range b.pids(t, server) {
-		check(t, unix.Kill(pid, signal))
+		expect.Check(t, unix.Kill(pid, signal))
 	}
 }
 
@@ -149,7 +151,7 @@ func (b *box) signal(t *testing.T, server string, signal unix.Signal) {
 func (b *box) pids(t *testing.T, server string) (pids []int) {
 	t.Helper()
 	processes, err := b.Processes()
-	check(t, err)
+	expect.Check(t, err)
 	for _, p := range processes {
 		if p.Name == server {
 			pids = append(pids, p.PID)
@@ -161,7 +163,7 @@ func (b *box) pids(t *testing.T, server string) (pids []int) {
 // sources writes nsswitch.conf with these lines.
 func (b *box) sources(t *testing.T, lines ...string) {
 	t.Helper()
-	check(t, b.WriteFile("/etc/nsswitch.conf", strings.Join(lines, "\n")+"\n", 0o644))
+	expect.Check(t, b.WriteFile("/etc/nsswitch.conf", strings.Join(lines, "\n")+"\n", 0o644))
 }
 
 var modulesGroup = regexp.MustCompile(`^(newnet|usernet|groupnet-\w+):`)
@@ -170,7 +172,7 @@ var modulesGroup = regexp.MustCompile(`^(newnet|usernet|groupnet-\w+):`)
 func (b *box) groups(t *testing.T, lines ...string) {
 	t.Helper()
 	old, err := b.ReadFile("/etc/group")
-	check(t, err)
+	expect.Check(t, err)
 	var content strings.Builder
 	for line := range strings.Lines(old) {
 		if !modulesGroup.MatchString(line) {
@@ -180,5 +182,5 @@ func (b *box) groups(t *testing.T, lines ...string) {
 	for _, line := range lines {
 		content.WriteString(line + "\n")
 	}
-	check(t, b.WriteFile("/etc/group", content.String(), 0o644))
+	expect.Check(t, b.WriteFile("/etc/group", content.String(), 0o644))
 }

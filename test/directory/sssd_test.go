@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/sandbox"
 )
 
@@ -68,8 +69,8 @@ func newHiddenSSSD(t *testing.T) *box {
 		t.Fatalf("gcc: %v\n%s", err, output)
 	}
 	modules, err := sandbox.ModuleDir()
-	check(t, err)
-	check(t, b.Install(library, filepath.Join(filepath.Dir(modules), "libnss_sss.so.2"), 0o644))
+	expect.Check(t, err)
+	expect.Check(t, b.Install(library, filepath.Join(filepath.Dir(modules), "libnss_sss.so.2"), 0o644))
 	return b
 }
 
@@ -105,7 +106,7 @@ func TestABusySSSDIsWaitedFor(t *testing.T) {
 	b := newHiddenSSSD(t)
 	b.sources(t, "passwd: files sss", "group: files sss")
 	b.sh(t, busy)
-	eventually(t, "SSSD is busy", func() bool { return b.succeeds(t, "test -e /run/full") })
+	expect.Eventually(t, "SSSD is busy", func() bool { return b.succeeds(t, "test -e /run/full") })
 	b.expect(t, "pam_newnet", "olga", refused, `source "sss" of nsswitch.conf does not answer: Resource temporarily unavailable`)
 	b.sh(t, "touch /run/go-on")
 	b.expect(t, "pam_newnet", "olga", letIn, "")
@@ -115,14 +116,14 @@ func TestABusySSSDIsWaitedFor(t *testing.T) {
 func TestNobodyGetsRidOfSSSDByAVariable(t *testing.T) {
 	t.Parallel()
 	b := newSSSD(t)
-	check(t, b.PAM("su", "auth sufficient pam_permit.so", "account sufficient pam_permit.so",
+	expect.Check(t, b.PAM("su", "auth sufficient pam_permit.so", "account sufficient pam_permit.so",
 		"session required pam_newnet.so", "session required pam_permit.so"))
 	const su = "setpriv --reuid olga --clear-groups env _SSS_LOOPS=%s su pia -c 'readlink /proc/self/ns/net'"
 	machine := b.sh(t, "readlink /proc/self/ns/net")
 	b.sh(t, "rm /var/lib/sss/mc/*") // which its library reads without asking it
 	for _, value := range []string{"YES", "NO"} {
 		result, err := b.Sh(t.Context(), fmt.Sprintf(su, value))
-		check(t, err)
+		expect.Check(t, err)
 		if value == "YES" && result.ExitCode != 0 {
 			t.Errorf("su: %v", result.Err())
 		}

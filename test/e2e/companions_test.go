@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 	"libpam-net/test/sandbox"
 )
@@ -24,30 +25,30 @@ func withCompanions(t *testing.T) *host {
 		t.Skipf("needs cado and VDE: %v (make deps gets them, on Debian)", err)
 	}
 	h := newMachine(t)
-	check(t, h.InstallTree(unpacked))
+	expect.Check(t, h.InstallTree(unpacked))
 	for _, command := range []string{"cado", "vde_switch", "vde_plug"} {
-		if h.run(t, "command -v $1", command).ExitCode != 0 {
+		if h.Try(t, "command -v $1", command).ExitCode != 0 {
 			t.Skipf("needs %s", command)
 		}
 	}
 	for user, group := range map[string]string{"alice": "newnet", "dave": "newnet", "bob": "usernet", "carol": "usernet"} {
 		_, err := h.AddUser(user, sandbox.Groups(group))
-		check(t, err)
+		expect.Check(t, err)
 	}
-	h.sh(t, `for user in alice bob carol dave; do echo $user:$1; done | chpasswd`, password)
+	h.Bash(t, `for user in alice bob carol dave; do echo $user:$1; done | chpasswd`, password)
 	h.makeTun(t)
 	// As the script of its package does it.
 	_, err := h.AddUser("_cado")
-	check(t, err)
-	h.sh(t, "chown _cado: /usr/bin/cado; chmod u+s /usr/bin/cado")
-	h.sh(t, example(t, "docs/EXAMPLES.md", "who may have which"))
+	expect.Check(t, err)
+	h.Bash(t, "chown _cado: /usr/bin/cado; chmod u+s /usr/bin/cado")
+	h.Bash(t, example(t, "docs/EXAMPLES.md", "who may have which"))
 	return h
 }
 
 // network is what there is to be known of the host's.
 func (h *host) network(t *testing.T) string {
 	t.Helper()
-	return h.sh(t, "ip -o link; ip -o address | sed 's/ tentative//'; ip route; ip -6 route; ip rule; nft list ruleset; ls /run/netns; cat /proc/sys/net/ipv4/ip_forward")
+	return h.Bash(t, "ip -o link; ip -o address | sed 's/ tentative//'; ip route; ip -6 route; ip rule; nft list ruleset; ls /run/netns; cat /proc/sys/net/ipv4/ip_forward")
 }
 
 // denied expects a script of a user to fail because of something.
@@ -61,7 +62,7 @@ func (h *host) denied(t *testing.T, user, script, because string) {
 func TestUsersOfCadoConfigureTheirNetworks(t *testing.T) {
 	t.Parallel()
 	h := withCompanions(t)
-	check(t, h.StartSSHD())
+	expect.Check(t, h.StartSSHD())
 	const typed = "echo " + password + " | "
 	configure := typed + example(t, "docs/EXAMPLES.md", "configures the session's network")
 	h.succeeds(t, "carol", "true") // makes her network
@@ -72,12 +73,12 @@ func TestUsersOfCadoConfigureTheirNetworks(t *testing.T) {
 		"dave":  "lo",      // each has one of its own
 	} {
 		t.Run(user+" does", func(t *testing.T) {
-			equal(t, "the network", h.succeeds(t, user, configure+`
+			expect.Equal(t, "the network", h.succeeds(t, user, configure+`
 				echo $(ls /sys/class/net)
 				ip route | sed "s/ proto kernel//; s/ linkdown//; s/ *$//"
 				! ip link set lo down`),
 				"lo tap0\n10.1.2.0/24 dev tap0 scope link src 10.1.2.3\n10.9.0.0/16 via 10.1.2.4 dev tap0")
-			equal(t, "interfaces in the next session", h.succeeds(t, user, "echo $(ls /sys/class/net)"), later)
+			expect.Equal(t, "interfaces in the next session", h.succeeds(t, user, "echo $(ls /sys/class/net)"), later)
 		})
 	}
 	t.Run("alice, who is not in cado.conf, may not", func(t *testing.T) {
@@ -87,22 +88,22 @@ func TestUsersOfCadoConfigureTheirNetworks(t *testing.T) {
 	t.Run("no other capability is given", func(t *testing.T) {
 		h.denied(t, "carol", typed+"cado sys_admin true", "cado: Permission denied")
 	})
-	equal(t, "the host's network", h.network(t), before)
+	expect.Equal(t, "the host's network", h.network(t), before)
 
 	t.Run("they can reach out for the host's", func(t *testing.T) {
 		h.succeeds(t, "carol", typed+"cado net_admin "+example(t, "docs/EXAMPLES.md", "the host's network: with CAP_NET_ADMIN"))
-		h.sh(t, "ip link del y")
+		h.Bash(t, "ip link del y")
 	})
 }
 
 func TestUsersPlugTheirNetworksIntoASwitch(t *testing.T) {
 	t.Parallel()
 	h := withCompanions(t)
-	check(t, h.PAM("sshd", "account required pam_permit.so", "session required pam_permit.so",
+	expect.Check(t, h.PAM("sshd", "account required pam_permit.so", "session required pam_permit.so",
 		"session required pam_newnet.so selfmanaged", "session required pam_usernet.so"))
-	check(t, h.StartSSHD())
-	h.sh(t, example(t, "docs/EXAMPLES.md", "for the group lab:"))
-	h.sh(t, example(t, "docs/EXAMPLES.md", "**Root makes the tap**"))
+	expect.Check(t, h.StartSSHD())
+	h.Bash(t, example(t, "docs/EXAMPLES.md", "for the group lab:"))
+	h.Bash(t, example(t, "docs/EXAMPLES.md", "**Root makes the tap**"))
 	h.succeeds(t, "carol", "true") // makes her network
 	before := h.network(t)
 
@@ -120,13 +121,13 @@ func TestUsersPlugTheirNetworksIntoASwitch(t *testing.T) {
 	for i, user := range users {
 		t.Run(user.name, func(t *testing.T) {
 			for _, other := range users {
-				eventually(t, other.name+" answers", func() bool {
+				expect.Eventually(t, other.name+" answers", func() bool {
 					return strings.Contains(logins[i].command(t, "ping -c 1 -W 5 "+other.address+" || true"), " 1 received")
 				})
 			}
-			equal(t, "interfaces, DNS server", logins[i].command(t, "echo $(ls /sys/class/net; cat /etc/resolv.conf)"),
+			expect.Equal(t, "interfaces, DNS server", logins[i].command(t, "echo $(ls /sys/class/net; cat /etc/resolv.conf)"),
 				"lo tap0 nameserver "+user.resolver)
-			equal(t, "the host's answer", logins[i].command(t, "ping -c 1 192.0.2.1 || true"), "ping: connect: Network is unreachable")
+			expect.Equal(t, "the host's answer", logins[i].command(t, "ping -c 1 192.0.2.1 || true"), "ping: connect: Network is unreachable")
 		})
 	}
 	t.Run("the host is not behind the switch either", func(t *testing.T) {
@@ -141,5 +142,5 @@ func TestUsersPlugTheirNetworksIntoASwitch(t *testing.T) {
 	t.Run("nobody else plugs in", func(t *testing.T) {
 		h.denied(t, "dave", "vde_plug vde:///run/lab.ctl tap://tap0", "vde_open vde:///run/lab.ctl: Permission denied")
 	})
-	equal(t, "the host's network", h.network(t), before)
+	expect.Equal(t, "the host's network", h.network(t), before)
 }

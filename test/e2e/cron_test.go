@@ -5,6 +5,8 @@ package e2e
 import (
 	"strings"
 	"testing"
+
+	"libpam-net/test/expect"
 )
 
 func TestCron(t *testing.T) {
@@ -16,17 +18,17 @@ func TestCron(t *testing.T) {
 			h.startJob(t, user, "/usr/local/bin/view >view.new && mv view.new view")
 			defer h.stopJobs(t, user)
 			view := "/home/" + user + "/view"
-			eventually(t, "the job has run", func() bool {
+			expect.Eventually(t, "the job has run", func() bool {
 				_, err := h.Stat(view)
 				return err == nil
 			})
-			return h.sh(t, "cat $1; rm $1", view)
+			return h.Bash(t, "cat $1; rm $1", view)
 		})
 	})
 	t.Run("a job that is refused does not run", func(t *testing.T) {
-		h.sh(t, "chmod 777 /etc/netns/ulf")
+		h.Bash(t, "chmod 777 /etc/netns/ulf")
 		h.startJob(t, "ulf", "touch /tmp/ran")
-		eventually(t, "the log says so", func() bool {
+		expect.Eventually(t, "the log says so", func() bool {
 			return strings.Contains(h.log(t), `pam_usernet(cron:session): "ulf" refused: `)
 		})
 		h.stopJobs(t, "ulf")
@@ -42,12 +44,12 @@ func TestCron(t *testing.T) {
 // for a full minute.
 func (h *host) startJob(t *testing.T, user, command string) {
 	t.Helper()
-	h.sh(t, `echo "@reboot $2" | crontab -u $1 -`, user, command)
-	equal(t, "crontab", h.sh(t, "stat -c '%U %G %a' /var/spool/cron/crontabs/$1", user), user+" crontab 600")
-	check(t, h.StartCron())
+	h.Bash(t, `echo "@reboot $2" | crontab -u $1 -`, user, command)
+	expect.Equal(t, "crontab", h.Bash(t, "stat -c '%U %G %a' /var/spool/cron/crontabs/$1", user), user+" crontab 600")
+	expect.Check(t, h.StartCron())
 }
 
 func (h *host) stopJobs(t *testing.T, user string) {
 	t.Helper()
-	h.sh(t, "crontab -u $1 -r; kill $(cat /run/crond.pid); rm /run/crond.reboot", user)
+	h.Bash(t, "crontab -u $1 -r; kill $(cat /run/crond.pid); rm /run/crond.reboot", user)
 }

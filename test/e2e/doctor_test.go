@@ -14,6 +14,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"libpam-net/internal/doctor"
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 	"libpam-net/test/sandbox"
 )
@@ -21,7 +22,7 @@ import (
 // examine lets doctor look at the machine after a script has been run there.
 func (h *host) examine(t *testing.T, script string, args ...string) (findings []doctor.Finding) {
 	t.Helper()
-	result := h.run(t, "set -e; cd /; umask 022; { "+script+"\n} >/root/said 2>&1; pamnetctl doctor --json", args...)
+	result := h.Try(t, "set -e; cd /; umask 022; { "+script+"\n} >/root/said 2>&1; pamnetctl doctor --json", args...)
 	if err := json.Unmarshal([]byte(result.Stdout), &findings); err != nil {
 		t.Fatalf("%v: %+v %s", err, result, h.read(t, "/root/said"))
 	}
@@ -59,9 +60,9 @@ func newInstallation(t *testing.T) (h *host, reinstall func()) {
 	if errors.Is(err, sandbox.ErrNeedRoot) {
 		t.Skip(err)
 	}
-	check(t, err)
-	t.Cleanup(func() { check(t, s.Close()) })
-	check(t, machine.Build())
+	expect.Check(t, err)
+	t.Cleanup(func() { expect.Check(t, s.Close()) })
+	expect.Check(t, machine.Build())
 	tree := t.TempDir()
 	output, err := exec.Command("make", "-C", "../..", "--assume-old=build", "install", "DESTDIR="+tree).CombinedOutput()
 	if err != nil {
@@ -69,7 +70,7 @@ func newInstallation(t *testing.T) (h *host, reinstall func()) {
 	}
 	reinstall = func() {
 		t.Helper()
-		check(t, s.InstallTree(tree))
+		expect.Check(t, s.InstallTree(tree))
 	}
 	reinstall()
 	return &host{Machine: &machine.Machine{Sandbox: s}}, reinstall
@@ -82,27 +83,27 @@ func TestDoctorLeadsToIsolation(t *testing.T) {
 	h, reinstall := newInstallation(t)
 	for _, user := range []string{"alice", "bob", "carol", "olga"} {
 		_, err := h.AddUser(user)
-		check(t, err)
+		expect.Check(t, err)
 	}
-	check(t, h.WriteFile("/root/editor", "#!/bin/sh\nsed -i \"${1#+}d\" \"$2\"\n", 0o755))
-	check(t, h.StartSSHD())
+	expect.Check(t, h.WriteFile("/root/editor", "#!/bin/sh\nsed -i \"${1#+}d\" \"$2\"\n", 0o755))
+	expect.Check(t, h.StartSSHD())
 
-	equal(t, "the findings", strings.Join(h.obey(t, h.examine(t, ":"), reinstall), " "),
+	expect.Equal(t, "the findings", strings.Join(h.obey(t, h.examine(t, ":"), reinstall), " "),
 		"no-group no-members service-without-module service-without-module service-without-module")
-	equal(t, "the end", strings.Split(h.sh(t, "pamnetctl doctor"), ":")[0], "nothing to complain about; users in networks of their own")
+	expect.Equal(t, "the end", strings.Split(h.Bash(t, "pamnetctl doctor"), ":")[0], "nothing to complain about; users in networks of their own")
 	for user, want := range map[string]string{"alice": "lo", "olga": "eth0 eth0peer lo"} {
 		result, err := h.SSH(t.Context(), user, "echo $(ls /sys/class/net)")
-		check(t, err)
-		equal(t, user+"'s interfaces", strings.TrimSpace(result.Stdout), want)
+		expect.Check(t, err)
+		expect.Equal(t, user+"'s interfaces", strings.TrimSpace(result.Stdout), want)
 	}
-	shown := strings.Split(h.sh(t, "pamnetctl check alice"), "\n")
-	equal(t, "what check shows", shown[0], "alice through sshd: isolated")
-	equal(t, "the module", strings.Join(strings.Fields(shown[1]), " "), "module pam_newnet")
-	equal(t, "check of all members", strings.Fields(strings.Split(h.sh(t, "pamnetctl check --all-members"), "\n")[1])[1], "isolated")
+	shown := strings.Split(h.Bash(t, "pamnetctl check alice"), "\n")
+	expect.Equal(t, "what check shows", shown[0], "alice through sshd: isolated")
+	expect.Equal(t, "the module", strings.Join(strings.Fields(shown[1]), " "), "module pam_newnet")
+	expect.Equal(t, "check of all members", strings.Fields(strings.Split(h.Bash(t, "pamnetctl check --all-members"), "\n")[1])[1], "isolated")
 
 	// More groups, a named network, and a session: all is well still.
 	h.obey(t, h.examine(t, "groupadd usernet; usermod -aG usernet bob; groupadd groupnet-lab; usermod -aG groupnet-lab carol"), reinstall)
-	check(t, h.StartCron())
+	expect.Check(t, h.StartCron())
 	session := h.logIn(t, "bob", "doctor")
 	if findings := h.examine(t, `mkdir -p /etc/netns/bob; echo nameserver 192.0.2.2 >/etc/netns/bob/resolv.conf
 		mv /etc/resolv.conf /run/; ln -s /run/resolv.conf /etc`); len(findings) > 0 {
@@ -111,11 +112,11 @@ func TestDoctorLeadsToIsolation(t *testing.T) {
 	session.logOut(t)
 
 	modules, err := sandbox.ModuleDir()
-	check(t, err)
+	expect.Check(t, err)
 	archive, err := txtar.ParseFile("../../internal/doctor/testdata/breaks.txtar")
-	check(t, err)
+	expect.Check(t, err)
 	saved := "etc/pam.d etc/passwd etc/shadow etc/group etc/gshadow etc/netns etc/ssh etc/resolv.conf usr/lib/pam.d " + modules[1:]
-	h.sh(t, "tar -C / -cf /root/saved.tar $1", saved)
+	h.Bash(t, "tar -C / -cf /root/saved.tar $1", saved)
 	seen := map[string]bool{}
 	for _, file := range archive.Files {
 		want, sentence, _ := strings.Cut(file.Name, ": ")
@@ -136,7 +137,7 @@ func TestDoctorLeadsToIsolation(t *testing.T) {
 				t.Errorf("found %s, not %s", got, want)
 			}
 			h.obey(t, findings, reinstall)
-			h.sh(t, `cd /; rm -rf $1 etc/ssh/sshd_config.d run/docker.sock run/dbus/system_bus_socket run/systemd var/lib/systemd/linger sbin/dhclient
+			h.Bash(t, `cd /; rm -rf $1 etc/ssh/sshd_config.d run/docker.sock run/dbus/system_bus_socket run/systemd var/lib/systemd/linger sbin/dhclient
 				tar -xpf /root/saved.tar; ip netns del bob 2>/dev/null || :; rm -f run/netns/*; ip netns add bob`, "etc/pam.d etc/netns usr/lib/pam.d")
 		})
 	}

@@ -17,34 +17,13 @@ import (
 	"testing"
 	"time"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 	"libpam-net/test/sandbox"
 )
 
 // patience ends what hangs. Everything here should take milliseconds.
 const patience = 30 * time.Second
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	if !comesTrue(patience, condition) {
-		t.Fatalf("in vain: wait until %s", what)
-	}
-}
 
 func comesTrue(within time.Duration, condition func() bool) bool {
 	deadline := time.After(within)
@@ -110,33 +89,11 @@ func newMachine(t *testing.T) *host {
 	return &host{Machine: machine.Start(t)}
 }
 
-// run lets root run a script of bash with arguments.
-func (h *host) run(t *testing.T, script string, args ...string) sandbox.Result {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	result, err := h.Run(ctx, nil, "bash", append([]string{"-c", script, "bash"}, args...)...)
-	if err != nil {
-		t.Fatalf("%s %q: %v\n%s%s", script, args, err, result.Stdout, result.Stderr)
-	}
-	return result
-}
-
-// sh runs a script that has to succeed, and returns what it prints.
-func (h *host) sh(t *testing.T, script string, args ...string) string {
-	t.Helper()
-	result := h.run(t, script, args...)
-	if err := result.Err(); err != nil {
-		t.Fatalf("%s %q: %v", script, args, err)
-	}
-	return strings.TrimSpace(result.Stdout)
-}
-
 // read returns what is in a file.
 func (h *host) read(t *testing.T, name string) string {
 	t.Helper()
 	content, err := h.ReadFile(name)
-	check(t, err)
+	expect.Check(t, err)
 	return content
 }
 
@@ -144,7 +101,7 @@ func (h *host) read(t *testing.T, name string) string {
 func example(t *testing.T, page, after string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("../..", page))
-	check(t, err)
+	expect.Check(t, err)
 	_, rest, found := strings.Cut(string(content), after)
 	_, rest, indented := strings.Cut(rest, "\n\n    ")
 	if !found || !indented {
@@ -157,14 +114,14 @@ func example(t *testing.T, page, after string) string {
 // makeTun makes the device of taps, which the kernel has though /dev may not.
 func (h *host) makeTun(t *testing.T) {
 	t.Helper()
-	h.sh(t, "mkdir -p /dev/net; [ -e /dev/net/tun ] || mknod -m 666 /dev/net/tun c 10 200")
+	h.Bash(t, "mkdir -p /dev/net; [ -e /dev/net/tun ] || mknod -m 666 /dev/net/tun c 10 200")
 }
 
 // log returns what has been logged so far.
 func (h *host) log(t *testing.T) string {
 	t.Helper()
 	log, err := h.Log()
-	check(t, err)
+	expect.Check(t, err)
 	return log
 }
 
@@ -182,9 +139,9 @@ func (h *host) logOf(t *testing.T, f func()) []string {
 func (h *host) markLog(t *testing.T) []string {
 	t.Helper()
 	mark := fmt.Sprintf("e2e: mark %d\n", time.Now().UnixNano())
-	h.sh(t, `logger -t e2e "${1#e2e: }"`, mark)
+	h.Bash(t, `logger -t e2e "${1#e2e: }"`, mark)
 	var before string
-	eventually(t, "the log has the mark", func() bool {
+	expect.Eventually(t, "the log has the mark", func() bool {
 		var found bool
 		before, _, found = strings.Cut(h.log(t), mark)
 		return found
@@ -196,7 +153,7 @@ func (h *host) markLog(t *testing.T) []string {
 func (h *host) processes(t *testing.T) []string {
 	t.Helper()
 	processes, err := h.Processes()
-	check(t, err)
+	expect.Check(t, err)
 	var names []string
 	for _, p := range processes {
 		names = append(names, p.Name)
@@ -214,7 +171,7 @@ func (h *host) awaitProcesses(t *testing.T, want []string) {
 			t.Logf("there are %q, there should be %q", got, want)
 		}
 	}()
-	eventually(t, "no other processes are left", func() bool {
+	expect.Eventually(t, "no other processes are left", func() bool {
 		got = h.processes(t)
 		return slices.Equal(got, want)
 	})
@@ -235,11 +192,11 @@ func (h *host) start(t *testing.T, name string, args ...string) *dialogue {
 	t.Cleanup(cancel)
 	cmd := h.CommandContext(ctx, name, args...)
 	stdin, err := cmd.StdinPipe()
-	check(t, err)
+	expect.Check(t, err)
 	stdout, err := cmd.StdoutPipe()
-	check(t, err)
+	expect.Check(t, err)
 	cmd.Stderr = cmd.Stdout
-	check(t, cmd.Start())
+	expect.Check(t, cmd.Start())
 	return &dialogue{t: t, cmd: cmd, stdin: stdin, output: bufio.NewReader(stdout)}
 }
 
@@ -267,16 +224,16 @@ func (d *dialogue) await(text string) string {
 func (d *dialogue) say(text string) {
 	d.t.Helper()
 	_, err := io.WriteString(d.stdin, text)
-	check(d.t, err)
+	expect.Check(d.t, err)
 }
 
 // end closes the program's input, waits until it has ended, and returns the rest
 // of the output and the exit code.
 func (d *dialogue) end() (output string, code int) {
 	d.t.Helper()
-	check(d.t, d.stdin.Close())
+	expect.Check(d.t, d.stdin.Close())
 	rest, err := io.ReadAll(d.output)
-	check(d.t, err)
+	expect.Check(d.t, err)
 	var exit *exec.ExitError
 	if err := d.cmd.Wait(); err != nil && !errors.As(err, &exit) {
 		d.t.Fatal(err)

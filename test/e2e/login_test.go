@@ -2,7 +2,11 @@
 
 package e2e
 
-import "testing"
+import (
+	"testing"
+
+	"libpam-net/test/expect"
+)
 
 func TestLogin(t *testing.T) {
 	t.Parallel()
@@ -26,8 +30,8 @@ func TestLogin(t *testing.T) {
 				d.await("$ ")
 				d.say("view >view; exit\n")
 				_, code := d.end()
-				equal(t, "exit code", code, 0)
-				return h.sh(t, "cat /home/$1/view; rm /home/$1/view", user)
+				expect.Equal(t, "exit code", code, 0)
+				return h.Bash(t, "cat /home/$1/view; rm /home/$1/view", user)
 			})
 		})
 	}

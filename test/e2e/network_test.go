@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"libpam-net/test/expect"
 )
 
 // netnsOf is the network namespace of a process.
@@ -45,7 +47,7 @@ func inNetns(netns string, f func() error) error {
 func serve(t *testing.T, netns, address, name string) {
 	t.Helper()
 	var listener net.Listener
-	check(t, inNetns(netns, func() (err error) {
+	expect.Check(t, inNetns(netns, func() (err error) {
 		listener, err = net.Listen("tcp", address)
 		return err
 	}))
@@ -72,7 +74,7 @@ func dial(t *testing.T, netns, address string) (conn net.Conn, err error) {
 	})
 	if err == nil {
 		t.Cleanup(func() { conn.Close() })
-		check(t, conn.SetDeadline(time.Now().Add(patience)))
+		expect.Check(t, conn.SetDeadline(time.Now().Add(patience)))
 	}
 	return conn, err
 }
@@ -91,7 +93,7 @@ func ask(t *testing.T, netns, address string) string {
 func askThrough(t *testing.T, netns, proxy, address string) string {
 	t.Helper()
 	conn, err := dial(t, netns, proxy)
-	check(t, err)
+	expect.Check(t, err)
 	to := netip.MustParseAddrPort(address)
 	request := []byte{
 		5, 1, 0, // version 5, one method: no authentication
@@ -100,7 +102,7 @@ func askThrough(t *testing.T, netns, proxy, address string) string {
 	request = append(request, to.Addr().AsSlice()...)
 	request = binary.BigEndian.AppendUint16(request, to.Port())
 	_, err = conn.Write(request)
-	check(t, err)
+	expect.Check(t, err)
 	said := hear(conn)
 	return said[min(len(said), 2+10):] // after the proxy's own replies
 }

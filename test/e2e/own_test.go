@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/sandbox"
 )
 
@@ -27,7 +28,7 @@ func parseMine(t *testing.T, output string) (list []network) {
 	t.Helper()
 	d := json.NewDecoder(strings.NewReader(output))
 	d.DisallowUnknownFields()
-	check(t, d.Decode(&list))
+	expect.Check(t, d.Decode(&list))
 	return list
 }
 
@@ -35,7 +36,7 @@ func parseMine(t *testing.T, output string) (list []network) {
 func (h *host) held(t *testing.T, user, tag string) *network {
 	t.Helper()
 	result := h.asUser(t, user, "pamnetctl mine --json")
-	check(t, result.Err())
+	expect.Check(t, result.Err())
 	list := parseMine(t, result.Stdout)
 	i := slices.IndexFunc(list, func(n network) bool { return slices.Contains(n.Tags, tag) })
 	if i < 0 {
@@ -78,41 +79,41 @@ func TestUsersKeepTheirNetworks(t *testing.T) {
 	holder := lab.Leaders[0]
 
 	t.Run("the next login finds what is held", func(t *testing.T) {
-		equal(t, "the network", fmt.Sprintf("%+v", *lab),
+		expect.Equal(t, "the network", fmt.Sprintf("%+v", *lab),
 			fmt.Sprintf("%+v", network{
 				Inode: mustParse(t, inode), Tags: []string{"lab"}, Managed: true,
 				Processes: 1, Leaders: []int{holder}, Interfaces: []string{"kept", "lo"},
 			}))
-		equal(t, "what hold says", strings.TrimSpace(said), fmt.Sprintf(`process %d holds this network as "lab"`, holder))
+		expect.Equal(t, "what hold says", strings.TrimSpace(said), fmt.Sprintf(`process %d holds this network as "lab"`, holder))
 		table := h.succeeds(t, "nina", "pamnetctl mine")
 		if !strings.Contains(table, fmt.Sprintf("   lab  %s  yes      1          %d", inode, holder)) || !strings.Contains(table, "\n*  -    ") {
 			t.Errorf("the table:\n%s", table)
 		}
 	})
 	t.Run("the placeholder keeps nothing else", func(t *testing.T) {
-		equal(t, "working directory", h.sh(t, "readlink /proc/$1/cwd", strconv.Itoa(holder)), "/")
-		equal(t, "descriptors", h.sh(t, "for fd in /proc/$1/fd/*; do echo $(basename $fd) $(readlink $fd); done", strconv.Itoa(holder)),
+		expect.Equal(t, "working directory", h.Bash(t, "readlink /proc/$1/cwd", strconv.Itoa(holder)), "/")
+		expect.Equal(t, "descriptors", h.Bash(t, "for fd in /proc/$1/fd/*; do echo $(basename $fd) $(readlink $fd); done", strconv.Itoa(holder)),
 			"0 /dev/null\n1 /dev/null\n2 /dev/null")
-		equal(t, "environment", h.sh(t, "cat /proc/$1/environ", strconv.Itoa(holder)), "")
-		equal(t, "arguments", h.sh(t, "tr '\\0' , </proc/$1/cmdline", strconv.Itoa(holder)), "pamnet-hold lab/sleep,infinity,")
-		equal(t, "session, group, terminal", h.sh(t, "echo $(ps -o sid=,pgid=,tty= $1)", strconv.Itoa(holder)), fmt.Sprintf("%d %d ?", holder, holder))
+		expect.Equal(t, "environment", h.Bash(t, "cat /proc/$1/environ", strconv.Itoa(holder)), "")
+		expect.Equal(t, "arguments", h.Bash(t, "tr '\\0' , </proc/$1/cmdline", strconv.Itoa(holder)), "pamnet-hold lab/sleep,infinity,")
+		expect.Equal(t, "session, group, terminal", h.Bash(t, "echo $(ps -o sid=,pgid=,tty= $1)", strconv.Itoa(holder)), fmt.Sprintf("%d %d ?", holder, holder))
 	})
 	t.Run("a tag is taken once", func(t *testing.T) {
 		h.refused(t, "nina", "pamnetctl hold lab", "first `pamnetctl release lab`")
-		equal(t, "the placeholder", h.held(t, "nina", "lab").Leaders[0], holder)
+		expect.Equal(t, "the placeholder", h.held(t, "nina", "lab").Leaders[0], holder)
 		// Of some at once one has it, or they all have to try again.
 		h.succeeds(t, "nina", `for i in 1 2 3 4; do pamnetctl hold at-once 2>/dev/null || true & done; wait
 			[ $(pgrep -fc "^pamnet-hold at-once/") -le 1 ]; pamnetctl release at-once || pamnetctl hold at-once; pamnetctl release at-once || true`)
 	})
 	t.Run("another login enters it, as its root", func(t *testing.T) {
 		for _, target := range []string{"lab", strconv.Itoa(holder)} {
-			equal(t, "inside", h.succeeds(t, "nina", "pamnetctl join "+target+" -- sh -c 'stat -Lc %i /proc/self/ns/net; id -u; ip -br link show kept | cut -d\" \" -f1'"),
+			expect.Equal(t, "inside", h.succeeds(t, "nina", "pamnetctl join "+target+" -- sh -c 'stat -Lc %i /proc/self/ns/net; id -u; ip -br link show kept | cut -d\" \" -f1'"),
 				inode+"\n0\nkept")
 		}
 		h.succeeds(t, "nina", "pamnetctl join lab -- ip link set kept up; pamnetctl join lab ip -o link show up | grep kept")
 	})
 	t.Run("with a shell, or an exit code", func(t *testing.T) {
-		equal(t, "a shell's output", h.succeeds(t, "nina", "echo 'stat -Lc %i /proc/self/ns/net' | SHELL=/bin/sh pamnetctl join lab"), inode)
+		expect.Equal(t, "a shell's output", h.succeeds(t, "nina", "echo 'stat -Lc %i /proc/self/ns/net' | SHELL=/bin/sh pamnetctl join lab"), inode)
 		if result := h.asUser(t, "nina", "pamnetctl join lab -- sh -c 'exit 7'"); result.ExitCode != 7 {
 			t.Errorf("%+v", result)
 		}
@@ -135,10 +136,10 @@ func TestUsersKeepTheirNetworks(t *testing.T) {
 		}
 	})
 	t.Run("and keeps the user's groups", func(t *testing.T) {
-		h.sh(t, `mkdir /var/groups; cd /var/groups; echo for members >yes; chmod 640 yes; echo for others >no; chmod 604 no; chgrp newnet yes no`)
+		h.Bash(t, `mkdir /var/groups; cd /var/groups; echo for members >yes; chmod 640 yes; echo for others >no; chmod 604 no; chgrp newnet yes no`)
 		output := h.succeeds(t, "nina", `exec 2>&1; cd /var/groups; pamnetctl join lab -- cat yes; ! pamnetctl join lab -- cat no
 			! pamnetctl join lab -- setpriv --clear-groups cat no`)
-		equal(t, "what it reads", output, "for members\ncat: no: Permission denied\nsetpriv: setgroups failed: Operation not permitted")
+		expect.Equal(t, "what it reads", output, "for members\ncat: no: Permission denied\nsetpriv: setgroups failed: Operation not permitted")
 	})
 	t.Run("nobody else does", func(t *testing.T) {
 		for _, user := range []string{"ulf", "olga"} {
@@ -164,7 +165,7 @@ func TestUsersKeepTheirNetworks(t *testing.T) {
 	})
 	t.Run("a tag of somebody else's is free", func(t *testing.T) {
 		h.succeeds(t, "ulf", "pamnetctl hold lab")
-		equal(t, "nina's placeholder", h.held(t, "nina", "lab").Leaders[0], holder)
+		expect.Equal(t, "nina's placeholder", h.held(t, "nina", "lab").Leaders[0], holder)
 		h.succeeds(t, "ulf", "pamnetctl release lab")
 	})
 	t.Run("a network that the login is in already needs no joining", func(t *testing.T) {
@@ -174,20 +175,20 @@ func TestUsersKeepTheirNetworks(t *testing.T) {
 		if !mine.Current || !mine.Managed {
 			t.Errorf("%+v", mine)
 		}
-		equal(t, "who runs it", h.succeeds(t, "ulf", "pamnetctl join mine -- id -un"), "ulf")
+		expect.Equal(t, "who runs it", h.succeeds(t, "ulf", "pamnetctl join mine -- id -un"), "ulf")
 		h.succeeds(t, "ulf", "pamnetctl release mine")
-		equal(t, "the network with a name", h.succeeds(t, "ulf", "stat -Lc %i /proc/self/ns/net"), strconv.FormatUint(mine.Inode, 10))
+		expect.Equal(t, "the network with a name", h.succeeds(t, "ulf", "stat -Lc %i /proc/self/ns/net"), strconv.FormatUint(mine.Inode, 10))
 	})
 	t.Run("one that was made without selfmanaged takes a privilege", func(t *testing.T) {
-		check(t, h.PAM("su", "account required pam_permit.so", "auth required pam_permit.so",
+		expect.Check(t, h.PAM("su", "account required pam_permit.so", "auth required pam_permit.so",
 			"session required pam_permit.so", "session required pam_newnet.so"))
-		h.sh(t, "su nina -c 'pamnetctl hold plain'")
+		h.Bash(t, "su nina -c 'pamnetctl hold plain'")
 		plain := h.held(t, "nina", "plain")
 		if plain.Managed || plain.Current || !slices.Equal(plain.Interfaces, []string{"lo"}) {
 			t.Errorf("%+v", plain)
 		}
 		h.refused(t, "nina", "pamnetctl join plain", "netnsjoin(1)")
-		h.sh(t, "nsenter --net=/proc/$1/ns/net true", strconv.Itoa(plain.Leaders[0])) // what it says that root does
+		h.Bash(t, "nsenter --net=/proc/$1/ns/net true", strconv.Itoa(plain.Leaders[0])) // what it says that root does
 		h.succeeds(t, "nina", "pamnetctl release plain")
 	})
 	t.Run("it ends when it is released", func(t *testing.T) {
@@ -195,13 +196,13 @@ func TestUsersKeepTheirNetworks(t *testing.T) {
 		two := h.logIn(t, "nina", "two")
 		defer two.logOut(t)
 		two.command(t, "PATH=$PATH:/usr/sbin; ip link add here type veth peer name there netns "+strconv.Itoa(holder))
-		equal(t, "interfaces", fmt.Sprint(h.held(t, "nina", "lab").Interfaces), "[kept lo there]")
-		equal(t, "what release says", h.succeeds(t, "nina", "pamnetctl release lab"), "")
-		h.sh(t, "[ ! -e /proc/$1 ]", strconv.Itoa(holder))
+		expect.Equal(t, "interfaces", fmt.Sprint(h.held(t, "nina", "lab").Interfaces), "[kept lo there]")
+		expect.Equal(t, "what release says", h.succeeds(t, "nina", "pamnetctl release lab"), "")
+		h.Bash(t, "[ ! -e /proc/$1 ]", strconv.Itoa(holder))
 		if h.held(t, "nina", "lab") != nil {
 			t.Error("it is held")
 		}
-		eventually(t, "the network is gone", func() bool {
+		expect.Eventually(t, "the network is gone", func() bool {
 			return !strings.Contains(two.command(t, "ls /sys/class/net"), "here")
 		})
 		h.refused(t, "nina", "pamnetctl release lab", "see `pamnetctl mine`")
@@ -212,21 +213,21 @@ func TestUsersKeepTheirNetworks(t *testing.T) {
 func mustParse(t *testing.T, number string) uint64 {
 	t.Helper()
 	n, err := strconv.ParseUint(number, 10, 64)
-	check(t, err)
+	expect.Check(t, err)
 	return n
 }
 
 func TestPruneTakesDownWhatLoginsHaveLeft(t *testing.T) {
 	t.Parallel()
 	h := withSetup(t, `[ "$1" = up ] || { echo "$*: $(env | cut -d= -f1 | sort | xargs)"; [ ! -e /run/busy ]; }`)
-	h.sh(t, "ip netns add lab")
+	h.Bash(t, "ip netns add lab")
 	h.succeeds(t, "ulf", "pamnetctl hold mine")
-	expect := func(args string, code int, stdout, stderr string) {
+	says := func(args string, code int, stdout, stderr string) {
 		t.Helper()
 		var result sandbox.Result
 		// What has logged in takes a moment to end.
-		eventually(t, "nobody else is in it", func() bool {
-			result = h.run(t, "pamnetctl prune "+args)
+		expect.Eventually(t, "nobody else is in it", func() bool {
+			result = h.Try(t, "pamnetctl prune "+args)
 			return result.Stdout == stdout || !strings.Contains(result.Stdout, "threads in it")
 		})
 		if result.ExitCode != code || result.Stdout != stdout || result.Stderr != stderr {
@@ -235,15 +236,15 @@ func TestPruneTakesDownWhatLoginsHaveLeft(t *testing.T) {
 	}
 	const down = "ulf: down ulf: NETNS NETNS_PATH PATH PWD\n"
 
-	expect("", 0, "ulf: stays: threads in it: 1\n", "")
+	says("", 0, "ulf: stays: threads in it: 1\n", "")
 	h.succeeds(t, "ulf", "pamnetctl release mine")
-	expect("--dry-run", 0, "ulf: would be taken down\n", "")
-	h.sh(t, "touch /run/busy")
-	expect("", 1, "ulf: stays, for it cannot be taken down: setup program "+setupProgram+": exit status 1\n",
+	says("--dry-run", 0, "ulf: would be taken down\n", "")
+	h.Bash(t, "touch /run/busy")
+	says("", 1, "ulf: stays, for it cannot be taken down: setup program "+setupProgram+": exit status 1\n",
 		down+"pamnetctl: networks that could not be taken down: 1\n")
-	equal(t, "networks", h.sh(t, "echo $(ls /run/netns)"), "lab ulf")
-	h.sh(t, "rm /run/busy")
-	expect("", 0, "ulf: taken down\n", down)
-	equal(t, "networks", h.sh(t, "echo $(ls /run/netns)"), "lab")
-	expect("", 0, "", "")
+	expect.Equal(t, "networks", h.Bash(t, "echo $(ls /run/netns)"), "lab ulf")
+	h.Bash(t, "rm /run/busy")
+	says("", 0, "ulf: taken down\n", down)
+	expect.Equal(t, "networks", h.Bash(t, "echo $(ls /run/netns)"), "lab")
+	says("", 0, "", "")
 }

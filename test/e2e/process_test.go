@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/sandbox"
 )
 
@@ -22,9 +23,9 @@ import (
 func (h *host) findProcess(t *testing.T, what string, match func(sandbox.Process) bool) int {
 	t.Helper()
 	var found []sandbox.Process
-	eventually(t, "there is one "+what, func() bool {
+	expect.Eventually(t, "there is one "+what, func() bool {
 		processes, err := h.Processes()
-		check(t, err)
+		expect.Check(t, err)
 		found = slices.DeleteFunc(processes, func(p sandbox.Process) bool { return !match(p) })
 		return len(found) == 1
 	})
@@ -65,7 +66,7 @@ func inspect(t *testing.T, pid int) facts {
 func compareProcesses(t *testing.T, what string, pid, other int) {
 	t.Helper()
 	state := settle(t, what, func() (got, want facts) { return inspect(t, pid), inspect(t, other) })
-	equal(t, what+": threads", state["Threads"][0], "1")
+	expect.Equal(t, what+": threads", state["Threads"][0], "1")
 	for _, mapped := range state["mapped"] {
 		if strings.Contains(mapped, "Go:") { // as Linux names the runtime's memory since Go 1.25
 			t.Errorf("%s: has mapped %s", what, mapped)
@@ -96,13 +97,13 @@ func links(t *testing.T, pid int, patterns ...string) []string {
 	var targets []string
 	for _, pattern := range patterns {
 		names, err := filepath.Glob(fmt.Sprintf("/proc/%d/%s", pid, pattern))
-		check(t, err)
+		expect.Check(t, err)
 		for _, name := range names {
 			target, err := os.Readlink(name)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // closed since
 			}
-			check(t, err)
+			expect.Check(t, err)
 			targets = append(targets, target)
 		}
 	}
@@ -113,7 +114,7 @@ func links(t *testing.T, pid int, patterns ...string) []string {
 func virtualKB(t *testing.T, pid int) int {
 	t.Helper()
 	size, err := strconv.Atoi(strings.TrimSuffix(status(t, pid, "VmSize"), " kB"))
-	check(t, err)
+	expect.Check(t, err)
 	return size
 }
 
@@ -128,7 +129,7 @@ func status(t *testing.T, pid int, key string) string {
 func procFile(t *testing.T, pid int, name string) string {
 	t.Helper()
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
-	check(t, err)
+	expect.Check(t, err)
 	return string(content)
 }
 
@@ -150,7 +151,7 @@ func (h *host) remember(t *testing.T) (check func(t *testing.T)) {
 func (h *host) mounts(t *testing.T) []string {
 	t.Helper()
 	table, err := sandbox.MountTable(h.PID())
-	check(t, err)
+	expect.Check(t, err)
 	var lines []string
 	for _, m := range table {
 		if !strings.HasPrefix(m.Point, "/run/netns") {

@@ -5,6 +5,8 @@ package e2e
 import (
 	"strconv"
 	"testing"
+
+	"libpam-net/test/expect"
 )
 
 // TestProcessesOfLoginPrograms is about those that stay while the session lasts,
@@ -38,9 +40,9 @@ func TestProcessesOfLoginPrograms(t *testing.T) {
 				d := program.start(t, user)
 				d.await("parent=")
 				inside, err := strconv.Atoi(d.await("."))
-				check(t, err)
+				expect.Check(t, err)
 				pid, err := h.HostPID(inside)
-				check(t, err)
+				expect.Check(t, err)
 				return d, pid
 			}
 			olga, olgasParent := parentOf("olga")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 	"libpam-net/test/sandbox"
 )
@@ -72,25 +73,25 @@ func TestRefusals(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			h := prepared(t)
-			check(t, h.StartSSHD())
+			expect.Check(t, h.StartSSHD())
 			c.damage(t, h)
 			const listHandles = "ls -l /run/netns; grep /run/netns /proc/self/mountinfo"
-			checkUnchanged, handles := h.remember(t), h.sh(t, listHandles)
+			checkUnchanged, handles := h.remember(t), h.Bash(t, listHandles)
 			for _, login := range logins {
 				t.Run(login.service, func(t *testing.T) {
 					who := fmt.Sprintf("%s(%s:session): %q refused: ", c.module, login.service, c.user)
 					h.checkRefusal(t, login.script, c.user, message(login.service, c.module), who, c.reason)
 					checkUnchanged(t)
-					equal(t, "handles", h.sh(t, listHandles), handles)
+					expect.Equal(t, "handles", h.Bash(t, listHandles), handles)
 					_, ran := h.attempt(t, login.script, "olga")
-					equal(t, "olga is let in", ran, true)
+					expect.Equal(t, "olga is let in", ran, true)
 				})
 			}
 			c.repair(t, h)
 			for _, login := range logins {
 				t.Run(login.service+" after the repair", func(t *testing.T) {
 					_, ran := h.attempt(t, login.script, c.user)
-					equal(t, c.user+" is let in", ran, true)
+					expect.Equal(t, c.user+" is let in", ran, true)
 				})
 			}
 		})
@@ -100,7 +101,7 @@ func TestRefusals(t *testing.T) {
 func byRoot(script string) func(t *testing.T, h *host) {
 	return func(t *testing.T, h *host) {
 		t.Helper()
-		h.sh(t, script)
+		h.Bash(t, script)
 	}
 }
 
@@ -119,8 +120,8 @@ func buildPlain(t *testing.T) string {
 func (h *host) installNewnet(t *testing.T, module string) {
 	t.Helper()
 	dir, err := sandbox.ModuleDir()
-	check(t, err)
-	check(t, h.Install(module, filepath.Join(dir, "pam_newnet.so"), 0o644))
+	expect.Check(t, err)
+	expect.Check(t, h.Install(module, filepath.Join(dir, "pam_newnet.so"), 0o644))
 }
 
 // checkRefusal checks that a user is not let in and told so, and that one line
@@ -131,7 +132,7 @@ func (h *host) checkRefusal(t *testing.T, script, user, message, who, why string
 	var ran bool
 	log := h.logOf(t, func() { result, ran = h.attempt(t, script, user) })
 
-	equal(t, "is let in", ran, false)
+	expect.Equal(t, "is let in", ran, false)
 	if result.ExitCode == 0 {
 		t.Error("the login program says that it did")
 	}
@@ -148,8 +149,8 @@ func (h *host) checkRefusal(t *testing.T, script, user, message, who, why string
 // attempt tries to run a command as a user, and tells whether it ran.
 func (h *host) attempt(t *testing.T, script, user string) (result sandbox.Result, ran bool) {
 	t.Helper()
-	h.sh(t, "rm -f /tmp/ran")
-	result = h.run(t, script, user, "touch /tmp/ran")
+	h.Bash(t, "rm -f /tmp/ran")
+	result = h.Try(t, script, user, "touch /tmp/ran")
 	_, err := h.Stat("/tmp/ran")
 	return result, err == nil
 }
@@ -157,14 +158,14 @@ func (h *host) attempt(t *testing.T, script, user string) (result sandbox.Result
 func TestARefusedSSHLoginForwardsNothing(t *testing.T) {
 	t.Parallel()
 	h := prepared(t)
-	check(t, h.StartSSHD())
+	expect.Check(t, h.StartSSHD())
 	h.startServers(t)
-	h.sh(t, "chmod 777 /etc/netns/ulf")
+	h.Bash(t, "chmod 777 /etc/netns/ulf")
 	l := h.logIn(t, "ulf", "") // sshd keeps a connection without a session
 	defer l.logOut(t)
 	l.testForwarding(t, []string{"", "", ""})
 	for _, refused := range []string{"-O forward -R 7003:127.0.0.1:7000", "true", "-s sftp"} {
-		if result := l.run(t, "ssh -S $1 $2@127.0.0.1 "+refused, l.control, l.user); result.ExitCode == 0 {
+		if result := l.Try(t, "ssh -S $1 $2@127.0.0.1 "+refused, l.control, l.user); result.ExitCode == 0 {
 			t.Errorf("ssh %s succeeds", refused)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/sandbox"
 )
 
@@ -15,13 +16,13 @@ func selfManaged(t *testing.T) *host {
 	t.Helper()
 	h := newMachine(t)
 	for _, service := range []string{"sshd", "sudo", "su"} {
-		check(t, h.PAM(service, "account required pam_permit.so", "auth required pam_permit.so",
+		expect.Check(t, h.PAM(service, "account required pam_permit.so", "auth required pam_permit.so",
 			"session required pam_permit.so",
 			"session required pam_newnet.so selfmanaged", "session required pam_usernet.so selfmanaged"))
 	}
-	h.sh(t, `echo "nina ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/nina; chmod 440 /etc/sudoers.d/nina`)
+	h.Bash(t, `echo "nina ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/nina; chmod 440 /etc/sudoers.d/nina`)
 	h.makeTun(t)
-	check(t, h.StartSSHD())
+	expect.Check(t, h.StartSSHD())
 	return h
 }
 
@@ -29,7 +30,7 @@ func selfManaged(t *testing.T) *host {
 func (h *host) asUser(t *testing.T, user, script string) sandbox.Result {
 	t.Helper()
 	result, err := h.Run(t.Context(), strings.NewReader(script), "ssh", user+"@127.0.0.1", "PATH=$PATH:/usr/sbin:/sbin exec bash -e")
-	check(t, err)
+	expect.Check(t, err)
 	return result
 }
 
@@ -55,7 +56,7 @@ func TestUsersManageTheirNetworksThemselves(t *testing.T) {
 		} {
 			t.Run(user+" "+what, func(t *testing.T) {
 				result := h.asUser(t, user, script)
-				check(t, result.Err())
+				expect.Check(t, result.Err())
 			})
 		}
 	}
@@ -64,8 +65,8 @@ func TestUsersManageTheirNetworksThemselves(t *testing.T) {
 func TestUsersManageNothingButTheirNetworks(t *testing.T) {
 	t.Parallel()
 	h := selfManaged(t)
-	forwarding := h.sh(t, "cat /proc/sys/net/ipv4/ip_forward")
-	links := h.sh(t, "ip -o link")
+	forwarding := h.Bash(t, "cat /proc/sys/net/ipv4/ip_forward")
+	links := h.Bash(t, "ip -o link")
 	ulf := h.logIn(t, "ulf", "")
 	defer ulf.logOut(t)
 	theirs := strings.TrimSpace(ulf.command(t, "sleep 1000 </dev/null >/dev/null 2>&1 & echo $!"))
@@ -89,8 +90,8 @@ func TestUsersManageNothingButTheirNetworks(t *testing.T) {
 			}
 		})
 	}
-	equal(t, "the host's ip_forward", h.sh(t, "cat /proc/sys/net/ipv4/ip_forward"), forwarding)
-	equal(t, "the host's interfaces", h.sh(t, "ip -o link"), links)
+	expect.Equal(t, "the host's ip_forward", h.Bash(t, "cat /proc/sys/net/ipv4/ip_forward"), forwarding)
+	expect.Equal(t, "the host's interfaces", h.Bash(t, "ip -o link"), links)
 }
 
 func TestSudoStaysRootInAManagedNetwork(t *testing.T) {
@@ -99,12 +100,12 @@ func TestSudoStaysRootInAManagedNetwork(t *testing.T) {
 	result := h.asUser(t, "nina", `readlink /proc/self/ns/net /proc/self/ns/user
 		sudo sh -c 'readlink /proc/self/ns/net /proc/self/ns/user; id -u; sed -n "s/^CapEff:.//p" /proc/self/status
 			ip link add v0 type veth peer name v1 && mount -t tmpfs none /mnt && umount /mnt && echo root'`)
-	check(t, result.Err())
+	expect.Check(t, result.Err())
 	lines := strings.Split(strings.TrimSpace(result.Stdout), "\n")
 	if len(lines) != 7 || lines[0] != lines[2] || lines[1] != lines[3] || lines[4] != "0" || lines[6] != "root" {
 		t.Errorf("%q", lines)
 	}
-	equal(t, "capabilities of root", lines[5], h.sh(t, `sed -n "s/^CapEff:.//p" /proc/self/status`))
+	expect.Equal(t, "capabilities of root", lines[5], h.Bash(t, `sed -n "s/^CapEff:.//p" /proc/self/status`))
 }
 
 func TestAUserJoinsTwoOfTheirNetworks(t *testing.T) {
@@ -125,7 +126,7 @@ func TestAUserJoinsTwoOfTheirNetworks(t *testing.T) {
 func TestANetworkThatIsNotTheUsersIsJoinedWithAWarning(t *testing.T) {
 	t.Parallel()
 	h := selfManaged(t)
-	h.sh(t, "ip netns add ulf")
+	h.Bash(t, "ip netns add ulf")
 	log := strings.Join(h.logOf(t, func() {
 		if result := h.asUser(t, "ulf", "ip link add v0 type veth peer name v1"); !strings.Contains(result.Stderr, "Operation not permitted") {
 			t.Errorf("%v", result)
@@ -142,7 +143,7 @@ func TestANetworkThatIsNotTheUsersIsJoinedWithAWarning(t *testing.T) {
 func TestWhereNoUserNamespacesMayBeMade(t *testing.T) {
 	t.Parallel()
 	h := selfManaged(t)
-	h.sh(t, "strace -f -o /run/trace -e trace=capset,clone su nina -c true")
+	h.Bash(t, "strace -f -o /run/trace -e trace=capset,clone su nina -c true")
 	var maker string // the thread that makes it
 	for line := range strings.Lines(h.read(t, "/run/trace")) {
 		thread, call, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -153,7 +154,7 @@ func TestWhereNoUserNamespacesMayBeMade(t *testing.T) {
 	if maker == "" {
 		t.Fatal("no user namespace is made")
 	}
-	effective := h.sh(t, `sed -n "s/^$1 .*capset(.*effective=\([^,]*\).*/\1/p" /run/trace`, maker)
+	effective := h.Bash(t, `sed -n "s/^$1 .*capset(.*effective=\([^,]*\).*/\1/p" /run/trace`, maker)
 	if !strings.Contains(effective, "CAP_SYS_ADMIN") {
 		t.Errorf("it is made with the capabilities %q", effective)
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"libpam-net/test/expect"
 )
 
 const setupProgram = "/usr/local/libexec/uplink"
@@ -16,12 +18,12 @@ const setupProgram = "/usr/local/libexec/uplink"
 func withSetup(t *testing.T, program string) *host {
 	t.Helper()
 	h := newMachine(t)
-	h.sh(t, "mkdir -p /usr/local/libexec; chmod 755 /usr/local /usr/local/libexec; chown root:root /usr/local /usr/local/libexec")
-	check(t, h.WriteFile(setupProgram, "#!/bin/sh\n"+program+"\n", 0o755))
-	check(t, h.PAM("sshd", "account required pam_permit.so", "session required pam_permit.so",
+	h.Bash(t, "mkdir -p /usr/local/libexec; chmod 755 /usr/local /usr/local/libexec; chown root:root /usr/local /usr/local/libexec")
+	expect.Check(t, h.WriteFile(setupProgram, "#!/bin/sh\n"+program+"\n", 0o755))
+	expect.Check(t, h.PAM("sshd", "account required pam_permit.so", "session required pam_permit.so",
 		"session required pam_groupnet.so setup="+setupProgram+" timeout=20",
 		"session required pam_usernet.so setup="+setupProgram+" timeout=20"))
-	check(t, h.StartSSHD())
+	expect.Check(t, h.StartSSHD())
 	return h
 }
 
@@ -38,13 +40,13 @@ func TestASetupProgramGivesANetworkItsUplinkBeforeTheFirstLogin(t *testing.T) {
 	var log []string
 	log = h.logOf(t, func() {
 		for range 2 {
-			equal(t, "ulf's interfaces", h.sh(t, "ssh ulf@127.0.0.1 'echo $(ls /sys/class/net)'"), "eth0 lo")
+			expect.Equal(t, "ulf's interfaces", h.Bash(t, "ssh ulf@127.0.0.1 'echo $(ls /sys/class/net)'"), "eth0 lo")
 		}
-		equal(t, "gina's interfaces", h.sh(t, "ssh gina@127.0.0.1 'echo $(ls /sys/class/net)'"), "eth0 lo")
-		equal(t, "gus's interfaces", h.sh(t, "ssh gus@127.0.0.1 'echo $(ls /sys/class/net)'"), "eth0 lo")
+		expect.Equal(t, "gina's interfaces", h.Bash(t, "ssh gina@127.0.0.1 'echo $(ls /sys/class/net)'"), "eth0 lo")
+		expect.Equal(t, "gus's interfaces", h.Bash(t, "ssh gus@127.0.0.1 'echo $(ls /sys/class/net)'"), "eth0 lo")
 	})
 	log = slices.DeleteFunc(log, func(l string) bool { return !strings.Contains(l, "setup of") })
-	machine := h.sh(t, "echo in $(readlink /proc/self/ns/net) and $(readlink /proc/self/ns/mnt)")
+	machine := h.Bash(t, "echo in $(readlink /proc/self/ns/net) and $(readlink /proc/self/ns/mnt)")
 	const environment = "NETNS NETNS_PATH PAM_RHOST PAM_SERVICE PAM_USER PATH PWD "
 	var want []string
 	for _, c := range []struct{ module, name, user string }{{"pam_usernet", "ulf", "ulf"}, {"pam_groupnet", "lab", "gina"}} {
@@ -72,20 +74,20 @@ func TestFirstLoginsWaitForTheSetupOfTheirNetworkAlone(t *testing.T) {
 	for i := range logins {
 		logins[i] = h.start(t, "ssh", "ulf@127.0.0.1", "readlink /proc/self/ns/net")
 	}
-	eventually(t, "the program runs, and the others wait", func() bool {
-		waiting := strings.Count(h.run(t, "cat /proc/locks").Stdout, "-> OFDLCK")
-		return h.run(t, "[ -e /run/started ]").ExitCode == 0 && waiting >= len(logins)-1
+	expect.Eventually(t, "the program runs, and the others wait", func() bool {
+		waiting := strings.Count(h.Try(t, "cat /proc/locks").Stdout, "-> OFDLCK")
+		return h.Try(t, "[ -e /run/started ]").ExitCode == 0 && waiting >= len(logins)-1
 	})
-	equal(t, "a login to another network meanwhile", h.sh(t, "ssh gina@127.0.0.1 echo in"), "in")
-	h.sh(t, "touch /run/go-on")
+	expect.Equal(t, "a login to another network meanwhile", h.Bash(t, "ssh gina@127.0.0.1 echo in"), "in")
+	h.Bash(t, "touch /run/go-on")
 	nets := map[string]bool{}
 	for _, l := range logins {
 		output, code := l.end()
-		equal(t, "exit code", code, 0)
+		expect.Equal(t, "exit code", code, 0)
 		nets[output] = true
 	}
-	equal(t, "networks", len(nets), 1)
-	equal(t, "runs", h.sh(t, "ls /run | grep -c has-run"), "1")
+	expect.Equal(t, "networks", len(nets), 1)
+	expect.Equal(t, "runs", h.Bash(t, "ls /run | grep -c has-run"), "1")
 }
 
 func TestNobodyIsLetInWhereTheSetupFails(t *testing.T) {
@@ -98,35 +100,35 @@ func TestNobodyIsLetInWhereTheSetupFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := withSetup(t, c.program)
-			h.sh(t, "sed -i s/timeout=20/timeout=4/ /etc/pam.d/sshd")
+			h.Bash(t, "sed -i s/timeout=20/timeout=4/ /etc/pam.d/sshd")
 			before := h.processes(t)
 			log := h.logOf(t, func() {
-				if result := h.run(t, "ssh ulf@127.0.0.1 echo let in"); strings.Contains(result.Stdout, "let in") {
+				if result := h.Try(t, "ssh ulf@127.0.0.1 echo let in"); strings.Contains(result.Stdout, "let in") {
 					t.Errorf("%q", result.Stdout)
 				}
 			})
 			if !strings.Contains(strings.Join(log, "\n"), "setup program "+setupProgram+": "+c.reason) {
 				t.Errorf("the log does not say %q: %q", c.reason, log)
 			}
-			equal(t, "handles", h.sh(t, "ls /run/netns"), "")
+			expect.Equal(t, "handles", h.Bash(t, "ls /run/netns"), "")
 			h.awaitProcesses(t, before)
 
-			check(t, h.WriteFile(setupProgram, "#!/bin/sh\n", 0o755))
-			equal(t, "the next login", h.sh(t, "ssh ulf@127.0.0.1 ls /sys/class/net"), "lo")
+			expect.Check(t, h.WriteFile(setupProgram, "#!/bin/sh\n", 0o755))
+			expect.Equal(t, "the next login", h.Bash(t, "ssh ulf@127.0.0.1 ls /sys/class/net"), "lo")
 		})
 	}
 	t.Run("others may write the program", func(t *testing.T) {
 		t.Parallel()
 		h := withSetup(t, "touch /run/has-run")
-		h.sh(t, "chmod g+w "+setupProgram)
+		h.Bash(t, "chmod g+w "+setupProgram)
 		log := h.logOf(t, func() {
-			if result := h.run(t, "ssh ulf@127.0.0.1 echo let in"); strings.Contains(result.Stdout, "let in") {
+			if result := h.Try(t, "ssh ulf@127.0.0.1 echo let in"); strings.Contains(result.Stdout, "let in") {
 				t.Errorf("%q", result.Stdout)
 			}
 		})
 		if !strings.Contains(strings.Join(log, "\n"), "can be written by others than root") {
 			t.Errorf("%q", log)
 		}
-		equal(t, "runs and handles", h.sh(t, "ls /run/netns; ls /run | grep has-run || true"), "")
+		expect.Equal(t, "runs and handles", h.Bash(t, "ls /run/netns; ls /run | grep has-run || true"), "")
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/sandbox"
 )
 
@@ -15,18 +16,18 @@ func TestSSHD(t *testing.T) {
 	t.Parallel()
 	h := prepared(t)
 	// X11 forwarding without an xauth that would have to be installed.
-	check(t, h.StartSSHD("X11Forwarding yes", "XAuthLocation /bin/true"))
+	expect.Check(t, h.StartSSHD("X11Forwarding yes", "XAuthLocation /bin/true"))
 	checkUnchanged := h.remember(t)
 
 	t.Run("a command sees its user's network", func(t *testing.T) {
 		h.checkViews(t, func(t *testing.T, user string) string {
-			return h.sh(t, "ssh $1@127.0.0.1 view", user)
+			return h.Bash(t, "ssh $1@127.0.0.1 view", user)
 		})
 	})
 	t.Run("a login shell on a terminal sees its user's network", func(t *testing.T) {
 		h.checkViews(t, func(t *testing.T, user string) string {
-			h.sh(t, "echo 'view >view; exit' | ssh -tt $1@127.0.0.1", user)
-			return h.sh(t, "cat /home/$1/view; rm /home/$1/view", user)
+			h.Bash(t, "echo 'view >view; exit' | ssh -tt $1@127.0.0.1", user)
+			return h.Bash(t, "cat /home/$1/view; rm /home/$1/view", user)
 		})
 	})
 	t.Run("sftp sees its user's network", func(t *testing.T) {
@@ -37,9 +38,9 @@ func TestSSHD(t *testing.T) {
 			{"gina", "lo", "lab", "nameserver 203.0.113.53"},
 		} {
 			h.sftp(t, c.user, "get /etc/resolv.conf /tmp/"+c.user)
-			equal(t, c.user+"'s interfaces", h.sftp(t, c.user, "ls -1 /sys/class/net"), c.interfaces)
-			equal(t, c.user+"'s handles", h.sftp(t, c.user, "ls -1 /run/netns"), c.handles)
-			equal(t, c.user+"'s resolv.conf", h.read(t, "/tmp/"+c.user), c.resolver+"\n")
+			expect.Equal(t, c.user+"'s interfaces", h.sftp(t, c.user, "ls -1 /sys/class/net"), c.interfaces)
+			expect.Equal(t, c.user+"'s handles", h.sftp(t, c.user, "ls -1 /run/netns"), c.handles)
+			expect.Equal(t, c.user+"'s resolv.conf", h.read(t, "/tmp/"+c.user), c.resolver+"\n")
 		}
 	})
 	t.Run("two logins of nina are in two networks", func(t *testing.T) {
@@ -53,7 +54,7 @@ func TestSSHD(t *testing.T) {
 	t.Run("what a login is made of", func(t *testing.T) { testHeldLogins(t, h) })
 	t.Run("all that is left are the networks with a name", func(t *testing.T) {
 		checkUnchanged(t)
-		equal(t, "handles", h.sh(t, "echo $(ls /run/netns)"), "lab ulf una")
+		expect.Equal(t, "handles", h.Bash(t, "echo $(ls /run/netns)"), "lab ulf una")
 	})
 }
 
@@ -62,7 +63,7 @@ const printNet = "readlink /proc/self/ns/net"
 // sftp returns the base names of the files that a command of sftp lists.
 func (h *host) sftp(t *testing.T, user, command string) string {
 	t.Helper()
-	return h.sh(t, `echo $(sftp -qb - $1@127.0.0.1 <<<"$2" | sed -n 's|^/.*/||p')`, user, command)
+	return h.Bash(t, `echo $(sftp -qb - $1@127.0.0.1 <<<"$2" | sed -n 's|^/.*/||p')`, user, command)
 }
 
 // login is an ssh login that is held open, and takes channels.
@@ -79,8 +80,8 @@ func (h *host) logIn(t *testing.T, user, name string) *login {
 	t.Helper()
 	control := "/run/sandbox/ssh-" + user + name
 	before, err := h.Processes()
-	check(t, err)
-	h.sh(t, `DISPLAY=127.0.0.1:50 ssh -Y -fNMS $1 $2@127.0.0.1 </dev/null >$1.log 2>&1`, control, user)
+	expect.Check(t, err)
+	h.Bash(t, `DISPLAY=127.0.0.1:50 ssh -Y -fNMS $1 $2@127.0.0.1 </dev/null >$1.log 2>&1`, control, user)
 	l := &login{host: h, user: user, control: control}
 	l.monitor = h.findProcess(t, "new monitor of "+user, func(p sandbox.Process) bool {
 		isOld := slices.ContainsFunc(before, func(old sandbox.Process) bool { return old.PID == p.PID })
@@ -108,7 +109,7 @@ func (l *login) command(t *testing.T, command string) string {
 // ssh lets ssh(1) do something with the login.
 func (l *login) ssh(t *testing.T, options, command string) string {
 	t.Helper()
-	return l.sh(t, "ssh -S $1 "+options+` $2@127.0.0.1 ${3:+"$3"} 2>&1`, l.control, l.user, command)
+	return l.Bash(t, "ssh -S $1 "+options+` $2@127.0.0.1 ${3:+"$3"} 2>&1`, l.control, l.user, command)
 }
 
 // servers are those of the machine. Some users have one of their own on their
@@ -144,13 +145,13 @@ func testHeldLogins(t *testing.T, h *host) {
 			}
 			t.Run("its channels are in the network of its monitor", func(t *testing.T) {
 				network, err := sandbox.Namespace(l.monitor, "net")
-				check(t, err)
-				equal(t, "one channel", l.command(t, printNet), network)
-				equal(t, "another one", l.command(t, printNet), network)
+				expect.Check(t, err)
+				expect.Equal(t, "one channel", l.command(t, printNet), network)
+				expect.Equal(t, "another one", l.command(t, printNet), network)
 			})
 			t.Run("sshd has separated its privileges", func(t *testing.T) {
-				equal(t, "real uid of the monitor", strings.Fields(status(t, l.monitor, "Uid"))[0], "0")
-				equal(t, "real uid of the worker", strings.Fields(status(t, l.worker, "Uid"))[0], l.sh(t, "id -u $1", l.user))
+				expect.Equal(t, "real uid of the monitor", strings.Fields(status(t, l.monitor, "Uid"))[0], "0")
+				expect.Equal(t, "real uid of the worker", strings.Fields(status(t, l.worker, "Uid"))[0], l.Bash(t, "id -u $1", l.user))
 			})
 			t.Run("the processes of sshd are like those of a login that is not isolated", func(t *testing.T) {
 				compareProcesses(t, "monitor", l.monitor, olga.monitor)
@@ -172,7 +173,7 @@ func (l *login) testForwarding(t *testing.T, answers []string) {
 		ask  func(address string) string
 	}{
 		{"-W", func(address string) string {
-			return l.run(t, `ssh -S $1 -W $2 $3@127.0.0.1 2>/dev/null`, l.control, address, l.user).Stdout
+			return l.Try(t, `ssh -S $1 -W $2 $3@127.0.0.1 2>/dev/null`, l.control, address, l.user).Stdout
 		}},
 		{"-L", func(address string) string {
 			defer l.forward(t, "-L 127.0.0.1:7001:"+address)()
@@ -184,7 +185,7 @@ func (l *login) testForwarding(t *testing.T, answers []string) {
 		}},
 	} {
 		for i, address := range servers {
-			equal(t, way.name+" to "+address, way.ask(address), answers[i])
+			expect.Equal(t, way.name+" to "+address, way.ask(address), answers[i])
 		}
 	}
 }
@@ -204,45 +205,45 @@ func (l *login) testListening(t *testing.T) {
 	}
 	t.Run("-R", func(t *testing.T) {
 		defer l.forward(t, "-R 127.0.0.1:7003:127.0.0.1:7000")()
-		equal(t, "in the session", ask(t, session, "127.0.0.1:7003"), "machine 127.0.0.1")
-		equal(t, "on the machine", ask(t, machine, "127.0.0.1:7003"), inside)
+		expect.Equal(t, "in the session", ask(t, session, "127.0.0.1:7003"), "machine 127.0.0.1")
+		expect.Equal(t, "on the machine", ask(t, machine, "127.0.0.1:7003"), inside)
 	})
 	t.Run("X11", func(t *testing.T) {
 		x := l.start(t, "ssh", "-YS", l.control, l.user+"@127.0.0.1", `echo "DISPLAY=$DISPLAY."; cat`)
 		x.await("DISPLAY=localhost:10.0.")
 		_, err := dial(t, session, "127.0.0.1:6010")
-		check(t, err)
+		expect.Check(t, err)
 		_, err = dial(t, machine, "127.0.0.1:6010")
-		equal(t, "can be reached from the machine", err == nil, l.user == "olga")
+		expect.Equal(t, "can be reached from the machine", err == nil, l.user == "olga")
 		_, code := x.end()
-		equal(t, "exit code", code, 0)
+		expect.Equal(t, "exit code", code, 0)
 	})
 }
 
 func (l *login) testPropagation(t *testing.T) {
 	const point = "/tmp/mounted"
-	l.sh(t, "mkdir -p $1 && mount -t tmpfs mounted $1", point)
-	equal(t, "the machine's mount is in the session", l.isMounted(t, l.monitor, point), true)
-	l.sh(t, "umount $1", point)
-	equal(t, "it stays there", l.isMounted(t, l.monitor, point), false)
+	l.Bash(t, "mkdir -p $1 && mount -t tmpfs mounted $1", point)
+	expect.Equal(t, "the machine's mount is in the session", l.isMounted(t, l.monitor, point), true)
+	l.Bash(t, "umount $1", point)
+	expect.Equal(t, "it stays there", l.isMounted(t, l.monitor, point), false)
 
 	l.command(t, "sudo mount -t tmpfs mounted "+point)
-	equal(t, "the session's mount is in the session", l.isMounted(t, l.monitor, point), true)
-	equal(t, "it is on the machine", l.isMounted(t, l.PID(), point), l.user == "olga")
+	expect.Equal(t, "the session's mount is in the session", l.isMounted(t, l.monitor, point), true)
+	expect.Equal(t, "it is on the machine", l.isMounted(t, l.PID(), point), l.user == "olga")
 	l.command(t, "sudo umount "+point)
 }
 
 func (l *login) isMounted(t *testing.T, pid int, point string) bool {
 	t.Helper()
 	table, err := sandbox.MountTable(pid)
-	check(t, err)
+	expect.Check(t, err)
 	return slices.ContainsFunc(table, func(m sandbox.Mount) bool { return m.Point == point })
 }
 
 func TestManyFirstLoginsAtOnce(t *testing.T) {
 	t.Parallel()
 	h := newMachine(t)
-	check(t, h.StartSSHD())
+	expect.Check(t, h.StartSSHD())
 	checkUnchanged := h.remember(t)
 	var logins sync.WaitGroup
 	networks := make(chan string, 50)
@@ -262,13 +263,13 @@ func TestManyFirstLoginsAtOnce(t *testing.T) {
 	close(networks)
 	one := h.handle(t, "ulf")
 	for network := range networks {
-		equal(t, "network", network, one)
+		expect.Equal(t, "network", network, one)
 	}
 	log := strings.Join(h.markLog(t), "\n")
-	equal(t, "logins that made the network", strings.Count(log, `"ulf": created network namespace "ulf"`), 1)
-	equal(t, "logins that joined it", strings.Count(log, `"ulf": joined network namespace "ulf"`), 49)
+	expect.Equal(t, "logins that made the network", strings.Count(log, `"ulf": created network namespace "ulf"`), 1)
+	expect.Equal(t, "logins that joined it", strings.Count(log, `"ulf": joined network namespace "ulf"`), 49)
 	checkUnchanged(t)
-	equal(t, "handles", h.sh(t, "ls /run/netns"), "ulf")
-	h.sh(t, "ip netns del ulf")
-	equal(t, "mounts of handles that are left", h.sh(t, "grep -c /run/netns/ /proc/self/mountinfo || true"), "0")
+	expect.Equal(t, "handles", h.Bash(t, "ls /run/netns"), "ulf")
+	h.Bash(t, "ip netns del ulf")
+	expect.Equal(t, "mounts of handles that are left", h.Bash(t, "grep -c /run/netns/ /proc/self/mountinfo || true"), "0")
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/sandbox"
 )
 
@@ -32,7 +33,7 @@ func TestSu(t *testing.T) {
 		{"a command on a terminal sees its user's network", "script -qefc \"su $1 -c 'view >~/view'\" /dev/null >/dev/null && cat /home/$1/view"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h.checkViews(t, func(t *testing.T, user string) string { return h.sh(t, c.script, user) })
+			h.checkViews(t, func(t *testing.T, user string) string { return h.Bash(t, c.script, user) })
 		})
 	}
 	t.Run("a command for which an ordinary user gives the password sees its user's network", func(t *testing.T) {
@@ -40,13 +41,13 @@ func TestSu(t *testing.T) {
 			d := h.startOnTerminal(t, as(h.Olga)+"su "+user+" -c view")
 			d.givePassword()
 			output, code := d.end()
-			equal(t, "exit code", code, 0)
+			expect.Equal(t, "exit code", code, 0)
 			return output
 		})
 	})
 
 	t.Run("the working directory", func(t *testing.T) {
-		h.sh(t, "mkdir /tmp/deleted")
+		h.Bash(t, "mkdir /tmp/deleted")
 		for _, c := range []struct{ name, script, want string }{
 			{"stays", "cd /usr/share && su ulf -c 'pwd -P'", "/usr/share"},
 			{"stays for a shell that is no login shell", "cd /usr/share && echo pwd -P | su nina", "/usr/share"},
@@ -60,7 +61,7 @@ func TestSu(t *testing.T) {
 			{"stays where it has been removed", "cd /tmp/deleted && rmdir $PWD && su nina -c 'readlink /proc/self/cwd'", "/tmp/deleted (deleted)"},
 		} {
 			t.Run(c.name, func(t *testing.T) {
-				equal(t, "output", strings.TrimSpace(h.run(t, c.script).Stdout), c.want)
+				expect.Equal(t, "output", strings.TrimSpace(h.Try(t, c.script).Stdout), c.want)
 			})
 		}
 	})
@@ -73,7 +74,7 @@ func TestSu(t *testing.T) {
 // setPasswords gives all users the password "secret".
 func (h *host) setPasswords(t *testing.T) {
 	t.Helper()
-	h.sh(t, `printf '%s:secret\n' "$@" | chpasswd --crypt-method SHA512`, users...)
+	h.Bash(t, `printf '%s:secret\n' "$@" | chpasswd --crypt-method SHA512`, users...)
 }
 
 func (d *dialogue) givePassword() {
@@ -84,7 +85,7 @@ func (d *dialogue) givePassword() {
 }
 
 func testNesting(t *testing.T, h *host) {
-	machine := parseView(h.sh(t, "view"))
+	machine := parseView(h.Bash(t, "view"))
 	for _, c := range []struct{ name, from, to string }{
 		{"from nina to olga is still nina's network", "nina", "olga"},
 		{"from ulf to olga is still ulf's network", "ulf", "olga"},
@@ -96,11 +97,11 @@ func testNesting(t *testing.T, h *host) {
 		{"from una to nina is a new network", "una", "nina"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h.run(t, "ip netns del una")
+			h.Try(t, "ip netns del una")
 			d := h.startOnTerminal(t, fmt.Sprintf("su %s -c 'view >~/view; su %s -c view'", c.from, c.to))
 			d.givePassword()
 			output, code := d.end()
-			equal(t, "exit code", code, 0)
+			expect.Equal(t, "exit code", code, 0)
 			h.checkNested(t, c.from, parseView(h.read(t, "/home/"+c.from+"/view")), c.to, parseView(output), machine)
 		})
 	}
@@ -109,7 +110,7 @@ func testNesting(t *testing.T, h *host) {
 // checkNested checks what a session sees that was started from another one.
 func (h *host) checkNested(t *testing.T, from string, outer facts, to string, inner, machine facts) {
 	t.Helper()
-	equal(t, "user", inner["user"][0], to)
+	expect.Equal(t, "user", inner["user"][0], to)
 	isMember := slices.Contains(users[1:], to)
 	sharesNetwork := networkOf[to] != "" && networkOf[to] == networkOf[from]
 	if !isMember || sharesNetwork {
@@ -131,7 +132,7 @@ func testInterrupts(t *testing.T, h *host) {
 		d.await("started")
 		d.say("\x03")
 		_, code := d.end()
-		equal(t, "exit code", code, 128+int(unix.SIGINT))
+		expect.Equal(t, "exit code", code, 128+int(unix.SIGINT))
 	})
 	t.Run("ends what a shell runs, and not the session", func(t *testing.T) {
 		d := h.startOnTerminal(t, "su nina")
@@ -141,28 +142,28 @@ func testInterrupts(t *testing.T, h *host) {
 		d.say("\x03")
 		d.say("echo $(ls /sys/class/net) is all; exit 7\n")
 		output, code := d.end()
-		equal(t, "exit code", code, 7)
+		expect.Equal(t, "exit code", code, 7)
 		if !strings.Contains(output, "lo is all") {
 			t.Errorf("the shell says %q", output)
 		}
 	})
 	t.Run("while the session is opened leaves nothing", func(t *testing.T) {
-		h.run(t, "ip netns del una")
+		h.Try(t, "ip netns del una")
 		lock, err := h.LockNames()
-		check(t, err)
+		expect.Check(t, err)
 		d := h.startOnTerminal(t, "su una -c 'echo started'")
-		eventually(t, "the module waits for its lock", func() bool {
+		expect.Eventually(t, "the module waits for its lock", func() bool {
 			return strings.Contains(h.read(t, "/proc/locks"), "-> OFDLCK")
 		})
 		d.say("\x03")
-		eventually(t, "su has ended, and the module's child with it", func() bool {
+		expect.Eventually(t, "su has ended, and the module's child with it", func() bool {
 			return !slices.Contains(h.processes(t), "su")
 		})
 		_, code := d.end()
-		equal(t, "exit code", code, 128+int(unix.SIGINT))
-		check(t, lock.Close())
-		equal(t, "handle", h.run(t, "ls /run/netns/una").Stdout, "")
-		equal(t, "next login", h.sh(t, "su una -c 'ls /sys/class/net'"), "lo")
+		expect.Equal(t, "exit code", code, 128+int(unix.SIGINT))
+		expect.Check(t, lock.Close())
+		expect.Equal(t, "handle", h.Try(t, "ls /run/netns/una").Stdout, "")
+		expect.Equal(t, "next login", h.Bash(t, "su una -c 'ls /sys/class/net'"), "lo")
 	})
 }
 
@@ -170,8 +171,8 @@ func TestWhatRootHasMadeWithIPNetnsIsTheUsersNetwork(t *testing.T) {
 	t.Parallel()
 	h := newMachine(t)
 	_, err := h.AddUser("bob", sandbox.Groups("usernet"))
-	check(t, err)
-	h.sh(t, example(t, "README.md", "One for bob:"))
-	equal(t, "bob's network", h.sh(t, `su bob -c 'echo $(ls /sys/class/net); cat /etc/resolv.conf; ip route; ping -c 1 -W 10 10.77.0.1 | grep -o "1 received"'`),
+	expect.Check(t, err)
+	h.Bash(t, example(t, "README.md", "One for bob:"))
+	expect.Equal(t, "bob's network", h.Bash(t, `su bob -c 'echo $(ls /sys/class/net); cat /etc/resolv.conf; ip route; ping -c 1 -W 10 10.77.0.1 | grep -o "1 received"'`),
 		"eth0 lo\nnameserver 10.77.0.1\ndefault via 10.77.0.1 dev eth0 \n10.77.0.0/30 dev eth0 proto kernel scope link src 10.77.0.2 \n1 received")
 }

@@ -23,12 +23,12 @@ func TestSudo(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h.checkViews(t, func(t *testing.T, user string) string { return h.sh(t, c.script, user) })
+			h.checkViews(t, func(t *testing.T, user string) string { return h.Bash(t, c.script, user) })
 		})
 	}
 
 	t.Run("from a session", func(t *testing.T) {
-		machine := parseView(h.sh(t, "view"))
+		machine := parseView(h.Bash(t, "view"))
 		for _, c := range []struct{ name, from, to, script string }{
 			{"nina is root in her network", "nina", "root", "sudo view"},
 			{"nina is root in her network in a login shell", "nina", "root", "sudo -i view"},
@@ -37,7 +37,7 @@ func TestSudo(t *testing.T) {
 			{"nina is una in una's network", "nina", "una", "sudo -u una view"},
 		} {
 			t.Run(c.name, func(t *testing.T) {
-				inner := h.sh(t, fmt.Sprintf("su %s -c 'view >~/view; %s'", c.from, c.script))
+				inner := h.Bash(t, fmt.Sprintf("su %s -c 'view >~/view; %s'", c.from, c.script))
 				outer := h.read(t, "/home/"+c.from+"/view")
 				h.checkNested(t, c.from, parseView(outer), c.to, parseView(inner), machine)
 			})

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/sandbox"
 )
 
@@ -47,12 +48,12 @@ func prepared(t *testing.T) *host {
 	h := newMachine(t)
 	var err error
 	h.una, err = h.AddUser("una", sandbox.Groups("usernet"))
-	check(t, err)
-	check(t, h.WriteFile("/usr/local/bin/view", viewScript, 0o755))
+	expect.Check(t, err)
+	expect.Check(t, h.WriteFile("/usr/local/bin/view", viewScript, 0o755))
 	for _, user := range []sandbox.User{h.Olga, h.Nina, h.Ulf, h.Gina, h.Gus, h.una} {
-		check(t, h.AllowSudo(user))
+		expect.Check(t, h.AllowSudo(user))
 	}
-	h.sh(t, networks)
+	h.Bash(t, networks)
 	return h
 }
 
@@ -67,8 +68,8 @@ var networkOf = map[string]string{"ulf": "ulf", "una": "una", "gina": "lab", "gu
 // of a user, and returns what it prints.
 func (h *host) checkViews(t *testing.T, way func(t *testing.T, user string) string) {
 	// The first to log in make these, the next ones join them.
-	h.run(t, "ip netns del una; ip netns del lab")
-	machine := parseView(h.sh(t, "view"))
+	h.Try(t, "ip netns del una; ip netns del lab")
+	machine := parseView(h.Bash(t, "view"))
 	var olga facts
 	for _, user := range users {
 		t.Run(user, func(t *testing.T) {
@@ -125,13 +126,13 @@ func (h *host) expect(t *testing.T, user string, got, olga facts) facts {
 // handle tells which namespace has this name, like "net:[4026532248]".
 func (h *host) handle(t *testing.T, name string) string {
 	t.Helper()
-	return h.sh(t, `stat --format=net:[%i] "/run/netns/$1"`, name)
+	return h.Bash(t, `stat --format=net:[%i] "/run/netns/$1"`, name)
 }
 
 // knownNetworks are the machine's own and those that have a name.
 func (h *host) knownNetworks(t *testing.T) []string {
 	t.Helper()
-	return strings.Fields(h.sh(t, "stat --dereference --format=net:[%i] /proc/1/ns/net /run/netns/*"))
+	return strings.Fields(h.Bash(t, "stat --dereference --format=net:[%i] /proc/1/ns/net /run/netns/*"))
 }
 
 // parseView reads what "view" prints.

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 	"libpam-net/test/sandbox"
 )
@@ -24,7 +25,7 @@ import (
 func TestASessionHoldsNothingOfTheModules(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
-	check(t, b.StartSSHD())
+	expect.Check(t, b.StartSSHD())
 	for is, start := range map[string]starter{
 		"of sshd": func(t *testing.T, user sandbox.User) func() {
 			return b.start(t, "ssh", "-l", user.Name, "127.0.0.1", "cat")
@@ -43,10 +44,10 @@ func TestASessionOfSystemdHoldsNothingOfTheModules(t *testing.T) {
 	group := controlGroup(t, "/sys/fs/cgroup/unified", "/sys/fs/cgroup")
 	b := newBox(t)
 	rules, err := b.ReadFile("/usr/lib/pam.d/systemd-user")
-	check(t, err)
-	check(t, b.WriteFile("/etc/pam.d/systemd-user", rules, 0o644))
+	expect.Check(t, err)
+	expect.Check(t, b.WriteFile("/etc/pam.d/systemd-user", rules, 0o644))
 	for _, module := range machine.Modules {
-		check(t, b.AppendPAM("systemd-user", "session required "+module+".so"))
+		expect.Check(t, b.AppendPAM("systemd-user", "session required "+module+".so"))
 	}
 	open := b.compareSessions(t, func(t *testing.T, user sandbox.User) (end func()) {
 		return b.startManager(t, group, user)
@@ -68,9 +69,9 @@ func (b *box) compareSessions(t *testing.T, start starter) (open string) {
 		end := start(t, user)
 		now := b.openFiles(t, user.Name)
 		network, err := sandbox.Namespace(b.find(t, "cat"), "net")
-		check(t, err)
+		expect.Check(t, err)
 		end()
-		eventually(t, "the session has ended", func() bool { return b.running(t) == before })
+		expect.Eventually(t, "the session has ended", func() bool { return b.running(t) == before })
 		if user.Name == "olga" {
 			open = now
 		} else if network == b.own(t) {
@@ -92,8 +93,8 @@ func (b *box) startJob(t *testing.T, user sandbox.User) (end func()) {
 	b.sh(t, `
 		mkfifo -m 666 /tmp/job; rm -f /run/crond.reboot
 		echo '@reboot exec cat /tmp/job' | crontab -u $1 -`, user.Name)
-	check(t, b.StartCron())
-	eventually(t, "the job has begun", func() bool { return b.runs(t, "cat") })
+	expect.Check(t, b.StartCron())
+	expect.Eventually(t, "the job has begun", func() bool { return b.runs(t, "cat") })
 	return func() {
 		b.sh(t, "kill $(cat /run/crond.pid); : >/tmp/job; rm /tmp/job; crontab -u $1 -r", user.Name)
 	}
@@ -150,15 +151,15 @@ func (b *box) startManager(t *testing.T, group string, user sandbox.User) (end f
 			exec /lib/systemd/systemd --user'`, "sh", group)
 	var stderr strings.Builder
 	manager.Stderr = &stderr
-	check(t, manager.Start())
+	expect.Check(t, manager.Start())
 	// Both begin when all else is done.
-	eventually(t, "the job has begun", func() bool { return b.runs(t, "cat") && b.runs(t, "sleep") })
+	expect.Eventually(t, "the job has begun", func() bool { return b.runs(t, "cat") && b.runs(t, "sleep") })
 	return func() {
 		processes, err := b.Processes()
-		check(t, err)
+		expect.Check(t, err)
 		for _, p := range processes {
 			if p.Parent == manager.Process.Pid {
-				check(t, unix.Kill(p.PID, unix.SIGTERM))
+				expect.Check(t, unix.Kill(p.PID, unix.SIGTERM))
 			}
 		}
 		if err := manager.Wait(); err != nil {
@@ -171,7 +172,7 @@ func (b *box) startManager(t *testing.T, group string, user sandbox.User) (end f
 func (b *box) running(t *testing.T) int {
 	t.Helper()
 	processes, err := b.Processes()
-	check(t, err)
+	expect.Check(t, err)
 	return len(processes)
 }
 
@@ -185,7 +186,7 @@ var (
 func (b *box) openFiles(t *testing.T, user string) string {
 	t.Helper()
 	processes, err := b.Processes()
-	check(t, err)
+	expect.Check(t, err)
 	var lines []string
 	for _, p := range processes {
 		line := p.Name + ":"
@@ -204,7 +205,7 @@ func (b *box) openFiles(t *testing.T, user string) string {
 func descriptors(t *testing.T, pid int) []string {
 	t.Helper()
 	names, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
-	check(t, err)
+	expect.Check(t, err)
 	var all []string
 	for _, name := range names {
 		if target, err := os.Readlink(name); err == nil {
@@ -218,7 +219,7 @@ func descriptors(t *testing.T, pid int) []string {
 func TestTheChildHoldsNothingOfItsHost(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
-	check(t, b.StartSSHD())
+	expect.Check(t, b.StartSSHD())
 	for _, c := range []struct{ name, command string }{
 		{"pamhost", "exec pamhost --bare --open 50 hostile ulf"},
 		{"session", "exec pamhost --bare --open 50 --close-fds 0,1,2 --threads 3 hostile ulf"},
@@ -228,16 +229,16 @@ func TestTheChildHoldsNothingOfItsHost(t *testing.T) {
 		t.Run(c.command, func(t *testing.T) {
 			b.sh(t, "ip netns del ulf 2>/dev/null || true")
 			lock, err := b.LockNames()
-			check(t, err)
+			expect.Check(t, err)
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			cmd := b.CommandContext(ctx, "sh", "-c", c.command)
-			check(t, cmd.Start())
+			expect.Check(t, cmd.Start())
 			var child sandbox.Process
 			var open []string
-			eventually(t, "the child waits for the lock", func() bool {
+			expect.Eventually(t, "the child waits for the lock", func() bool {
 				processes, err := b.Processes()
-				check(t, err)
+				expect.Check(t, err)
 				for _, p := range processes {
 					child, open = p, descriptors(t, p.PID)
 					if slices.ContainsFunc(open, func(fd string) bool { return strings.HasSuffix(fd, "="+machine.Lock) }) {
@@ -257,8 +258,8 @@ func TestTheChildHoldsNothingOfItsHost(t *testing.T) {
 			if want := []string{"0=/dev/null", "1=/dev/null", "2=/dev/null"}; len(open) < 5 || !slices.Equal(open[:3], want) {
 				t.Errorf("the child has open %v", open)
 			}
-			check(t, lock.Close())
-			check(t, cmd.Wait())
+			expect.Check(t, lock.Close())
+			expect.Check(t, cmd.Wait())
 		})
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"libpam-net/test/expect"
 )
 
 // hostileEnvironment is what Go's runtime, the dynamic linker and libc listen to.
@@ -24,7 +26,7 @@ func TestTheCallersEnvironmentChangesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	b.permitSU(t)
-	check(t, b.WriteFile("/etc/sudoers.d/gus", "gus ALL=(ALL:ALL) NOPASSWD:SETENV: ALL\n", 0o440))
+	expect.Check(t, b.WriteFile("/etc/sudoers.d/gus", "gus ALL=(ALL:ALL) NOPASSWD:SETENV: ALL\n", 0o440))
 	b.sh(t, "mkdir -m 777 /tmp/x; mkdir -m 777 /tmp/cwd")
 	for _, program := range []string{"su $1 -c", "su - $1 -c", "sudo -u $1 sh -c", "sudo --preserve-env -u $1 sh -c"} {
 		t.Run(program, func(t *testing.T) {

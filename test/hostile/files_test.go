@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/pamhost"
 	"libpam-net/test/sandbox"
 )
@@ -111,11 +112,11 @@ func TestAFileSystemThatDoesNotAnswerIsRefusedInTime(t *testing.T) {
 				result := b.try(t, "exec pamhost late ulf")
 				took := time.Since(start)
 				r, err := pamhost.Parse([]byte(result.Stdout))
-				check(t, err)
+				expect.Check(t, err)
 				if got := r.Result("pam_open_session"); got != "PAM_ABORT" {
 					t.Errorf("pam_open_session: %s; the log: %s", got, b.tail(t, 1))
 				}
-				eventually(t, "the log says why", func() bool {
+				expect.Eventually(t, "the log says why", func() bool {
 					return strings.Contains(b.tail(t, 1), "no verdict within 1 seconds")
 				})
 				if took > 10*time.Second {
@@ -150,11 +151,11 @@ func (b *box) mount(t *testing.T, server string) (end func()) {
 	proceed := func() {}
 	if server == "stopped" {
 		processes, err := b.Processes()
-		check(t, err)
+		expect.Check(t, err)
 		i := slices.IndexFunc(processes, func(p sandbox.Process) bool { return p.Name == "mute" })
-		check(t, unix.Kill(processes[i].PID, unix.SIGSTOP))
+		expect.Check(t, unix.Kill(processes[i].PID, unix.SIGSTOP))
 		// nsenter, its parent, stops and goes on with it.
-		proceed = func() { check(t, unix.Kill(processes[i].Parent, unix.SIGCONT)) }
+		proceed = func() { expect.Check(t, unix.Kill(processes[i].Parent, unix.SIGCONT)) }
 	}
 	return func() {
 		t.Helper()

@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 	"libpam-net/test/pamhost"
 	"libpam-net/test/sandbox"
@@ -87,11 +88,11 @@ func newBox(t *testing.T) *box {
 	m := machine.Start(t)
 	b := &box{m}
 	files, err := filepath.Glob(programs + "/*")
-	check(t, err)
+	expect.Check(t, err)
 	for _, file := range files {
-		check(t, m.Install(file, "/usr/local/bin/"+filepath.Base(file), 0o755))
+		expect.Check(t, m.Install(file, "/usr/local/bin/"+filepath.Base(file), 0o755))
 	}
-	check(t, m.WriteFile("/etc/nsswitch.conf", "passwd: files\ngroup: files\n", 0o644))
+	expect.Check(t, m.WriteFile("/etc/nsswitch.conf", "passwd: files\ngroup: files\n", 0o644))
 	b.service(t, "hostile", "")
 	return b
 }
@@ -105,7 +106,7 @@ func (b *box) service(t *testing.T, name, arguments string, before ...string) {
 	for _, module := range machine.Modules {
 		rules = append(rules, "session required "+module+".so "+arguments)
 	}
-	check(t, b.PAM(name, append(rules, "session required pam_permit.so")...))
+	expect.Check(t, b.PAM(name, append(rules, "session required pam_permit.so")...))
 }
 
 // try runs a script of root's with arguments.
@@ -114,7 +115,7 @@ func (b *box) try(t *testing.T, script string, args ...string) sandbox.Result {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	result, err := b.Run(ctx, nil, "sh", append([]string{"-ec", script, "sh"}, args...)...)
-	check(t, err)
+	expect.Check(t, err)
 	return result
 }
 
@@ -132,7 +133,7 @@ func (b *box) sh(t *testing.T, script string, args ...string) string {
 func (b *box) tail(t *testing.T, lines int) string {
 	t.Helper()
 	log, err := b.Log()
-	check(t, err)
+	expect.Check(t, err)
 	all := strings.Split(strings.TrimSpace(log), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
@@ -147,7 +148,7 @@ func (b *box) runs(t *testing.T, name string) bool {
 func (b *box) find(t *testing.T, name string) int {
 	t.Helper()
 	processes, err := b.Processes()
-	check(t, err)
+	expect.Check(t, err)
 	for _, p := range processes {
 		if p.Name == name {
 			return p.PID
@@ -164,12 +165,12 @@ func (b *box) start(t *testing.T, program string, args ...string) (end func()) {
 	t.Cleanup(cancel)
 	cmd := b.CommandContext(ctx, program, args...)
 	stdin, err := cmd.StdinPipe()
-	check(t, err)
-	check(t, cmd.Start())
-	eventually(t, "the session has begun", func() bool { return b.runs(t, "cat") })
+	expect.Check(t, err)
+	expect.Check(t, cmd.Start())
+	expect.Eventually(t, "the session has begun", func() bool { return b.runs(t, "cat") })
 	return func() {
-		check(t, stdin.Close())
-		check(t, cmd.Wait())
+		expect.Check(t, stdin.Close())
+		expect.Check(t, cmd.Wait())
 	}
 }
 
@@ -183,10 +184,10 @@ func (b *box) hold(t *testing.T, program string, args ...string) (line string, e
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	stdin, err := cmd.StdinPipe()
-	check(t, err)
+	expect.Check(t, err)
 	stdout, err := cmd.StdoutPipe()
-	check(t, err)
-	check(t, cmd.Start())
+	expect.Check(t, err)
+	expect.Check(t, cmd.Start())
 	line, err = bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		err := cmd.Wait()
@@ -197,8 +198,8 @@ func (b *box) hold(t *testing.T, program string, args ...string) (line string, e
 	}
 	return strings.TrimSpace(line), func() {
 		t.Helper()
-		check(t, stdin.Close())
-		check(t, cmd.Wait())
+		expect.Check(t, stdin.Close())
+		expect.Check(t, cmd.Wait())
 	}, nil
 }
 
@@ -219,9 +220,9 @@ func controlGroup(t *testing.T, parents ...string) (path string) {
 		t.Skipf("no control group can be made: %v", err)
 	}
 	t.Cleanup(func() {
-		eventually(t, "the control group is empty", func() bool { return removeGroups(path) == nil })
+		expect.Eventually(t, "the control group is empty", func() bool { return removeGroups(path) == nil })
 	})
-	check(t, os.Chmod(path, 0o755))
+	expect.Check(t, os.Chmod(path, 0o755))
 	if _, err := os.Stat(path + "/cgroup.procs"); err != nil {
 		t.Skipf("%s is no control group: %v", path, err)
 	}
@@ -243,28 +244,6 @@ func removeGroups(path string) error {
 func (b *box) own(t *testing.T) string {
 	t.Helper()
 	own, err := sandbox.Namespace(b.PID(), "net")
-	check(t, err)
+	expect.Check(t, err)
 	return own
-}
-
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("in vain: wait until %s", what)
-		}
-	}
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"libpam-net/test/expect"
 )
 
 // The truth about docs/SECURITY.md's list of that name. What can be done about it
@@ -17,7 +19,7 @@ import (
 func TestWhatANetworkNamespaceCannotClose(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
-	check(t, b.StartSSHD())
+	expect.Check(t, b.StartSSHD())
 	// inside runs a script in a session, and one of root's before.
 	inside := func(t *testing.T, user, before, script string) string {
 		t.Helper()
@@ -32,9 +34,9 @@ func TestWhatANetworkNamespaceCannotClose(t *testing.T) {
 			pamhost --bare masked nina -- sh -c '! logger --socket-errors=on -t session from a masked socket 2>/dev/null'
 			logger -t host after it`)
 		_, err := b.WaitLog(t.Context(), "host: after it")
-		check(t, err)
+		expect.Check(t, err)
 		log, err := b.Log()
-		check(t, err)
+		expect.Check(t, err)
 		if !strings.Contains(log, "session: from a socket") || strings.Contains(log, "from a masked socket") {
 			t.Errorf("the log of the host:\n%s", log)
 		}
@@ -110,22 +112,22 @@ func TestANameServiceThatHangsHoldsUpTheLoginBeforeThereIsAChild(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	login := b.CommandContext(ctx, "pamhost", "--bare", "hostile", "olga")
-	check(t, login.Start())
-	eventually(t, "the module opens the list of groups", func() bool {
+	expect.Check(t, login.Start())
+	expect.Eventually(t, "the module opens the list of groups", func() bool {
 		call, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", b.find(t, "pamhost")))
 		return err == nil && strings.HasPrefix(string(call), fmt.Sprint(unix.SYS_OPENAT))
 	})
 	processes, err := b.Processes()
-	check(t, err)
+	expect.Check(t, err)
 	if len(processes) != 2 {
 		t.Errorf("there are not just process 1 and the login: %+v", processes)
 	}
 	writer := -1
-	eventually(t, "somebody waits for who writes the list", func() bool {
+	expect.Eventually(t, "somebody waits for who writes the list", func() bool {
 		writer, err = unix.Open(b.Root()+"/etc/group", unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 		return err == nil
 	})
 	b.sh(t, "mv /etc/saved /etc/group")
-	check(t, unix.Close(writer))
+	expect.Check(t, unix.Close(writer))
 	_ = login.Wait() // libc takes no groups from a FIFO
 }

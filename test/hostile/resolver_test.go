@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 )
 
@@ -45,11 +46,11 @@ func newResolvers(t *testing.T) *box {
 		t.Skipf("needs nscd and systemd-resolved: %v (make deps gets them, on Debian)", err)
 	}
 	b := newBox(t)
-	check(t, b.InstallTree(unpacked))
+	expect.Check(t, b.InstallTree(unpacked))
 	for _, user := range []string{"systemd-resolve", "messagebus"} {
 		if b.try(t, "id "+user).ExitCode != 0 {
 			_, err := b.AddUser(user)
-			check(t, err)
+			expect.Check(t, err)
 		}
 	}
 	b.sh(t, "mkdir -p /run/systemd /run/nscd /run/dbus /var/cache/nscd; echo $1 $2 >/run/hosts", address, known)
@@ -62,10 +63,10 @@ func (b *box) startResolver(t *testing.T, r resolver) {
 	if _, err := b.Stat(r.program); err != nil {
 		t.Skipf("needs %s: %v", r.name, err)
 	}
-	check(t, b.WriteFile("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: "+r.source+"\n", 0o644))
-	check(t, b.Remove(r.socket))
+	expect.Check(t, b.WriteFile("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: "+r.source+"\n", 0o644))
+	expect.Check(t, b.Remove(r.socket))
 	b.sh(t, `unshare --mount --propagation slave sh -ec "mount --bind /run/hosts /etc/hosts; $1 >/run/resolver.log 2>&1 &"`, r.program)
-	eventually(t, r.name+" answers", func() bool { return b.resolves(t, "") })
+	expect.Eventually(t, r.name+" answers", func() bool { return b.resolves(t, "") })
 }
 
 // resolves tells whether somebody finds the address of the name, with the command
@@ -129,10 +130,10 @@ func TestSystemdResolvedComesOutFromUnderItsCoverWhenItIsRestarted(t *testing.T)
 		t.Error("the cover does not work")
 	}
 	pid := b.find(t, "systemd-resolve")
-	check(t, unix.Kill(pid, unix.SIGTERM))
-	eventually(t, "it has ended", func() bool { return b.find(t, "systemd-resolve") != pid })
+	expect.Check(t, unix.Kill(pid, unix.SIGTERM))
+	expect.Eventually(t, "it has ended", func() bool { return b.find(t, "systemd-resolve") != pid })
 	b.startResolver(t, resolved)
-	check(t, connect())
+	expect.Check(t, connect())
 }
 
 func TestSystemdResolvedAnswersOverDBusUnlessThatIsMasked(t *testing.T) {
@@ -142,7 +143,7 @@ func TestSystemdResolvedAnswersOverDBusUnlessThatIsMasked(t *testing.T) {
 	b.startResolver(t, resolvers[0])
 	const ask = `busctl call org.freedesktop.resolve1 /org/freedesktop/resolve1 \
 		org.freedesktop.resolve1.Manager ResolveHostname isit 0 ` + known + ` 2 0 || true`
-	eventually(t, "it is on the bus", func() bool { return b.sh(t, ask) != "" })
+	expect.Eventually(t, "it is on the bus", func() bool { return b.sh(t, ask) != "" })
 	for arguments, want := range map[string]bool{"": true, "mask=/run/dbus": false} {
 		b.service(t, "resolver", arguments)
 		if got := b.sh(t, "pamhost --bare resolver nina -- "+ask) != ""; got != want {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 	"libpam-net/test/sandbox"
 )
@@ -24,7 +25,7 @@ func (b *box) permitSU(t *testing.T) {
 	for _, module := range machine.Modules {
 		rules = append(rules, "session required "+module+".so")
 	}
-	check(t, b.PAM("su", append(rules, "session required pam_permit.so")...))
+	expect.Check(t, b.PAM("su", append(rules, "session required pam_permit.so")...))
 }
 
 // The child is a copy of a login process, which may be a set-uid program that the
@@ -33,7 +34,7 @@ func TestTheChildIsOutOfItsUsersReach(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	b.permitSU(t)
-	check(t, b.WriteFile("/usr/local/sbin/setup", "#!/bin/sh\nexec ip link set lo up\n", 0o755))
+	expect.Check(t, b.WriteFile("/usr/local/sbin/setup", "#!/bin/sh\nexec ip link set lo up\n", 0o755))
 	const (
 		setuid = "pamhost --bare --seteuid-caller $(id -u $0) spied $0"
 		su     = "setpriv --reuid=$0 --regid=$0 --init-groups su $0 -c true"
@@ -85,10 +86,10 @@ func (b *box) whileSpying(t *testing.T, user sandbox.User, f func()) string {
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output
 	stdin, err := cmd.StdinPipe()
-	check(t, err)
-	check(t, cmd.Start())
+	expect.Check(t, err)
+	expect.Check(t, cmd.Start())
 	f()
-	check(t, stdin.Close())
+	expect.Check(t, stdin.Close())
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("the attacker has ended: %v: %s", err, output.String())
 	}

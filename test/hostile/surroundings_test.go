@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/pamhost"
 	"libpam-net/test/sandbox"
 )
@@ -280,7 +281,7 @@ func (b *box) reports(t *testing.T, row surroundings) map[string]pamhost.Report 
 	}
 	if row.limits != "" {
 		service = "limited"
-		check(t, b.WriteFile("/run/limits.conf", "* - "+row.limits+"\n", 0o644))
+		expect.Check(t, b.WriteFile("/run/limits.conf", "* - "+row.limits+"\n", 0o644))
 	}
 	command := append([]string{front, "pamhost"}, strings.Fields(row.options)...)
 	output := b.sh(t, `
@@ -342,7 +343,7 @@ func (b *box) checkIsolated(t *testing.T, r pamhost.Report, user, netns string) 
 	}
 	if netns != "" {
 		handle, err := b.Stat("/run/netns/" + netns)
-		check(t, err)
+		expect.Check(t, err)
 		if want := fmt.Sprintf("net:[%d]", handle.Sys().(*syscall.Stat_t).Ino); net != want {
 			t.Errorf("%s: in %s, /run/netns/%s is %s", user, net, netns, want)
 		}
@@ -371,9 +372,9 @@ func awaitNoStrays(t *testing.T, b *box) {
 			t.Logf("processes: %+v", left)
 		}
 	}()
-	eventually(t, "no process is left", func() bool {
+	expect.Eventually(t, "no process is left", func() bool {
 		processes, err := b.Processes()
-		check(t, err)
+		expect.Check(t, err)
 		left = processes
 		return len(left) == 1
 	})

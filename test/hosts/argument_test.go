@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/pamhost"
 	"libpam-net/test/sandbox"
 )
@@ -20,11 +21,11 @@ func TestArguments(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	for group, member := range map[string]string{"other": "olga", "team-one": "olga", "groupnet-two": "gina", "groupnet-three": "gus"} {
-		check(t, b.AddGroup(group, member))
+		expect.Check(t, b.AddGroup(group, member))
 	}
 	// Primary groups come first.
 	_, err := b.AddUser("groupnet-own", sandbox.Groups("groupnet-lab", "groupnet-two"))
-	check(t, err)
+	expect.Check(t, err)
 	newnet := func(user string) string { return `info pam_newnet: "` + user + `": new network namespace` }
 	skipped := func(argument, problem string) string {
 		return fmt.Sprintf(`err pam_newnet: argument "%s" %s; skipped`, argument, problem)
@@ -91,8 +92,8 @@ func TestArguments(t *testing.T) {
 				stack = ignored(c.line)
 			}
 			o := b.open(t, login{host: "pamhost", stack: stack, user: c.user})
-			equal(t, "pam_open_session", o.Result("pam_open_session"), "PAM_SUCCESS")
-			equal(t, "isolated", o.After.Namespaces["net"] != o.Before.Namespaces["net"], c.isolated)
+			expect.Equal(t, "pam_open_session", o.Result("pam_open_session"), "PAM_SUCCESS")
+			expect.Equal(t, "isolated", o.After.Namespaces["net"] != o.Before.Namespaces["net"], c.isolated)
 			unchanged(t, "pam_open_session", o.Before, o.After, expected...)
 			o.logs(t, c.log...)
 		})
@@ -104,7 +105,7 @@ func TestWhoeverDoesNotExistIsIgnored(t *testing.T) {
 	b := newBox(t)
 	for _, module := range []string{"pam_newnet.so", "pam_usernet.so", "pam_groupnet.so"} {
 		o := b.open(t, login{host: "pamhost", stack: ignored(module), user: "nosuch"})
-		equal(t, module, o.Result("pam_open_session"), "PAM_SUCCESS")
+		expect.Equal(t, module, o.Result("pam_open_session"), "PAM_SUCCESS")
 		unchanged(t, module, o.Before, o.After)
 		o.logs(t)
 	}
@@ -125,9 +126,9 @@ func TestLoopbackAnswersUnlessItIsToBeLeftDown(t *testing.T) {
 		{"ulf", "lodown", "refused"}, // which an earlier login has brought up
 	} {
 		o := b.open(t, login{host: "pamhost", stack: allWith(c.arguments), user: c.user, command: knock})
-		equal(t, c.user+" with "+c.arguments, strings.TrimSpace(o.output), c.want)
+		expect.Equal(t, c.user+" with "+c.arguments, strings.TrimSpace(o.output), c.want)
 	}
 	b.sh(t, "ip netns del ulf")
 	o := b.open(t, login{host: "pamhost", stack: []string{"required pam_usernet.so lodown"}, user: "ulf", command: "cat /sys/class/net/lo/operstate"})
-	equal(t, "lo of a network made with lodown", o.output, "down\n")
+	expect.Equal(t, "lo of a network made with lodown", o.output, "down\n")
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 	"libpam-net/test/pamhost"
 )
@@ -36,7 +37,7 @@ func newBox(t *testing.T) *box {
 	m := machine.Start(t)
 	t.Cleanup(func() {
 		processes, err := m.Processes()
-		check(t, err)
+		expect.Check(t, err)
 		for _, p := range processes[1:] {
 			t.Errorf("left behind: process %d, %q", p.Inside, p.Args)
 		}
@@ -44,10 +45,10 @@ func newBox(t *testing.T) *box {
 	for name, program := range map[string]string{
 		"pamhost": programs.Pamhost, "gohost": programs.Gohost, "old_kernel": programs.oldKernel,
 	} {
-		check(t, m.Install(program, "/usr/local/bin/"+name, 0o755))
+		expect.Check(t, m.Install(program, "/usr/local/bin/"+name, 0o755))
 	}
 	// No library is loaded for a lookup, whatever the machine's own sources are.
-	check(t, m.WriteFile("/etc/nsswitch.conf", "passwd: files\ngroup: files\n", 0o644))
+	expect.Check(t, m.WriteFile("/etc/nsswitch.conf", "passwd: files\ngroup: files\n", 0o644))
 	return &box{Machine: m}
 }
 
@@ -68,7 +69,7 @@ func (b *box) run(t *testing.T, program string, args ...string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	result, err := b.Run(ctx, nil, program, args...)
-	check(t, err)
+	expect.Check(t, err)
 	if err := result.Err(); err != nil {
 		t.Fatalf("%s %q: %v", program, args, err)
 	}
@@ -134,7 +135,7 @@ func (b *box) start(t *testing.T, l login) *host {
 	for _, line := range l.stack {
 		rules = append(rules, "session "+line)
 	}
-	check(t, b.PAM(h.service, rules...))
+	expect.Check(t, b.PAM(h.service, rules...))
 
 	args := append(strings.Fields(l.host), "--report", h.report, h.service, l.user)
 	if l.command != "" {
@@ -146,11 +147,11 @@ func (b *box) start(t *testing.T, l login) *host {
 	h.cmd = b.CommandContext(ctx, args[0], args[1:]...)
 	h.cmd.Stderr = &h.stderr
 	stdin, err := h.cmd.StdinPipe()
-	check(t, err)
+	expect.Check(t, err)
 	stdout, err := h.cmd.StdoutPipe()
-	check(t, err)
+	expect.Check(t, err)
 	h.stdin, h.stdout = stdin, bufio.NewReader(stdout)
-	check(t, h.cmd.Start())
+	expect.Check(t, h.cmd.Start())
 	return h
 }
 
@@ -170,20 +171,20 @@ func (h *host) wait(t *testing.T) outcome {
 	t.Helper()
 	h.stdin.Close()
 	stdout, err := io.ReadAll(h.stdout)
-	check(t, err)
+	expect.Check(t, err)
 	err = h.cmd.Wait()
 	if code := h.cmd.ProcessState.ExitCode(); code != 0 && code != 1 {
 		t.Fatalf("%q: %v: %s", h.cmd.Args, err, h.stderr.String())
 	}
-	equal(t, "what the host printed", string(stdout)+h.stderr.String(), "")
+	expect.Equal(t, "what the host printed", string(stdout)+h.stderr.String(), "")
 	data, err := h.box.ReadFile(h.report)
-	check(t, err)
+	expect.Check(t, err)
 	o := outcome{log: h.box.logged(t, h.service)}
 	o.Report, err = pamhost.Parse([]byte(data))
-	check(t, err)
+	expect.Check(t, err)
 	if o.Command != nil {
 		o.output, err = h.box.ReadFile(h.output)
-		check(t, err)
+		expect.Check(t, err)
 	}
 	return o
 }
@@ -196,17 +197,17 @@ func (b *box) logged(t *testing.T, service string) []string {
 	t.Helper()
 	// When a mark that is sent now is there, so is what came before.
 	socket, err := net.Dial("unixgram", b.Root()+"/dev/log")
-	check(t, err)
+	expect.Check(t, err)
 	defer socket.Close()
 	mark := fmt.Sprintf("mark %d of %s", b.count.Add(1), service)
 	_, err = socket.Write([]byte(mark))
-	check(t, err)
+	expect.Check(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	_, err = b.WaitLog(ctx, mark)
-	check(t, err)
+	expect.Check(t, err)
 	log, err := b.Log()
-	check(t, err)
+	expect.Check(t, err)
 	var lines []string
 	for line := range strings.Lines(log) {
 		if m := logLine.FindStringSubmatch(line); m != nil && m[3] == service {
@@ -223,21 +224,7 @@ func (o outcome) logs(t *testing.T, want ...string) {
 	for _, line := range o.log {
 		got = append(got, netnsID.ReplaceAllString(line, ""))
 	}
-	equal(t, "log", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	expect.Equal(t, "log", strings.Join(got, "\n"), strings.Join(want, "\n"))
 }
 
 var netnsID = regexp.MustCompile(` \(net:\[\d+\]\)$`)
-
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/pamhost"
 	"libpam-net/test/sandbox"
 )
@@ -51,7 +52,7 @@ var users = []user{
 func (b *box) addUte(t *testing.T) {
 	t.Helper()
 	_, err := b.AddUser("ute", sandbox.Groups("usernet"))
-	check(t, err)
+	expect.Check(t, err)
 	b.sh(t, `
 ip netns add ute
 ip link add to-ute type veth peer name uplink netns ute
@@ -176,8 +177,8 @@ func TestEveryHostWithEveryUser(t *testing.T) {
 				published = append(published, jail+"/run/netns/lab", jail+"/run/netns/lab", jail+"/run/netns/ulf", jail+"/run/netns/ulf")
 			}
 			slices.Sort(published)
-			equal(t, "mounts that have come", fmt.Sprint(b.newMounts(t, mounts)), fmt.Sprint(published))
-			equal(t, "traces in /tmp", b.sh(t, "ls -d /tmp/x* 2>/dev/null || true"), "")
+			expect.Equal(t, "mounts that have come", fmt.Sprint(b.newMounts(t, mounts)), fmt.Sprint(published))
+			expect.Equal(t, "traces in /tmp", b.sh(t, "ls -d /tmp/x* 2>/dev/null || true"), "")
 		})
 	}
 }
@@ -202,20 +203,20 @@ func (r row) checkHost(t *testing.T, o outcome, u user) {
 	// What the Diffs say nothing of: threads that come and go by themselves.
 	for _, thread := range o.After.Threads {
 		if thread.TID != o.After.TID {
-			equal(t, "network namespace of another thread", thread.Namespaces["net"], o.Before.Namespaces["net"])
-			equal(t, "mount namespace of another thread", thread.Namespaces["mnt"], o.Before.Namespaces["mnt"])
+			expect.Equal(t, "network namespace of another thread", thread.Namespaces["net"], o.Before.Namespaces["net"])
+			expect.Equal(t, "mount namespace of another thread", thread.Namespaces["mnt"], o.Before.Namespaces["mnt"])
 		}
 	}
 	for _, call := range o.Calls {
-		equal(t, call.Call, call.Result, "PAM_SUCCESS")
+		expect.Equal(t, call.Call, call.Result, "PAM_SUCCESS")
 	}
 	exit := 0
 	if r.unknown {
 		exit = -1
 	}
-	equal(t, "exit status of the command", o.Command.Exit, exit)
+	expect.Equal(t, "exit status of the command", o.Command.Exit, exit)
 	if r.reaps {
-		equal(t, "children that the host's handler has seen end", fmt.Sprint(o.Reaped), fmt.Sprint([]int{o.Command.PID}))
+		expect.Equal(t, "children that the host's handler has seen end", fmt.Sprint(o.Reaped), fmt.Sprint([]int{o.Command.PID}))
 	}
 }
 
@@ -227,15 +228,15 @@ func (r row) checkSession(t *testing.T, b *box, o outcome, u user, machine view)
 		t.Errorf("namespaces %v became %v", before, after)
 	}
 	if u.netns != "" {
-		equal(t, "network namespace", after["net"], b.inode(t, u.netns))
+		expect.Equal(t, "network namespace", after["net"], b.inode(t, u.netns))
 	}
 	log := []string{fmt.Sprintf("%s (net:[%d])", u.log, o.After.Namespaces["net"])}
 	if o.Again.PID != 0 {
 		second := strings.Replace(u.log, "created", "joined", 1)
 		log = append(log, fmt.Sprintf("%s (net:[%d])", second, after["net"]))
-		equal(t, "another namespace at the second time", o.Again.Namespaces["net"] != o.After.Namespaces["net"], u.netns == "")
+		expect.Equal(t, "another namespace at the second time", o.Again.Namespaces["net"] != o.After.Namespaces["net"], u.netns == "")
 	}
-	equal(t, "log", strings.Join(o.log, "\n"), strings.Join(log, "\n"))
+	expect.Equal(t, "log", strings.Join(o.log, "\n"), strings.Join(log, "\n"))
 
 	want := maps.Clone(machine.of)
 	want["netns"] = fmt.Sprintf("net:[%d]", after["net"])
@@ -253,7 +254,7 @@ func (r row) checkView(t *testing.T, got view, want map[string]string) {
 		want["cwd"] = r.cwd
 	}
 	for _, key := range slices.Sorted(maps.Keys(want)) {
-		equal(t, key, got.of[key], want[key])
+		expect.Equal(t, key, got.of[key], want[key])
 	}
 }
 
@@ -276,7 +277,7 @@ func unchanged(t *testing.T, by string, before, after pamhost.Snapshot, expected
 func (b *box) mountTable(t *testing.T) []sandbox.Mount {
 	t.Helper()
 	mounts, err := sandbox.MountTable(b.PID())
-	check(t, err)
+	expect.Check(t, err)
 	return mounts
 }
 
@@ -309,7 +310,7 @@ func TestNothingOfGoStaysInAHost(t *testing.T) {
 		t.Run(user.is, func(t *testing.T) {
 			o := b.open(t, login{host: "pamhost", stack: everything, user: user.name})
 			for _, s := range []pamhost.Snapshot{o.Start, o.Before, o.After, o.End} {
-				equal(t, "threads", len(s.Threads), 1)
+				expect.Equal(t, "threads", len(s.Threads), 1)
 			}
 			// Of the clean pages the others on the machine decide how many are private.
 			grown := o.After.Memory.PrivateDirtyKB - nobody.After.Memory.PrivateDirtyKB
@@ -326,6 +327,6 @@ func TestAChrootWithoutSysIsIsolatedAllTheSame(t *testing.T) {
 	b := newBox(t)
 	b.addJail(t, "/sys")
 	o := b.open(t, login{host: "pamhost --chroot " + jail, stack: everything, user: "nina", command: "ip -oneline link"})
-	equal(t, "interfaces", strings.Count(o.output, "\n"), 1)
+	expect.Equal(t, "interfaces", strings.Count(o.output, "\n"), 1)
 	unchanged(t, "pam_open_session", o.Before, o.After, pamhost.NetNamespace, pamhost.MountNamespace)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 	"libpam-net/test/pamhost"
 )
@@ -183,21 +184,21 @@ func (c cause) refuses(t *testing.T, members []member) {
 			})
 		}
 	}
-	equal(t, "mounts that have come", fmt.Sprint(b.newMounts(t, mounts)), "[]")
-	equal(t, "files", b.sh(t, state), files)
+	expect.Equal(t, "mounts that have come", fmt.Sprint(b.newMounts(t, mounts)), "[]")
+	expect.Equal(t, "files", b.sh(t, state), files)
 
 	b.sh(t, c.mends)
 	for _, member := range members {
 		stack := []string{"required " + member.module + ".so " + c.args}
 		o := b.open(t, login{host: "pamhost", stack: stack, user: member.user, command: "ls -m /sys/class/net"})
-		equal(t, "interfaces of "+member.user+" after that", o.output, "lo\n")
+		expect.Equal(t, "interfaces of "+member.user+" after that", o.output, "lo\n")
 	}
 }
 
 // refused reports what is wrong with a refusal.
 func (o outcome) refused(t *testing.T, m member, reason string, told bool) {
 	t.Helper()
-	equal(t, "pam_open_session", o.Result("pam_open_session"), "PAM_ABORT")
+	expect.Equal(t, "pam_open_session", o.Result("pam_open_session"), "PAM_ABORT")
 	unchanged(t, "pam_open_session", o.Before, o.After)
 	unchanged(t, "pam_end", o.After, o.End, pamhost.MappedFiles)
 	if o.Command != nil {
@@ -228,7 +229,7 @@ func TestWithFewDescriptorsToSpareItIsAllOrNothing(t *testing.T) {
 			if o.Result("pam_open_session") == "PAM_SUCCESS" {
 				isolated++
 				unchanged(t, host, o.Before, o.After, pamhost.NetNamespace, pamhost.MountNamespace)
-				equal(t, "another network with "+host, o.After.Namespaces["net"] != o.Before.Namespaces["net"], true)
+				expect.Equal(t, "another network with "+host, o.After.Namespaces["net"] != o.Before.Namespaces["net"], true)
 			} else {
 				o.refused(t, member, "", true)
 			}
@@ -243,7 +244,7 @@ func TestALoginIsRefusedInTime(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	lock, err := b.LockNames()
-	check(t, err)
+	expect.Check(t, err)
 	mounts := b.mountTable(t)
 
 	var late []*host
@@ -256,25 +257,25 @@ func TestALoginIsRefusedInTime(t *testing.T) {
 	for i, h := range late {
 		h.wait(t).refused(t, named[i%2], "no verdict within 1 seconds", true)
 	}
-	equal(t, "mounts that have come", fmt.Sprint(b.newMounts(t, mounts)), "[]")
+	expect.Equal(t, "mounts that have come", fmt.Sprint(b.newMounts(t, mounts)), "[]")
 
-	check(t, lock.Close())
+	expect.Check(t, lock.Close())
 	for _, member := range named {
 		o := b.open(t, login{host: "pamhost", stack: everything, user: member.user})
-		equal(t, "pam_open_session after that", o.Result("pam_open_session"), "PAM_SUCCESS")
+		expect.Equal(t, "pam_open_session after that", o.Result("pam_open_session"), "PAM_SUCCESS")
 	}
 }
 
 func TestRootIsLetInWhereNobodyKnowsWhoIsAMember(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
-	check(t, b.AddToGroup("newnet", "root"))
+	expect.Check(t, b.AddToGroup("newnet", "root"))
 	b.sh(t, "rm /etc/group")
 	o := b.open(t, login{host: "pamhost", stack: everything, user: "root"})
-	equal(t, "pam_open_session", o.Result("pam_open_session"), "PAM_SUCCESS")
+	expect.Equal(t, "pam_open_session", o.Result("pam_open_session"), "PAM_SUCCESS")
 	unchanged(t, "pam_open_session", o.Before, o.After)
-	equal(t, "messages", len(o.Messages), 0)
-	equal(t, "lines in the log", len(o.log), 3)
+	expect.Equal(t, "messages", len(o.Messages), 0)
+	expect.Equal(t, "lines in the log", len(o.log), 3)
 	for i, line := range o.log {
 		want := "err " + machine.Modules[i] + `: "root" let in as root, not isolated: cannot tell whether the user is a member: `
 		if !strings.HasPrefix(line, want) {

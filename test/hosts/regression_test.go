@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/pamhost"
 )
 
@@ -16,7 +17,7 @@ func TestNamespacesThatAreMadeLaterStayOutOfSight(t *testing.T) {
 	h := b.start(t, login{host: "pamhost --hold", stack: everything, user: "nina"})
 	pid := h.ready(t)
 	b.sh(t, "ip netns add later")
-	equal(t, "handles", b.in(t, pid, "ls /run/netns 2>/dev/null || true"), "")
+	expect.Equal(t, "handles", b.in(t, pid, "ls /run/netns 2>/dev/null || true"), "")
 	h.wait(t)
 }
 
@@ -25,14 +26,14 @@ func TestNamespacesThatAreMadeLaterStayOutOfSight(t *testing.T) {
 func TestTheWorkingDirectoryStaysThoughItsPathLeadsElsewhere(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
-	check(t, b.WriteFile("/usr/local/bin/covered", "#!/bin/sh\nmkdir /tmp/cwd && cd /tmp/cwd && mount -t tmpfs over /tmp/cwd && exec pamhost \"$@\"\n", 0o755))
+	expect.Check(t, b.WriteFile("/usr/local/bin/covered", "#!/bin/sh\nmkdir /tmp/cwd && cd /tmp/cwd && mount -t tmpfs over /tmp/cwd && exec pamhost \"$@\"\n", 0o755))
 	o := b.open(t, login{host: "covered", stack: everything, user: "nina"})
 	unchanged(t, "pam_open_session", o.Before, o.After, pamhost.NetNamespace, pamhost.MountNamespace)
 
 	// The same by the user, who exchanges the directory for a link into one below
 	// /root all the time, which nobody else may enter.
 	b.sh(t, `mkdir -p -m 755 /root/private/public; chmod 700 /root /root/private; echo secret >/root/private/public/file`)
-	check(t, b.WriteFile("/usr/local/bin/exchanged", `#!/bin/sh
+	expect.Check(t, b.WriteFile("/usr/local/bin/exchanged", `#!/bin/sh
 cd /home/nina/d || exit
 setpriv --reuid nina --regid nina --clear-groups perl -e '
 	$d = "/home/nina/d"; $l = "/home/nina/l"; while (1) { syscall(316, -100, $d, -100, $l, 2); }' & # renameat2 RENAME_EXCHANGE
@@ -48,7 +49,7 @@ exit $status
 			read++
 		}
 	}
-	equal(t, "times that nina has read /root/private/public/file, of 60", read, 0)
+	expect.Equal(t, "times that nina has read /root/private/public/file, of 60", read, 0)
 }
 
 func TestTwoSessionsInANamedNetworkOnAnOldKernel(t *testing.T) {
@@ -57,7 +58,7 @@ func TestTwoSessionsInANamedNetworkOnAnOldKernel(t *testing.T) {
 	b.addUte(t)
 	for _, host := range []string{"old_kernel pamhost --twice", "ip netns exec ute old_kernel pamhost"} {
 		o := b.open(t, login{host: host, stack: everything, user: "ute"})
-		equal(t, host+" "+strings.Join(o.log, "\n"), o.Result("pam_open_session"), "PAM_SUCCESS")
+		expect.Equal(t, host+" "+strings.Join(o.log, "\n"), o.Result("pam_open_session"), "PAM_SUCCESS")
 	}
 }
 
@@ -65,7 +66,7 @@ func TestTwoSessionsInANamedNetworkOnAnOldKernel(t *testing.T) {
 func TestRootsharedBesideAFUSEMountOfAUser(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
-	check(t, b.WriteFile("/usr/local/bin/fuse", `
+	expect.Check(t, b.WriteFile("/usr/local/bin/fuse", `
 use Fcntl;
 $^F = 100;
 sysopen(F, "/dev/fuse", O_RDWR) or die "open: $!";
@@ -80,6 +81,6 @@ perl /usr/local/bin/fuse </dev/null >/tmp/fuse.log 2>&1 &
 echo $! >/run/fuse.pid
 until [ -e /run/mounted ] || [ -s /tmp/fuse.log ]; do :; done`)
 	o := b.open(t, login{host: "pamhost", stack: allWith("rootshared"), user: "nina"})
-	equal(t, strings.Join(o.log, "\n"), o.Result("pam_open_session"), "PAM_SUCCESS")
+	expect.Equal(t, strings.Join(o.log, "\n"), o.Result("pam_open_session"), "PAM_SUCCESS")
 	b.sh(t, "kill $(cat /run/fuse.pid); while [ -e /proc/$(cat /run/fuse.pid) ]; do :; done")
 }

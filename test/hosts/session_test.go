@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/pamhost"
 	"libpam-net/test/sandbox"
 )
@@ -21,17 +22,17 @@ var kernels = []struct{ is, host string }{{"this kernel", "pamhost"}, {"an old k
 func TestUserNames(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
-	check(t, b.WriteFile("/etc/netns/README", "", 0o644))
+	expect.Check(t, b.WriteFile("/etc/netns/README", "", 0o644))
 	for _, name := range []string{"alice.b", "alice@example.org", `EXAMPLE\alice`, "älice", "a b", "...", `"`, "%s%n", strings.Repeat("x", 255)} {
 		t.Run(name, func(t *testing.T) {
 			_, err := b.AddUser(name, sandbox.Groups("usernet"))
-			check(t, err)
-			check(t, b.WriteFile("/etc/netns/"+name+"/resolv.conf", name+"\n", 0o644))
+			expect.Check(t, err)
+			expect.Check(t, b.WriteFile("/etc/netns/"+name+"/resolv.conf", name+"\n", 0o644))
 			for range 2 {
 				o := b.open(t, login{host: "pamhost", stack: everything, user: name, command: "cat /etc/resolv.conf; ls -A /run/netns"})
-				equal(t, "pam_open_session", o.Result("pam_open_session"), "PAM_SUCCESS")
-				equal(t, "namespace", o.After.Namespaces["net"], b.inode(t, name))
-				equal(t, "what is there", o.output, name+"\n"+name+"\n")
+				expect.Equal(t, "pam_open_session", o.Result("pam_open_session"), "PAM_SUCCESS")
+				expect.Equal(t, "namespace", o.After.Namespaces["net"], b.inode(t, name))
+				expect.Equal(t, "what is there", o.output, name+"\n"+name+"\n")
 			}
 		})
 	}
@@ -42,11 +43,11 @@ func TestNamesThatNoNamespaceCanHaveAreRefused(t *testing.T) {
 	b := newBox(t)
 	for _, name := range []string{"a/b", "/", "../../etc/passwd", ".", "..", "a\x01b"} {
 		t.Run(name, func(t *testing.T) {
-			check(t, b.AppendFile("/etc/passwd", name+":x:7000:7000::/:/bin/sh\n"))
-			check(t, b.AddToGroup("usernet", name))
+			expect.Check(t, b.AppendFile("/etc/passwd", name+":x:7000:7000::/:/bin/sh\n"))
+			expect.Check(t, b.AddToGroup("usernet", name))
 			stack := []string{"required pam_usernet.so"}
 			o := b.open(t, login{host: "pamhost", stack: stack, user: name})
-			equal(t, "pam_open_session", o.Result("pam_open_session"), "PAM_ABORT")
+			expect.Equal(t, "pam_open_session", o.Result("pam_open_session"), "PAM_ABORT")
 			unchanged(t, "pam_open_session", o.Before, o.After)
 			if len(o.log) != 1 || !strings.Contains(o.log[0], "cannot name a network namespace") {
 				t.Errorf("log: %q", o.log)
@@ -57,8 +58,8 @@ func TestNamesThatNoNamespaceCanHaveAreRefused(t *testing.T) {
 		t.Run("groupnet-"+name, func(t *testing.T) {
 			user := "user" + strconv.Itoa(i)
 			_, err := b.AddUser(user)
-			check(t, err)
-			check(t, b.AddGroup("groupnet-"+name, user))
+			expect.Check(t, err)
+			expect.Check(t, b.AddGroup("groupnet-"+name, user))
 			o := b.open(t, login{host: "pamhost", stack: everything, user: user})
 			o.refused(t, member{user: user, module: "pam_groupnet"}, strconv.Quote(name)+" cannot name a network namespace", true)
 		})
@@ -72,11 +73,11 @@ func TestAMemberWithUID0IsIsolated(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	_, err := b.AddUser("toor", sandbox.UID(0), sandbox.Groups("newnet"))
-	check(t, err)
-	check(t, b.AddToGroup("usernet", "root"))
+	expect.Check(t, err)
+	expect.Check(t, b.AddToGroup("usernet", "root"))
 	for _, user := range []string{"toor", "root"} {
 		o := b.open(t, login{host: "pamhost", stack: everything, user: user, command: "id -u; ls /sys/class/net"})
-		equal(t, user, o.output, "0\nlo\n")
+		expect.Equal(t, user, o.output, "0\nlo\n")
 	}
 }
 
@@ -90,7 +91,7 @@ echo "third:x:7003:$(getent group groupnet-lab | cut -d: -f3)::/:/bin/sh" >>/etc
 `)
 	for user, handles := range map[string]string{"first": "", "second": "second\n", "third": "lab\n"} {
 		o := b.open(t, login{host: "pamhost", stack: everything, user: user, command: "ls /sys/class/net; ls /run/netns 2>/dev/null"})
-		equal(t, user, o.output, "lo\n"+handles)
+		expect.Equal(t, user, o.output, "lo\n"+handles)
 	}
 }
 
@@ -103,11 +104,11 @@ func TestWhoIsInANamedNetworkAlreadyJoinsItAgain(t *testing.T) {
 		o := b.open(t, login{host: "ip netns exec " + netns + " pamhost", stack: everything, user: user, command: look})
 		// The files of a mount namespace that is gone have other paths.
 		unchanged(t, "pam_open_session", o.Before, o.After, pamhost.MountNamespace, pamhost.MappedFiles)
-		equal(t, "network namespace", o.After.Namespaces["net"], b.inode(t, netns))
-		equal(t, "handles", parseView(t, o.output).of["handles"], netns)
+		expect.Equal(t, "network namespace", o.After.Namespaces["net"], b.inode(t, netns))
+		expect.Equal(t, "handles", parseView(t, o.output).of["handles"], netns)
 	}
 	o := b.open(t, login{host: "ip netns exec ute pamhost", stack: everything, user: "nina", command: look})
-	equal(t, "interfaces of nina", parseView(t, o.output).of["interfaces"], "lo")
+	expect.Equal(t, "interfaces of nina", parseView(t, o.output).of["interfaces"], "lo")
 }
 
 func TestTheLaterModuleWins(t *testing.T) {
@@ -115,10 +116,10 @@ func TestTheLaterModuleWins(t *testing.T) {
 	for _, kernel := range kernels {
 		t.Run(kernel.is, func(t *testing.T) {
 			b := newBox(t)
-			check(t, b.AddToGroup("groupnet-lab", "ulf"))
-			check(t, b.AddToGroup("newnet", "ulf"))
+			expect.Check(t, b.AddToGroup("groupnet-lab", "ulf"))
+			expect.Check(t, b.AddToGroup("newnet", "ulf"))
 			for _, name := range []string{"ulf", "lab"} {
-				check(t, b.WriteFile("/etc/netns/"+name+"/resolv.conf", name+"\n", 0o644))
+				expect.Check(t, b.WriteFile("/etc/netns/"+name+"/resolv.conf", name+"\n", 0o644))
 				b.sh(t, "ip netns add "+name)
 			}
 			for _, c := range []struct {
@@ -137,13 +138,13 @@ func TestTheLaterModuleWins(t *testing.T) {
 					}
 					unchanged(t, "pam_open_session", o.Before, o.After, pamhost.MountNamespace, pamhost.NetNamespace)
 					if c.handles != "" {
-						equal(t, "network namespace", o.After.Namespaces["net"], b.inode(t, c.handles))
+						expect.Equal(t, "network namespace", o.After.Namespaces["net"], b.inode(t, c.handles))
 					}
 					seen := parseView(t, o.output).of
-					equal(t, "interfaces", seen["interfaces"], "lo")
-					equal(t, "handles", seen["handles"], c.handles)
-					equal(t, "resolver", seen["resolver"], c.resolver)
-					equal(t, "lines in the log", len(o.log), 2)
+					expect.Equal(t, "interfaces", seen["interfaces"], "lo")
+					expect.Equal(t, "handles", seen["handles"], c.handles)
+					expect.Equal(t, "resolver", seen["resolver"], c.resolver)
+					expect.Equal(t, "lines in the log", len(o.log), 2)
 				})
 			}
 		})
@@ -154,7 +155,7 @@ func TestTheWorkingDirectory(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	b.sh(t, `mkdir -p /var/covered/deep /etc/netns/ulf/pam.d; touch /etc/netns/ulf/pam.d/own`)
-	check(t, b.WriteFile("/usr/local/bin/lost", "#!/bin/sh\nmkdir /tmp/lost && cd /tmp/lost && rmdir /tmp/lost && exec pamhost \"$@\"\n", 0o755))
+	expect.Check(t, b.WriteFile("/usr/local/bin/lost", "#!/bin/sh\nmkdir /tmp/lost && cd /tmp/lost && rmdir /tmp/lost && exec pamhost \"$@\"\n", 0o755))
 	for _, c := range []struct {
 		is, host, user, arguments string
 		moved                     bool
@@ -179,7 +180,7 @@ func TestTheWorkingDirectory(t *testing.T) {
 				command = ""
 			}
 			o := b.open(t, login{host: c.host, stack: stack, user: c.user, command: command})
-			equal(t, "what is there", o.output, c.want)
+			expect.Equal(t, "what is there", o.output, c.want)
 			expected := []pamhost.Field{pamhost.NetNamespace, pamhost.MountNamespace}
 			if c.moved {
 				expected = append(expected, pamhost.Cwd)
@@ -207,7 +208,7 @@ func TestPropagation(t *testing.T) {
 		t.Run(c.is, func(t *testing.T) {
 			b := newBox(t)
 			for _, name := range []string{"ulf", "lab"} {
-				check(t, b.WriteFile("/etc/netns/"+name+"/hosts", name+"\n", 0o644))
+				expect.Check(t, b.WriteFile("/etc/netns/"+name+"/hosts", name+"\n", 0o644))
 			}
 			b.sh(t, "mkdir /tmp/in /tmp/out /tmp/gone /run/netns /run/nscd; mount -t tmpfs gone /tmp/gone")
 			h := b.start(t, login{host: c.host + " --hold", stack: allWith(c.arguments), user: c.user})
@@ -216,7 +217,7 @@ func TestPropagation(t *testing.T) {
 
 			b.sh(t, "mount -t tmpfs in /tmp/in; umount /tmp/gone")
 			const mine = "cut -d' ' -f5 /proc/self/mountinfo | grep ^/tmp/ | sort"
-			equal(t, "the machine's mounts in the session", b.in(t, pid, mine), "/tmp/in")
+			expect.Equal(t, "the machine's mounts in the session", b.in(t, pid, mine), "/tmp/in")
 			b.in(t, pid, "mount -t tmpfs out /tmp/out; mount -t tmpfs sys /sys/kernel; mount -t tmpfs netns /run/netns; mount -t tmpfs nscd /run/nscd")
 			if c.user != "nina" {
 				b.in(t, pid, "mount --bind /dev/null /etc/hosts")
@@ -225,15 +226,15 @@ func TestPropagation(t *testing.T) {
 			if c.out {
 				want = "/tmp/in\n/tmp/out"
 			}
-			equal(t, "the session's mounts on the machine", b.sh(t, mine), want)
+			expect.Equal(t, "the session's mounts on the machine", b.sh(t, mine), want)
 			if c.out {
 				b.in(t, pid, "umount /tmp/in; umount /tmp/out")
-				equal(t, "what is left of them on the machine", b.sh(t, mine+" || true"), "")
+				expect.Equal(t, "what is left of them on the machine", b.sh(t, mine+" || true"), "")
 				b.sh(t, "mount -t tmpfs in /tmp/in")
 			}
 			b.sh(t, "umount /tmp/in; mount -t tmpfs gone /tmp/gone")
 			// The device number of /tmp/gone is another one.
-			equal(t, "other mounts that have come", fmt.Sprint(len(b.mountTable(t))-len(mounts)), "0")
+			expect.Equal(t, "other mounts that have come", fmt.Sprint(len(b.mountTable(t))-len(mounts)), "0")
 			h.wait(t)
 		})
 	}
@@ -248,7 +249,7 @@ func TestMountsOnTheSessionsOwnHandleStayInTheSession(t *testing.T) {
 			mounts := b.mountTable(t)
 			h := b.start(t, login{host: kernel.host + " --hold", stack: everything, user: "ulf"})
 			b.in(t, h.ready(t), "mount --bind /etc/hostname /run/netns/ulf")
-			equal(t, "mounts that have come", fmt.Sprint(b.newMounts(t, mounts)), "[]")
+			expect.Equal(t, "mounts that have come", fmt.Sprint(b.newMounts(t, mounts)), "[]")
 			b.open(t, login{host: "pamhost", stack: everything, user: "ulf"}).
 				logs(t, `info pam_usernet: "ulf": joined network namespace "ulf"`)
 			h.wait(t)
@@ -262,7 +263,7 @@ func TestRootsharedWithANamespaceThatIsThere(t *testing.T) {
 	b.addUte(t)
 	for _, user := range []string{"ute", "gina", "gus"} {
 		o := b.open(t, login{host: "pamhost", stack: allWith("rootshared"), user: user})
-		equal(t, user+" "+fmt.Sprint(o.log), o.Result("pam_open_session"), "PAM_SUCCESS")
+		expect.Equal(t, user+" "+fmt.Sprint(o.log), o.Result("pam_open_session"), "PAM_SUCCESS")
 	}
 }
 
@@ -276,10 +277,10 @@ func TestRootsharedIsRefusedOnAnOldKernel(t *testing.T) {
 // listen makes a socket that anybody may connect to.
 func (b *box) listen(t *testing.T, name string) net.PacketConn {
 	t.Helper()
-	check(t, b.MkdirAll(path.Dir(name), 0o755))
+	expect.Check(t, b.MkdirAll(path.Dir(name), 0o755))
 	socket, err := net.ListenPacket("unixgram", b.Root()+name)
-	check(t, err)
-	check(t, os.Chmod(b.Root()+name, 0o666))
+	expect.Check(t, err)
+	expect.Check(t, os.Chmod(b.Root()+name, 0o666))
 	t.Cleanup(func() { socket.Close() })
 	return socket
 }
@@ -314,10 +315,10 @@ done
 			} {
 				t.Run(c.is, func(t *testing.T) {
 					o := b.open(t, login{host: kernel.host + " --as-root", stack: allWith(c.arguments), user: c.user, command: c.command})
-					equal(t, "output", o.output, c.want)
+					expect.Equal(t, "output", o.output, c.want)
 				})
 			}
-			equal(t, "files on the machine", b.sh(t, "ls /var/secret; cat /etc/hostname"), "file\nsandbox")
+			expect.Equal(t, "files on the machine", b.sh(t, "ls /var/secret; cat /etc/hostname"), "file\nsandbox")
 		})
 	}
 }
@@ -329,11 +330,11 @@ func TestARestartedResolverStaysOutOfReach(t *testing.T) {
 		first := b.listen(t, name)
 		h := b.start(t, login{host: "pamhost --hold", stack: everything, user: "nina"})
 		pid := h.ready(t)
-		check(t, first.Close())
-		check(t, b.Remove(name))
+		expect.Check(t, first.Close())
+		expect.Check(t, b.Remove(name))
 		b.listen(t, name)
 		b.sh(t, "logger --socket-errors=on --socket "+name+" hello")
-		equal(t, name, b.in(t, pid, "logger --socket-errors=on --socket "+name+" hello 2>&1 || true"), "logger: socket "+name+": No such file or directory")
+		expect.Equal(t, name, b.in(t, pid, "logger --socket-errors=on --socket "+name+" hello 2>&1 || true"), "logger: socket "+name+": No such file or directory")
 		h.wait(t)
 	}
 }
@@ -352,7 +353,7 @@ func TestHandlesOfOthers(t *testing.T) {
 			{"ulf", "shownetns", "lab one two ulf"},
 		} {
 			o := b.open(t, login{host: kernel.host, stack: allWith(c.arguments), user: c.user, command: look})
-			equal(t, kernel.is+": "+c.user+" with "+c.arguments, parseView(t, o.output).of["handles"], c.want)
+			expect.Equal(t, kernel.is+": "+c.user+" with "+c.arguments, parseView(t, o.output).of["handles"], c.want)
 		}
 	}
 }
@@ -382,15 +383,15 @@ ln -s /var/elsewhere hostname
 			pid := h.ready(t)
 			const files = `cd /etc; cat resolv.conf dangling hosts hostname; ls skel; ls nosuch nosuch.d 2>&1 | grep -c 'No such file'`
 			want := "own\nown\nown\nown\nfile\n2"
-			equal(t, "the session's files", b.in(t, pid, files), want)
+			expect.Equal(t, "the session's files", b.in(t, pid, files), want)
 
 			// NetworkManager writes a new file beside the old one.
 			b.sh(t, "echo new >/run/resolve/new; mv /run/resolve/new /run/resolve/stub.conf")
-			equal(t, "the machine's resolver", b.sh(t, "cat /etc/resolv.conf"), "new")
-			equal(t, "the session's files after that", b.in(t, pid, files), want)
+			expect.Equal(t, "the machine's resolver", b.sh(t, "cat /etc/resolv.conf"), "new")
+			expect.Equal(t, "the session's files after that", b.in(t, pid, files), want)
 			// Where it stands in for the file itself, nothing helps.
 			b.sh(t, "cp /etc/hosts /etc/new; mv /etc/new /etc/hosts")
-			equal(t, "a file that was replaced", b.in(t, pid, "grep -c sandbox /etc/hosts"), "2")
+			expect.Equal(t, "a file that was replaced", b.in(t, pid, "grep -c sandbox /etc/hosts"), "2")
 
 			o := h.wait(t)
 			o.logs(t,
@@ -419,8 +420,8 @@ done
 		for range 2 {
 			stack := []string{"required " + member.module + ".so"}
 			o := b.open(t, login{host: "pamhost --as-root", stack: stack, user: member.user, command: files})
-			equal(t, "the session's files", o.output, own)
-			equal(t, "network namespace", o.After.Namespaces["net"], b.inode(t, member.netns))
+			expect.Equal(t, "the session's files", o.output, own)
+			expect.Equal(t, "network namespace", o.After.Namespaces["net"], b.inode(t, member.netns))
 		}
 	}
 }
@@ -446,7 +447,7 @@ func TestWhatSysIsMadeOf(t *testing.T) {
 				}
 				for _, user := range []string{"nina", "ulf", "ulf"} {
 					o := b.open(t, login{host: kernel.host, stack: everything, user: user, command: c.command})
-					equal(t, user, o.output, strings.Replace(c.want, "CGROUPS", b.sh(t, "ls /sys/fs/cgroup | wc -l")+"\n", 1))
+					expect.Equal(t, user, o.output, strings.Replace(c.want, "CGROUPS", b.sh(t, "ls /sys/fs/cgroup | wc -l")+"\n", 1))
 				}
 			})
 		}
@@ -462,8 +463,8 @@ func TestAMountBelowSysThatAnotherHides(t *testing.T) {
 			b.sh(t, "mount -t tmpfs debug /sys/kernel/debug; mount -t tmpfs cover /sys/kernel")
 			for range 2 { // the second time something else is where the hidden one was
 				o := b.open(t, login{host: kernel.host, stack: everything, user: "nina", command: "ls /sys/class/net; ls -A /sys/kernel/debug 2>&1 | wc -l; ls /sys/kernel"})
-				equal(t, "log", len(o.log), 1)
-				equal(t, "output", o.output, "lo\n"+b.sh(t, "ls -A /sys/kernel/debug 2>&1 | wc -l; ls /sys/kernel")+"\n")
+				expect.Equal(t, "log", len(o.log), 1)
+				expect.Equal(t, "output", o.output, "lo\n"+b.sh(t, "ls -A /sys/kernel/debug 2>&1 | wc -l; ls /sys/kernel")+"\n")
 				b.sh(t, "mkdir -p /sys/kernel/debug")
 			}
 		})

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"libpam-net/test/expect"
 )
 
 // look prints what a process sees of its network and of what a session covers,
@@ -69,7 +71,7 @@ func carriesSys(t *testing.T, session, machine view, covered bool) {
 	points := maps.Clone(got)
 	maps.Copy(points, want)
 	for _, point := range slices.Sorted(maps.Keys(points)) {
-		equal(t, "mounts on "+point, got[point], want[point])
+		expect.Equal(t, "mounts on "+point, got[point], want[point])
 	}
 }
 
@@ -94,7 +96,7 @@ func (v view) sys(topmost bool) map[string]string {
 func (b *box) inode(t *testing.T, netns string) uint64 {
 	t.Helper()
 	var st unix.Stat_t
-	check(t, unix.Stat(b.Root()+"/run/netns/"+netns, &st))
+	expect.Check(t, unix.Stat(b.Root()+"/run/netns/"+netns, &st))
 	return st.Ino
 }
 

@@ -3,10 +3,12 @@
 package machine
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"libpam-net/test/sandbox"
 )
@@ -36,4 +38,26 @@ func Start(t testing.TB) *Machine {
 		}
 	})
 	return m
+}
+
+// Try lets root run a script of bash with arguments, for at most a minute.
+func (m *Machine) Try(t testing.TB, script string, args ...string) sandbox.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	result, err := m.Run(ctx, nil, "bash", append([]string{"-c", script, "bash"}, args...)...)
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s%s", script, args, err, result.Stdout, result.Stderr)
+	}
+	return result
+}
+
+// Bash runs a script as Try does. It has to succeed; what it prints is returned.
+func (m *Machine) Bash(t testing.TB, script string, args ...string) string {
+	t.Helper()
+	result := m.Try(t, script, args...)
+	if err := result.Err(); err != nil {
+		t.Fatalf("%s %q: %v", script, args, err)
+	}
+	return strings.TrimSpace(result.Stdout)
 }

@@ -16,12 +16,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/mount"
+	"libpam-net/test/expect"
 )
 
 // The namespaces of the main thread pass for those of the process, and of process
@@ -48,7 +48,7 @@ const variable = "LIBPAM_NET_PRIVATE_TEST"
 func Namespaces(t *testing.T) (outside bool) {
 	t.Helper()
 	if os.Getenv(variable) == t.Name() {
-		Check(t, setUp())
+		expect.Check(t, setUp())
 		return false
 	}
 	if os.Geteuid() != 0 {
@@ -230,14 +230,6 @@ func Needs(t testing.TB, commands ...string) {
 	}
 }
 
-// Check ends the test on an error.
-func Check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Sh runs a shell script that stops at the first command that fails, with $1,
 // $2, ... set to args, and returns what it printed.
 func Sh(script string, args ...string) (string, error) {
@@ -247,14 +239,4 @@ func Sh(script string, args ...string) (string, error) {
 		return "", fmt.Errorf("%s: %w: %s", script, err, out)
 	}
 	return strings.TrimSuffix(string(out), "\n"), nil
-}
-
-// Eventually waits until done says so, for at most a minute.
-func Eventually(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within a minute", what)
-		}
-	}
 }

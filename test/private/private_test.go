@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -20,7 +21,7 @@ import (
 func namespaces(t *testing.T) string {
 	t.Helper()
 	ids, err := private.Sh("cd /proc/self/ns; readlink mnt net pid ipc")
-	private.Check(t, err)
+	expect.Check(t, err)
 	return ids
 }
 
@@ -48,14 +49,14 @@ func TestNamespaces(t *testing.T) {
 	_, err := private.Sh(`test -z "$(ls -A /run)"; test "$(ls /sys/class/net)" = lo; readlink /proc/1/ns/mnt
 		grep " / / .* shared:" /proc/self/mountinfo; grep -q root /etc/passwd
 		touch /run/new /etc/new; mkdir /run/netns; mount -t tmpfs none /mnt; mount -t tmpfs none /etc; ip link set lo up`)
-	private.Check(t, err)
+	expect.Check(t, err)
 }
 
 // machine describes what must not change.
 func machine(t *testing.T) string {
 	t.Helper()
 	state, err := private.Sh("cat /proc/self/mountinfo; ls -d /run/new /etc/new /run/netns 2>&1 || true; ip -o link show lo")
-	private.Check(t, err)
+	expect.Check(t, err)
 	return state
 }
 
@@ -114,7 +115,7 @@ func TestOnThread(t *testing.T) {
 		return ns + " " + cwd, errors.Join(err, wd)
 	}
 	before, err := here()
-	private.Check(t, err)
+	expect.Check(t, err)
 	failure := errors.New("failure")
 	for range 20 {
 		err := private.OnThread(func() error {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"libpam-net/test/expect"
 )
 
 // helperVariable asks for one of the processes that the tests need besides themselves.
@@ -54,49 +56,25 @@ func start(t *testing.T) *Sandbox {
 	if errors.Is(err, ErrNeedRoot) {
 		t.Skip(err)
 	}
-	check(t, err)
-	t.Cleanup(func() { check(t, s.Close()) })
+	expect.Check(t, err)
+	t.Cleanup(func() { expect.Check(t, s.Close()) })
 	return s
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
 }
 
 // sh returns what a script that has to succeed printed.
 func sh(t *testing.T, s *Sandbox, script string) string {
 	t.Helper()
 	result, err := s.Sh(t.Context(), script)
-	check(t, err)
-	check(t, result.Err())
+	expect.Check(t, err)
+	expect.Check(t, result.Err())
 	return strings.TrimSpace(result.Stdout)
-}
-
-// eventually waits for a condition, for at most ten seconds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if err := poll(ctx, func() (bool, error) { return condition(), nil }); err != nil {
-		t.Fatalf("wait until %s: %v", what, err)
-	}
 }
 
 // running counts the processes in the sandbox that have this name.
 func running(t *testing.T, s *Sandbox, name string) int {
 	t.Helper()
 	processes, err := s.Processes()
-	check(t, err)
+	expect.Check(t, err)
 	n := 0
 	for _, p := range processes {
 		if p.Name == name {
@@ -110,20 +88,20 @@ func running(t *testing.T, s *Sandbox, name string) int {
 func machine(t *testing.T) string {
 	t.Helper()
 	mounts, err := MountTable(os.Getpid())
-	check(t, err)
+	expect.Check(t, err)
 	state := fmt.Sprintf("%+v\n", mounts)
 	for _, file := range []string{"/etc/passwd", "/etc/group", "/etc/shadow", "/etc/hostname", "/etc/hosts"} {
 		content, err := os.ReadFile(file)
-		check(t, err)
+		expect.Check(t, err)
 		state += string(content)
 	}
 	for _, pattern := range []string{"/*", "/run/*", "/run/netns/*", "/home/*", "/dev/*", "/etc/pam.d/*", "/usr/*", "/var/spool/*/*"} {
 		names, err := filepath.Glob(pattern)
-		check(t, err)
+		expect.Check(t, err)
 		state += strings.Join(names, " ")
 	}
 	name, err := os.Hostname()
-	check(t, err)
+	expect.Check(t, err)
 	return state + name
 }
 
@@ -133,13 +111,13 @@ func TestTheMachineIsNotChanged(t *testing.T) {
 	if errors.Is(err, ErrNeedRoot) {
 		t.Skip(err)
 	}
-	check(t, err)
+	expect.Check(t, err)
 	defer s.Close()
 	user, err := s.AddUser("alice")
-	check(t, err)
-	check(t, s.AllowSudo(user))
-	check(t, s.PAM("new", "session required pam_permit.so"))
-	check(t, s.StartSSHD())
+	expect.Check(t, err)
+	expect.Check(t, s.AllowSudo(user))
+	expect.Check(t, s.PAM("new", "session required pam_permit.so"))
+	expect.Check(t, s.StartSSHD())
 	sh(t, s, `ip netns add x
 		touch /usr/new /var/spool/new /run/new /home/new /dev/new /tmp/new
 		mkdir /mnt/new 2>/dev/null && exit 1
@@ -148,11 +126,11 @@ func TestTheMachineIsNotChanged(t *testing.T) {
 	if machine(t) != before {
 		t.Error("the machine has changed while the sandbox ran")
 	}
-	check(t, s.Close())
+	expect.Check(t, s.Close())
 	if machine(t) != before {
 		t.Error("the machine has changed after Close")
 	}
-	check(t, s.Close()) // does nothing
+	expect.Check(t, s.Close()) // does nothing
 }
 
 // With "/" shared, as systemd leaves it, a mount made too early would reach the machine.
@@ -174,27 +152,27 @@ func TestSandboxesDoNotSeeEachOther(t *testing.T) {
 	a, b := start(t), start(t)
 	for _, s := range []*Sandbox{a, b} {
 		_, err := s.AddUser("alice")
-		check(t, err)
-		check(t, s.StartSSHD()) // on the same port
+		expect.Check(t, err)
+		expect.Check(t, s.StartSSHD()) // on the same port
 	}
-	check(t, a.WriteFile("/etc/motd", "a\n", 0o644))
+	expect.Check(t, a.WriteFile("/etc/motd", "a\n", 0o644))
 	sh(t, a, "ip netns add x; touch /run/a; logger only in a")
-	equal(t, "namespaces in b", sh(t, b, "ip netns list; ls /run/netns 2>/dev/null || true"), "")
-	equal(t, "files in b", sh(t, b, "cat /run/a 2>/dev/null || echo none"), "none")
+	expect.Equal(t, "namespaces in b", sh(t, b, "ip netns list; ls /run/netns 2>/dev/null || true"), "")
+	expect.Equal(t, "files in b", sh(t, b, "cat /run/a 2>/dev/null || echo none"), "none")
 	_, err := a.WaitLog(t.Context(), "only in a")
-	check(t, err)
+	expect.Check(t, err)
 	log, err := b.Log()
-	check(t, err)
+	expect.Check(t, err)
 	if strings.Contains(log, "only in a") {
 		t.Errorf("b has the log of a: %s", log)
 	}
 	for _, kind := range []string{"mnt", "pid", "net", "ipc", "uts"} {
 		inA, err := Namespace(a.PID(), kind)
-		check(t, err)
+		expect.Check(t, err)
 		inB, err := Namespace(b.PID(), kind)
-		check(t, err)
+		expect.Check(t, err)
 		own, err := Namespace(os.Getpid(), kind)
-		check(t, err)
+		expect.Check(t, err)
 		if inA == inB || inA == own || inB == own {
 			t.Errorf("%s namespaces are shared: %s in a, %s in b, %s on the machine", kind, inA, inB, own)
 		}
@@ -204,7 +182,7 @@ func TestSandboxesDoNotSeeEachOther(t *testing.T) {
 func TestANamedNamespaceStaysInside(t *testing.T) {
 	s := start(t)
 	sh(t, s, "ip netns add sandbox-test-x && ip netns exec sandbox-test-x true")
-	equal(t, "namespaces inside", sh(t, s, "ip netns list"), "sandbox-test-x")
+	expect.Equal(t, "namespaces inside", sh(t, s, "ip netns list"), "sandbox-test-x")
 	if _, err := os.Stat("/run/netns/sandbox-test-x"); err == nil {
 		t.Error("the namespace is visible on the machine")
 	}
@@ -212,67 +190,67 @@ func TestANamedNamespaceStaysInside(t *testing.T) {
 
 func TestUsersLogInWithSSH(t *testing.T) {
 	s := start(t)
-	check(t, s.StartSSHD("PermitUserEnvironment no", "Match User nobody", "  X11Forwarding no"))
+	expect.Check(t, s.StartSSHD("PermitUserEnvironment no", "Match User nobody", "  X11Forwarding no"))
 	names := []string{"alice", "alice.b", "alice@example.org", `EXAMPLE\alice`, "älice", "root"}
-	check(t, s.AddGroup("team"))
+	expect.Check(t, s.AddGroup("team"))
 	for _, name := range names {
 		if name == "root" {
 			continue
 		}
 		user, err := s.AddUser(name, Groups("team"))
-		check(t, err)
-		check(t, s.AllowSudo(user))
+		expect.Check(t, err)
+		expect.Check(t, s.AllowSudo(user))
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			result, err := s.SSH(t.Context(), name, "id -un; pwd -P; sudo -n id -u; exit 3")
-			check(t, err)
+			expect.Check(t, err)
 			home := "/home/" + name
 			if name == "root" {
 				home = "/root"
 			}
-			equal(t, "exit code", result.ExitCode, 3)
-			equal(t, "output", result.Stdout, name+"\n"+home+"\n0\n")
-			equal(t, "errors", result.Stderr, "")
+			expect.Equal(t, "exit code", result.ExitCode, 3)
+			expect.Equal(t, "output", result.Stdout, name+"\n"+home+"\n0\n")
+			expect.Equal(t, "errors", result.Stderr, "")
 		})
 	}
-	equal(t, "team", strings.Split(sh(t, s, "getent group team"), ":")[3], "alice,alice.b,alice@example.org,EXAMPLE\\alice,älice")
+	expect.Equal(t, "team", strings.Split(sh(t, s, "getent group team"), ":")[3], "alice,alice.b,alice@example.org,EXAMPLE\\alice,älice")
 
 	output, err := s.SSHCommand("alice", "-tt", "-o", "HostName=192.0.2.1", "tty; echo $SSH_CONNECTION").Output()
-	check(t, err)
+	expect.Check(t, err)
 	if !strings.HasPrefix(string(output), "/dev/pts/") || !strings.Contains(string(output), "192.0.2.1 22") {
 		t.Errorf("login with a terminal over the other address: %s", output)
 	}
 	result, err := s.SSH(t.Context(), "stranger", "true")
-	check(t, err)
-	equal(t, "exit code of a refused login", result.ExitCode, 255)
+	expect.Check(t, err)
+	expect.Equal(t, "exit code of a refused login", result.ExitCode, 255)
 	_, err = s.WaitLog(t.Context(), "Invalid user stranger")
-	check(t, err)
+	expect.Check(t, err)
 	result, err = s.Run(t.Context(), strings.NewReader("ls .ssh\n"), "sftp", "-b", "-", "alice@127.0.0.1")
-	check(t, err)
-	check(t, result.Err())
+	expect.Check(t, err)
+	expect.Check(t, result.Err())
 }
 
 func TestSSHDIsAProcessOfTheSandbox(t *testing.T) {
 	s := start(t)
-	check(t, s.StartSSHD())
+	expect.Check(t, s.StartSSHD())
 	pid, err := s.SSHDPID()
-	check(t, err)
+	expect.Check(t, err)
 	processes, err := s.Processes()
-	check(t, err)
+	expect.Check(t, err)
 	i := slices.IndexFunc(processes, func(p Process) bool { return p.PID == pid })
 	if i < 0 {
 		t.Fatalf("no process %d among %+v", pid, processes)
 	}
-	equal(t, "name", processes[i].Name, "sshd")
-	equal(t, "parent", processes[i].Parent, s.PID())
-	equal(t, "PID inside", fmt.Sprintln(processes[i].Inside), readFile(t, s, "/run/sshd.pid"))
+	expect.Equal(t, "name", processes[i].Name, "sshd")
+	expect.Equal(t, "parent", processes[i].Parent, s.PID())
+	expect.Equal(t, "PID inside", fmt.Sprintln(processes[i].Inside), readFile(t, s, "/run/sshd.pid"))
 	if err := s.StartSSHD(); err == nil {
 		t.Error("sshd was started twice")
 	}
-	check(t, unix.Kill(pid, unix.SIGTERM))
-	eventually(t, "sshd has ended", func() bool { return running(t, s, "sshd") == 0 })
-	check(t, s.StartSSHD())
+	expect.Check(t, unix.Kill(pid, unix.SIGTERM))
+	expect.Eventually(t, "sshd has ended", func() bool { return running(t, s, "sshd") == 0 })
+	expect.Check(t, s.StartSSHD())
 }
 
 func TestAWrongSSHDConfigurationIsAnError(t *testing.T) {
@@ -285,34 +263,34 @@ func TestAWrongSSHDConfigurationIsAnError(t *testing.T) {
 func readFile(t *testing.T, s *Sandbox, name string) string {
 	t.Helper()
 	content, err := s.ReadFile(name)
-	check(t, err)
+	expect.Check(t, err)
 	return content
 }
 
 func TestAccounts(t *testing.T) {
 	s := start(t)
 	a, err := s.AddUser("a", Shell("/bin/sh"))
-	check(t, err)
+	expect.Check(t, err)
 	b, err := s.AddUser("b", UID(7000))
-	check(t, err)
-	equal(t, "first uid", a.UID, 5000)
-	equal(t, "account a", sh(t, s, "getent passwd a"), "a:x:5000:5000::/home/a:/bin/sh")
-	equal(t, "account b", sh(t, s, "getent passwd b"), "b:x:7000:7000::/home/b:/bin/bash")
-	equal(t, "home of b", sh(t, s, "stat -c '%U:%G %a' /home/b"), "b:b 700")
-	equal(t, "uid of b", b.UID, 7000)
+	expect.Check(t, err)
+	expect.Equal(t, "first uid", a.UID, 5000)
+	expect.Equal(t, "account a", sh(t, s, "getent passwd a"), "a:x:5000:5000::/home/a:/bin/sh")
+	expect.Equal(t, "account b", sh(t, s, "getent passwd b"), "b:x:7000:7000::/home/b:/bin/bash")
+	expect.Equal(t, "home of b", sh(t, s, "stat -c '%U:%G %a' /home/b"), "b:b 700")
+	expect.Equal(t, "uid of b", b.UID, 7000)
 
-	check(t, s.AddGroup("g", "a"))
-	check(t, s.AddToGroup("g", "b"))
-	check(t, s.AddGroup("empty"))
-	check(t, s.AddToGroup("empty", "a", "b"))
-	equal(t, "groups of a", sh(t, s, "id -Gn a"), "a g empty")
-	equal(t, "groups of b", sh(t, s, "id -Gn b"), "b g empty")
+	expect.Check(t, s.AddGroup("g", "a"))
+	expect.Check(t, s.AddToGroup("g", "b"))
+	expect.Check(t, s.AddGroup("empty"))
+	expect.Check(t, s.AddToGroup("empty", "a", "b"))
+	expect.Equal(t, "groups of a", sh(t, s, "id -Gn a"), "a g empty")
+	expect.Equal(t, "groups of b", sh(t, s, "id -Gn b"), "b g empty")
 	shadow, err := os.Stat("/etc/shadow")
-	check(t, err)
+	expect.Check(t, err)
 	inside, err := s.Stat("/etc/shadow")
-	check(t, err)
-	equal(t, "mode of shadow", inside.Mode(), shadow.Mode())
-	equal(t, "leftovers", sh(t, s, "ls /etc/*.new 2>/dev/null || true"), "")
+	expect.Check(t, err)
+	expect.Equal(t, "mode of shadow", inside.Mode(), shadow.Mode())
+	expect.Equal(t, "leftovers", sh(t, s, "ls /etc/*.new 2>/dev/null || true"), "")
 
 	for what, err := range map[string]error{
 		"a group twice":           s.AddGroup("g"),
@@ -334,11 +312,11 @@ func TestTheLogHasWhatProgramsSend(t *testing.T) {
 	s := start(t)
 	sh(t, s, "logger -p auth.warning -t program 'a message'; logger -p user.err other")
 	line, err := s.WaitLog(t.Context(), "a message")
-	check(t, err)
-	equal(t, "line", line, "warning program: a message")
+	expect.Check(t, err)
+	expect.Equal(t, "line", line, "warning program: a message")
 	line, err = s.WaitLog(t.Context(), "other")
-	check(t, err)
-	equal(t, "line", line, "err root: other")
+	expect.Check(t, err)
+	expect.Equal(t, "line", line, "err root: other")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := s.WaitLog(ctx, "never said"); !errors.Is(err, context.Canceled) {
@@ -356,20 +334,20 @@ func TestLogLine(t *testing.T) {
 		{"of two lines", "<0>a\nb", `emerg a\nb`},
 		{"empty", "", "notice "},
 	} {
-		t.Run(c.name, func(t *testing.T) { equal(t, "line", logLine(c.record), c.want) })
+		t.Run(c.name, func(t *testing.T) { expect.Equal(t, "line", logLine(c.record), c.want) })
 	}
 }
 
 func TestCronRunsTheJobsOfTheSandboxOnly(t *testing.T) {
 	s := start(t)
-	equal(t, "jobs", sh(t, s, "find /etc/crontab /etc/cron.d /var/spool/cron -type f 2>/dev/null || true"), "")
+	expect.Equal(t, "jobs", sh(t, s, "find /etc/crontab /etc/cron.d /var/spool/cron -type f 2>/dev/null || true"), "")
 	_, err := s.AddUser("alice")
-	check(t, err)
-	check(t, s.WriteFile("/etc/cron.d/job", "@reboot alice id -un | logger -t job\n", 0o644))
-	check(t, s.StartCron())
+	expect.Check(t, err)
+	expect.Check(t, s.WriteFile("/etc/cron.d/job", "@reboot alice id -un | logger -t job\n", 0o644))
+	expect.Check(t, s.StartCron())
 	line, err := s.WaitLog(t.Context(), "job: ")
-	check(t, err)
-	equal(t, "line", line, "notice job: alice")
+	expect.Check(t, err)
+	expect.Equal(t, "line", line, "notice job: alice")
 }
 
 func TestRun(t *testing.T) {
@@ -386,20 +364,20 @@ func TestRun(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			result, err := s.Run(t.Context(), strings.NewReader(c.stdin), "sh", "-c", c.script)
-			check(t, err)
-			equal(t, "result", result, c.want)
+			expect.Check(t, err)
+			expect.Equal(t, "result", result, c.want)
 		})
 	}
 	result, err := s.Run(t.Context(), nil, "no-such-program")
-	check(t, err)
-	equal(t, "exit code", result.ExitCode, 127)
+	expect.Check(t, err)
+	expect.Equal(t, "exit code", result.ExitCode, 127)
 	if err := result.Err(); err == nil || !strings.Contains(err.Error(), "no-such-program") {
 		t.Errorf("result of a program that does not exist: %v", err)
 	}
 	for _, kind := range []string{"mnt", "pid", "net", "ipc", "uts"} {
 		want, err := Namespace(s.PID(), kind)
-		check(t, err)
-		equal(t, kind+" namespace", sh(t, s, "readlink /proc/self/ns/"+kind), want)
+		expect.Check(t, err)
+		expect.Equal(t, kind+" namespace", sh(t, s, "readlink /proc/self/ns/"+kind), want)
 	}
 }
 
@@ -411,13 +389,13 @@ func TestKillingACommandKillsWhatItRuns(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := s.Command("sleep", "1000")
-			check(t, cmd.Start())
-			eventually(t, "the program runs", func() bool { return running(t, s, "sleep") == 1 })
-			check(t, kill(cmd))
+			expect.Check(t, cmd.Start())
+			expect.Eventually(t, "the program runs", func() bool { return running(t, s, "sleep") == 1 })
+			expect.Check(t, kill(cmd))
 			if err := cmd.Wait(); err == nil {
 				t.Error("the command succeeded")
 			}
-			eventually(t, "the program is gone", func() bool { return running(t, s, "sleep") == 0 })
+			expect.Eventually(t, "the program is gone", func() bool { return running(t, s, "sleep") == 0 })
 		})
 	}
 }
@@ -430,12 +408,12 @@ func TestTheEndOfItsContextKillsACommandWithItsGroup(t *testing.T) {
 		_, err := s.Sh(ctx, "sleep 1000 | sleep 1000; true")
 		failed <- err
 	}()
-	eventually(t, "the programs run", func() bool { return running(t, s, "sleep") == 2 })
+	expect.Eventually(t, "the programs run", func() bool { return running(t, s, "sleep") == 2 })
 	cancel()
 	if err := <-failed; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	eventually(t, "the programs are gone", func() bool { return running(t, s, "sleep")+running(t, s, "sh") == 0 })
+	expect.Eventually(t, "the programs are gone", func() bool { return running(t, s, "sleep")+running(t, s, "sh") == 0 })
 }
 
 func TestACommandCancelledAtAnyMomentLeavesNothing(t *testing.T) {
@@ -447,9 +425,9 @@ func TestACommandCancelledAtAnyMomentLeavesNothing(t *testing.T) {
 		}
 		cancel()
 	}
-	eventually(t, "only process 1 is left", func() bool {
+	expect.Eventually(t, "only process 1 is left", func() bool {
 		processes, err := s.Processes()
-		check(t, err)
+		expect.Check(t, err)
 		return len(processes) == 1
 	})
 }
@@ -457,9 +435,9 @@ func TestACommandCancelledAtAnyMomentLeavesNothing(t *testing.T) {
 func TestCloseEndsRunningCommands(t *testing.T) {
 	s := start(t)
 	cmd := s.Command("sleep", "1000")
-	check(t, cmd.Start())
-	eventually(t, "the program runs", func() bool { return running(t, s, "sleep") == 1 })
-	check(t, s.Close())
+	expect.Check(t, cmd.Start())
+	expect.Eventually(t, "the program runs", func() bool { return running(t, s, "sleep") == 1 })
+	expect.Check(t, s.Close())
 	if err := cmd.Wait(); err == nil {
 		t.Error("the command succeeded")
 	}
@@ -473,8 +451,8 @@ func TestCloseEndsRunningCommands(t *testing.T) {
 
 func TestCloseSaysThatProcess1HadEnded(t *testing.T) {
 	s := start(t)
-	check(t, s.life.Close())
-	eventually(t, "process 1 has ended", func() bool {
+	expect.Check(t, s.life.Close())
+	expect.Eventually(t, "process 1 has ended", func() bool {
 		processes, err := s.Processes()
 		return err != nil || len(processes) == 0
 	})
@@ -487,19 +465,19 @@ func TestASandboxDiesWithItsCreator(t *testing.T) {
 	start(t)
 	cmd := helper("hold")
 	_, err := cmd.StdinPipe()
-	check(t, err)
+	expect.Check(t, err)
 	output, err := cmd.StdoutPipe()
-	check(t, err)
-	check(t, cmd.Start())
+	expect.Check(t, err)
+	expect.Check(t, cmd.Start())
 	var pid int
 	_, err = fmt.Fscan(output, &pid)
-	check(t, err)
+	expect.Check(t, err)
 	if _, err := Namespace(pid, "pid"); err != nil {
 		t.Errorf("the sandbox of the helper: %v", err)
 	}
-	check(t, cmd.Process.Kill())
+	expect.Check(t, cmd.Process.Kill())
 	cmd.Wait()
-	eventually(t, "the sandbox is gone", func() bool { return second(Namespace(pid, "net")) != nil })
+	expect.Eventually(t, "the sandbox is gone", func() bool { return second(Namespace(pid, "net")) != nil })
 }
 
 func TestWithoutRightsTheErrorSaysWhatToDo(t *testing.T) {
@@ -511,8 +489,8 @@ func TestWithoutRightsTheErrorSaysWhatToDo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			output, err := helper("new", front...).CombinedOutput()
-			check(t, err)
-			equal(t, "ErrNeedRoot", string(output), "true")
+			expect.Check(t, err)
+			expect.Equal(t, "ErrNeedRoot", string(output), "true")
 		})
 	}
 }
@@ -520,73 +498,73 @@ func TestWithoutRightsTheErrorSaysWhatToDo(t *testing.T) {
 func TestOrphansAreReaped(t *testing.T) {
 	s := start(t)
 	sh(t, s, "for i in 1 2 3 4 5 6 7 8; do (setsid true &) done")
-	eventually(t, "no process waits to be reaped", func() bool { return sh(t, s, "ps -e -o stat= | grep Z || true") == "" })
+	expect.Eventually(t, "no process waits to be reaped", func() bool { return sh(t, s, "ps -e -o stat= | grep Z || true") == "" })
 }
 
 func TestTheTree(t *testing.T) {
 	s := start(t)
 	mounts, err := MountTable(s.PID())
-	check(t, err)
+	expect.Check(t, err)
 	found := make(map[string]Mount)
 	for _, m := range mounts {
 		found[m.Point] = m
-		equal(t, "propagation of "+m.Point, m.Propagation, "shared")
+		expect.Equal(t, "propagation of "+m.Point, m.Propagation, "shared")
 	}
 	for point, fstype := range map[string]string{
 		"/etc": "overlay", "/usr": "overlay", "/var": "overlay", "/proc": "proc", "/sys": "sysfs", "/dev": "tmpfs",
 		"/dev/pts": "devpts", "/dev/shm": "tmpfs", "/run": "tmpfs", "/tmp": "tmpfs", "/home": "tmpfs", "/root": "tmpfs",
 	} {
-		equal(t, "file system on "+point, found[point].Type, fstype)
+		expect.Equal(t, "file system on "+point, found[point].Type, fstype)
 	}
 	own, err := MountTable(os.Getpid())
-	check(t, err)
+	expect.Check(t, err)
 	for _, m := range own {
 		if strings.HasPrefix(m.Point, "/sys/") {
 			m.Propagation = "shared"
-			equal(t, "mount on "+m.Point, found[m.Point], m)
+			expect.Equal(t, "mount on "+m.Point, found[m.Point], m)
 		}
 	}
-	equal(t, "network devices in /sys", sh(t, s, "echo /sys/class/net/*"), "/sys/class/net/eth0 /sys/class/net/eth0peer /sys/class/net/lo")
-	equal(t, "addresses", sh(t, s, `ip -brief address show dev eth0 | grep -o "192.0.2.1/24\|2001:db8::1/64"`), "192.0.2.1/24\n2001:db8::1/64")
-	equal(t, "modes", sh(t, s, "stat -c %a /run /tmp /home /root /run/lock /dev/null /dev/shm"), "755\n1777\n755\n700\n1777\n666\n1777")
+	expect.Equal(t, "network devices in /sys", sh(t, s, "echo /sys/class/net/*"), "/sys/class/net/eth0 /sys/class/net/eth0peer /sys/class/net/lo")
+	expect.Equal(t, "addresses", sh(t, s, `ip -brief address show dev eth0 | grep -o "192.0.2.1/24\|2001:db8::1/64"`), "192.0.2.1/24\n2001:db8::1/64")
+	expect.Equal(t, "modes", sh(t, s, "stat -c %a /run /tmp /home /root /run/lock /dev/null /dev/shm"), "755\n1777\n755\n700\n1777\n666\n1777")
 	sh(t, s, "echo >/dev/null && head -c 1 /dev/urandom && script -qc true /tmp/typescript && echo x >/dev/stderr")
 }
 
 func TestFiles(t *testing.T) {
 	s := start(t)
 	dir, err := ModuleDir()
-	check(t, err)
+	expect.Check(t, err)
 	module := filepath.Join(dir, "pam_sandbox_test.so")
 	host := filepath.Join(t.TempDir(), "file")
-	check(t, os.WriteFile(host, []byte("content"), 0o600))
-	check(t, s.Install(host, module, os.ModeSetuid|0o755))
-	check(t, s.Install(host, "/opt/../usr/local/new/dir/file", 0o644))
-	equal(t, "installed", sh(t, s, "stat -c '%U %a %s' "+module+" /usr/local/new/dir/file"), "root 4755 7\nroot 644 7")
+	expect.Check(t, os.WriteFile(host, []byte("content"), 0o600))
+	expect.Check(t, s.Install(host, module, os.ModeSetuid|0o755))
+	expect.Check(t, s.Install(host, "/opt/../usr/local/new/dir/file", 0o644))
+	expect.Equal(t, "installed", sh(t, s, "stat -c '%U %a %s' "+module+" /usr/local/new/dir/file"), "root 4755 7\nroot 644 7")
 	if _, err := os.Stat(module); err == nil {
 		t.Error("the module is on the machine")
 	}
 	tree := t.TempDir()
-	check(t, os.MkdirAll(tree+"/lib/tree", 0o755))
-	check(t, os.WriteFile(tree+"/lib/tree/file", []byte("content"), 0o600))
-	check(t, os.Chown(tree+"/lib/tree/file", 65534, 65534))
+	expect.Check(t, os.MkdirAll(tree+"/lib/tree", 0o755))
+	expect.Check(t, os.WriteFile(tree+"/lib/tree/file", []byte("content"), 0o600))
+	expect.Check(t, os.Chown(tree+"/lib/tree/file", 65534, 65534))
 	lib := sh(t, s, "stat -c %F /lib")
-	check(t, s.InstallTree(tree))
-	equal(t, "installed tree", sh(t, s, "stat -c %F /lib; stat -c '%U %a %s' /lib/tree/file"), lib+"\nroot 600 7")
+	expect.Check(t, s.InstallTree(tree))
+	expect.Equal(t, "installed tree", sh(t, s, "stat -c %F /lib; stat -c '%U %a %s' /lib/tree/file"), lib+"\nroot 600 7")
 	if err := s.InstallTree(tree + "/nosuch"); err == nil {
 		t.Error("a tree that does not exist: no error")
 	}
 
-	check(t, s.WriteFile("/etc/netns/x/hosts", "one\n", 0o666))
-	check(t, s.AppendFile("/etc/netns/x/hosts", "two\n"))
-	equal(t, "file", sh(t, s, "cat /etc/netns/x/hosts; stat -c %a /etc/netns/x/hosts"), "one\ntwo\n666")
-	check(t, s.Remove("/etc/netns"))
+	expect.Check(t, s.WriteFile("/etc/netns/x/hosts", "one\n", 0o666))
+	expect.Check(t, s.AppendFile("/etc/netns/x/hosts", "two\n"))
+	expect.Equal(t, "file", sh(t, s, "cat /etc/netns/x/hosts; stat -c %a /etc/netns/x/hosts"), "one\ntwo\n666")
+	expect.Check(t, s.Remove("/etc/netns"))
 	if _, err := s.Stat("/etc/netns/x/hosts"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a removed file: %v", err)
 	}
 
-	check(t, s.PAM("x", "auth required pam_deny.so", "account required pam_permit.so"))
-	check(t, s.AppendPAM("x", "session required pam_permit.so"))
-	equal(t, "service", readFile(t, s, "/etc/pam.d/x"),
+	expect.Check(t, s.PAM("x", "auth required pam_deny.so", "account required pam_permit.so"))
+	expect.Check(t, s.AppendPAM("x", "session required pam_permit.so"))
+	expect.Equal(t, "service", readFile(t, s, "/etc/pam.d/x"),
 		"auth required pam_deny.so\naccount required pam_permit.so\nsession required pam_permit.so\n")
 }
 
@@ -607,7 +585,7 @@ func TestManySandboxesAtOnce(t *testing.T) {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			t.Parallel()
 			s := start(t)
-			equal(t, "PID 1", sh(t, s, "cat /proc/1/cmdline | tr -d '\\0'"), initName)
+			expect.Equal(t, "PID 1", sh(t, s, "cat /proc/1/cmdline | tr -d '\\0'"), initName)
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/pamhost"
 )
 
@@ -159,7 +160,7 @@ func TestJail(t *testing.T) {
 	m.install(t, h)
 	result, err := m.Sh(t.Context(), `set -e; mkdir /run/jail; mount -t tmpfs none /run/jail; cd /run/jail
 		for dir in bin dev etc lib lib64 proc usr; do mkdir $dir; mount --rbind /$dir $dir; done`)
-	check(t, errors.Join(err, result.Err()))
+	expect.Check(t, errors.Join(err, result.Err()))
 	open := func(front []string) outcome {
 		return m.open(t, h, session{
 			args: []string{say(isolated, good)}, options: []string{"--chroot", "/run/jail", "--chdir", "/usr"}, front: front,
@@ -228,6 +229,6 @@ func TestRoot(t *testing.T) {
 		open("root", say(isolated, "Nmrc")).refused(t, "the network namespace is the host's")
 	})
 
-	check(t, m.AddToGroup("members", "root"))
+	expect.Check(t, m.AddToGroup("members", "root"))
 	t.Run("no verdict for a member", func(t *testing.T) { open("root", word("exit")).refused(t, noVerdict) })
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/pamhost"
 	"libpam-net/test/sandbox"
 )
@@ -75,7 +76,7 @@ func TestTheEnvironmentCannotHideAMember(t *testing.T) {
 func (m machine) installCore(t *testing.T, h *host, module string) {
 	t.Helper()
 	run(t, "make", "-C", "../..", "OUT="+built, built+"/"+module)
-	check(t, m.Install(built+"/"+module, m.path(h, module), 0o644))
+	expect.Check(t, m.Install(built+"/"+module, m.path(h, module), 0o644))
 }
 
 // spy installs the source that looks around and never answers.
@@ -83,11 +84,11 @@ func (m machine) spy(t *testing.T) {
 	t.Helper()
 	const library = "libnss_spy.so.2"
 	files := []string{"testdata/libnss_spy.c", "../pamhost/c/snapshot.c", "../pamhost/c/json.c"}
-	check(t, hosts[0].compile(library, files, "-shared", "-fPIC", "-Wl,-Bsymbolic"))
+	expect.Check(t, hosts[0].compile(library, files, "-shared", "-fPIC", "-Wl,-Bsymbolic"))
 	modules, err := sandbox.ModuleDir()
-	check(t, err)
-	check(t, m.Install(hosts[0].path(library), path.Join(path.Dir(modules), library), 0o644))
-	check(t, m.MkdirAll("/run/spy", 0o700))
+	expect.Check(t, err)
+	expect.Check(t, m.Install(hosts[0].path(library), path.Join(path.Dir(modules), library), 0o644))
+	expect.Check(t, m.MkdirAll("/run/spy", 0o700))
 	m.sources(t, "files spy")
 }
 
@@ -95,17 +96,17 @@ func (m machine) spy(t *testing.T) {
 func (m machine) child(t *testing.T, o outcome) pamhost.Snapshot {
 	t.Helper()
 	result, err := m.Sh(t.Context(), "ls /run/spy; rm -f /run/spy/"+strconv.Itoa(o.PID))
-	check(t, err)
+	expect.Check(t, err)
 	pids := slices.DeleteFunc(strings.Fields(result.Stdout), func(pid string) bool { return pid == strconv.Itoa(o.PID) })
 	if len(pids) != 1 {
 		t.Fatalf("asked by %v and the host %d, want a single child; log: %s", pids, o.PID, o.log)
 	}
 	file := "/run/spy/" + pids[0]
 	data, err := m.ReadFile(file)
-	check(t, err)
-	check(t, m.Remove(file))
+	expect.Check(t, err)
+	expect.Check(t, m.Remove(file))
 	var s pamhost.Snapshot
-	check(t, json.Unmarshal([]byte(data), &s))
+	expect.Check(t, json.Unmarshal([]byte(data), &s))
 	return s
 }
 
@@ -167,7 +168,7 @@ func TestAModuleLinkedWithoutTheScriptIsRefused(t *testing.T) {
 	h := hosts[0]
 	m.install(t, h)
 	run(t, "go", "build", "-buildmode=c-shared", "-o", built+"/plain.so", "../../cmd/pam_newnet")
-	check(t, m.Install(built+"/plain.so", m.path(h, "plain.so"), 0o644))
+	expect.Check(t, m.Install(built+"/plain.so", m.path(h, "plain.so"), 0o644))
 	o := m.open(t, h, session{module: "plain.so", args: []string{"group=members"}})
 	if o.Result("pam_open_session") != "PAM_ABORT" {
 		t.Errorf("calls: %v", o.Calls)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"os"
 	"testing"
+
+	"libpam-net/test/expect"
 )
 
 // What the core does to /run/netns, with a system call of its child tampered with.
@@ -33,9 +35,9 @@ func TestWhatACrashLeftIsTakenOverOnce(t *testing.T) {
 	m, h := newMachine(t), hosts[0]
 	m.install(t, h)
 	m.installCore(t, h, "pam_usernet.so")
-	check(t, m.WriteFile(handle, "", 0o600))
+	expect.Check(t, m.WriteFile(handle, "", 0o600))
 	result, err := m.Sh(t.Context(), "sleep 0.6") // no longer one that is just being made
-	check(t, errors.Join(err, result.Err()))
+	expect.Check(t, errors.Join(err, result.Err()))
 
 	front := append(tracing(t, "move_mount:delay_enter=200000:when=1"), "-f")
 	outcomes := make(chan outcome, 3)

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/pamhost"
 	"libpam-net/test/sandbox"
 )
@@ -110,13 +111,13 @@ func newMachine(t *testing.T) machine {
 	if errors.Is(err, sandbox.ErrNeedRoot) {
 		t.Skip(err)
 	}
-	check(t, err)
-	t.Cleanup(func() { check(t, s.Close()) })
+	expect.Check(t, err)
+	t.Cleanup(func() { expect.Check(t, s.Close()) })
 	m := machine{s}
 	m.sources(t, "files")
-	check(t, s.AddGroup("members"))
+	expect.Check(t, s.AddGroup("members"))
 	_, err = s.AddUser(member, sandbox.Groups("members"))
-	check(t, err)
+	expect.Check(t, err)
 	return m
 }
 
@@ -124,7 +125,7 @@ func newMachine(t *testing.T) machine {
 func (m machine) sources(t *testing.T, names string) {
 	t.Helper()
 	conf := fmt.Sprintf("passwd: %s\ngroup: %s\n", names, names)
-	check(t, m.WriteFile("/etc/nsswitch.conf", conf, 0o644))
+	expect.Check(t, m.WriteFile("/etc/nsswitch.conf", conf, 0o644))
 }
 
 // onEachHost runs f for each host, which has been installed on m.
@@ -144,9 +145,9 @@ func (m machine) install(t *testing.T, h *host) {
 	if h.front != nil {
 		needs(t, h.front[0])
 	}
-	check(t, h.build())
+	expect.Check(t, h.build())
 	for _, name := range []string{"pamhost", "newnet.so", "usernet.so"} {
-		check(t, m.Install(h.path(name), m.path(h, name), 0o755))
+		expect.Check(t, m.Install(h.path(name), m.path(h, name), 0o755))
 	}
 }
 
@@ -184,7 +185,7 @@ func (m machine) open(t *testing.T, h *host, s session) outcome {
 	sessions.Unlock()
 
 	module := m.path(h, cmp.Or(s.module, "newnet.so"))
-	check(t, m.PAM(service,
+	expect.Check(t, m.PAM(service,
 		"session required "+module+" "+strings.Join(s.args, " "),
 		"session required pam_permit.so"))
 	report := "/run/" + service
@@ -196,14 +197,14 @@ func (m machine) open(t *testing.T, h *host, s session) outcome {
 	start := time.Now()
 	result, err := m.Run(ctx, nil, command[0], command[1:]...)
 	o := outcome{took: time.Since(start)}
-	check(t, err)
+	expect.Check(t, err)
 	if result.ExitCode > 1 {
 		t.Fatalf("%s: %v", strings.Join(command, " "), result.Err())
 	}
 	data, err := m.ReadFile(report)
-	check(t, err)
+	expect.Check(t, err)
 	o.Report, err = pamhost.Parse([]byte(data))
-	check(t, err)
+	expect.Check(t, err)
 	o.log = m.logOf(t, service)
 	return o
 }
@@ -213,11 +214,11 @@ func (m machine) logOf(t *testing.T, service string) string {
 	t.Helper()
 	end := "end of " + service
 	_, err := m.Run(t.Context(), nil, "logger", "--socket-errors=on", end)
-	check(t, err)
+	expect.Check(t, err)
 	_, err = m.WaitLog(t.Context(), end)
-	check(t, err)
+	expect.Check(t, err)
 	log, err := m.Log()
-	check(t, err)
+	expect.Check(t, err)
 	var lines strings.Builder
 	for line := range strings.Lines(log) {
 		if strings.Contains(line, "("+service+":session): ") {
@@ -294,12 +295,5 @@ func needs(t *testing.T, command string) {
 	t.Helper()
 	if _, err := exec.LookPath(command); err != nil {
 		t.Skip(err)
-	}
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

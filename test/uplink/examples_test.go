@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 	"libpam-net/test/private"
 )
@@ -16,7 +17,7 @@ const examples = "/usr/local/libexec/"
 func newLabWith(t *testing.T, example string) *lab {
 	t.Helper()
 	l := newLab(t)
-	check(t, l.Install(filepath.Join(machine.Out(), "../examples", example), examples+example, 0o755))
+	expect.Check(t, l.Install(filepath.Join(machine.Out(), "../examples", example), examples+example, 0o755))
 	return l
 }
 
@@ -80,8 +81,8 @@ func TestWireGuardUplink(t *testing.T) {
 		l.sh(examples + example + " up anna")
 		l.asks("the server at the other end", "anna", "10.8.0.1:80", "server 10.8.0.2")
 		l.asks("the server at the other end", "anna", "[fd08::1]:80", "server fd08::2")
-		equal(t, "interfaces inside", l.sh("ip netns exec anna ls /sys/class/net | tr '\n' ' '"), "lo wg0")
-		equal(t, "MTU", l.sh("ip netns exec anna cat /sys/class/net/wg0/mtu"), "1380")
+		expect.Equal(t, "interfaces inside", l.sh("ip netns exec anna ls /sys/class/net | tr '\n' ' '"), "lo wg0")
+		expect.Equal(t, "MTU", l.sh("ip netns exec anna cat /sys/class/net/wg0/mtu"), "1380")
 	}
 	// Through the tunnel, and by no other way: the server is not asked to route.
 	if routes := l.sh("ip -n anna route get 198.51.100.2; ip -n anna route get 2001:db8:1::2"); strings.Count(routes, "dev wg0") != 2 {
@@ -91,10 +92,10 @@ func TestWireGuardUplink(t *testing.T) {
 	heard := l.listen("outside", "198.51.100.2:70")
 	l.send("anna", "10.8.0.2", "198.51.100.2:70", "by another way")
 	l.send("", gateway4, "198.51.100.2:70", "from the host")
-	equal(t, "what is heard outside while the tunnel is away", heard(), "from the host")
+	expect.Equal(t, "what is heard outside while the tunnel is away", heard(), "from the host")
 
 	l.sh(examples + example + " down anna; " + examples + example + " down anna")
-	equal(t, "interfaces inside after down", l.sh("ip netns exec anna ls /sys/class/net"), "lo")
+	expect.Equal(t, "interfaces inside after down", l.sh("ip netns exec anna ls /sys/class/net"), "lo")
 	if l.sh("ls /tmp") != "" {
 		t.Error("what is for wg-quick was run")
 	}
@@ -109,7 +110,7 @@ func TestWireGuardUplink(t *testing.T) {
 		if said := l.sh("! " + examples + example + " up anna 2>&1"); !contains(said, "neither the kernel nor wireguard-go makes a tunnel") {
 			t.Error(said)
 		}
-		equal(t, "interfaces inside", l.sh("ip netns exec anna ls /sys/class/net"), "lo")
+		expect.Equal(t, "interfaces inside", l.sh("ip netns exec anna ls /sys/class/net"), "lo")
 	})
 }
 
@@ -120,11 +121,11 @@ func TestMacvlanUplink(t *testing.T) {
 	l.serve("outside", ":80", "outside")
 	before := l.state()
 	for _, table := range []string{"", "bert outside 203.0.113.20/24 203.0.113.1\n", "anna nosuch 203.0.113.10/24 203.0.113.1\n", "anna outside 203.0.113.10/24 192.0.2.77\n"} {
-		check(t, l.WriteFile("/etc/security/macvlan-uplink", table, 0o644))
+		expect.Check(t, l.WriteFile("/etc/security/macvlan-uplink", table, 0o644))
 		l.sh("! " + examples + example + " up anna")
 		same(t, "state after "+table, l.state(), before)
 	}
-	check(t, l.WriteFile("/etc/security/macvlan-uplink",
+	expect.Check(t, l.WriteFile("/etc/security/macvlan-uplink",
 		"anna outside 203.0.113.10/24 203.0.113.1\nanna outside 2001:db8:3::10/64 2001:db8:3::1\nbert outside 203.0.113.20/24 203.0.113.1\n", 0o644))
 	for range 2 {
 		l.sh(examples + example + " up anna; " + examples + example + " up bert")
@@ -134,8 +135,8 @@ func TestMacvlanUplink(t *testing.T) {
 	}
 	mac := l.sh("ip netns exec anna cat /sys/class/net/eth0/address")
 	l.sh(examples + example + " down anna; " + examples + example + " down anna")
-	equal(t, "interfaces inside after down", l.sh("ip netns exec anna ls /sys/class/net"), "lo")
+	expect.Equal(t, "interfaces inside after down", l.sh("ip netns exec anna ls /sys/class/net"), "lo")
 	l.sh(examples + example + " up anna")
-	equal(t, "Ethernet address", l.sh("ip netns exec anna cat /sys/class/net/eth0/address"), mac)
+	expect.Equal(t, "Ethernet address", l.sh("ip netns exec anna cat /sys/class/net/eth0/address"), mac)
 	l.sh("! " + examples + example + " sideways anna; ! " + examples + example + " up")
 }

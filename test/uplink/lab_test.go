@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 	"libpam-net/test/sandbox"
 )
@@ -87,19 +88,19 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	check(t, machine.Build())
+	expect.Check(t, machine.Build())
 	s, err := sandbox.New()
 	if errors.Is(err, sandbox.ErrNeedRoot) {
 		t.Skip(err)
 	}
-	check(t, err)
+	expect.Check(t, err)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	check(t, s.Install(filepath.Join(machine.Out(), "pamnet-uplink"), program, 0o755))
-	check(t, s.AppendFile("/etc/passwd", "anna:x:5000:100::/:/bin/sh\nbert:x:5001:100::/:/bin/sh\n"))
+	expect.Check(t, s.Install(filepath.Join(machine.Out(), "pamnet-uplink"), program, 0o755))
+	expect.Check(t, s.AppendFile("/etc/passwd", "anna:x:5000:100::/:/bin/sh\nbert:x:5001:100::/:/bin/sh\n"))
 	l := &lab{s, t, patience}
 	l.sh(network)
 	return l
@@ -114,7 +115,7 @@ func (l *lab) run(args ...string) sandbox.Result {
 	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
 	defer cancel()
 	result, err := l.Run(ctx, nil, program, args...)
-	check(l.t, err)
+	expect.Check(l.t, err)
 	return result
 }
 
@@ -145,7 +146,7 @@ func (l *lab) fails(says []string, args ...string) {
 // configure writes the configuration.
 func (l *lab) configure(text string) {
 	l.t.Helper()
-	check(l.t, l.WriteFile(configuration, text, 0o644))
+	expect.Check(l.t, l.WriteFile(configuration, text, 0o644))
 }
 
 // sh runs a script that has to succeed, and returns what it prints.
@@ -218,20 +219,6 @@ func (l *lab) devices() string {
 }
 
 func contains(text, part string) bool { return strings.Contains(text, part) }
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
 
 func address(host string, port int) string {
 	if strings.Contains(host, ":") {

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
-	"libpam-net/test/private"
 	"libpam-net/test/sandbox"
 )
 
@@ -18,11 +18,11 @@ import (
 func newLogins(t *testing.T) *lab {
 	t.Helper()
 	m := machine.Start(t)
-	check(t, m.Install(filepath.Join(machine.Out(), "pamnet-uplink"), program, 0o755))
-	check(t, m.PAM("sshd", "account required pam_permit.so", "session required pam_permit.so",
+	expect.Check(t, m.Install(filepath.Join(machine.Out(), "pamnet-uplink"), program, 0o755))
+	expect.Check(t, m.PAM("sshd", "account required pam_permit.so", "session required pam_permit.so",
 		"session required pam_groupnet.so setup="+program,
 		"session required pam_usernet.so setup="+program))
-	check(t, m.StartSSHD())
+	expect.Check(t, m.StartSSHD())
 	l := &lab{m.Sandbox, t, patience}
 	l.sh(network)
 	return l
@@ -32,7 +32,7 @@ func newLogins(t *testing.T) *lab {
 func (l *lab) login(user, address string) sandbox.Result {
 	l.t.Helper()
 	result, err := l.SSH(l.t.Context(), user, fmt.Sprintf("exec bash -c 'exec 3<>/dev/tcp/%s/80; cat <&3'", address))
-	check(l.t, err)
+	expect.Check(l.t, err)
 	return result
 }
 
@@ -46,7 +46,7 @@ func TestALoginComesWithAnUplinkThatPruneTakesBack(t *testing.T) {
 		t.Errorf("a login with a wrong configuration: %+v", result)
 	}
 	log, err := l.Log()
-	check(t, err)
+	expect.Check(t, err)
 	if want := `setup of "ulf": pamnet-uplink: ` + configuration + ":2: ipv4.users: "; !contains(log, want) {
 		t.Errorf("the log does not say %q", want)
 	}
@@ -56,14 +56,14 @@ func TestALoginComesWithAnUplinkThatPruneTakesBack(t *testing.T) {
 	for _, user := range []string{"ulf", "gina", "gus", "ulf"} {
 		for address, want := range map[string]string{outside4: gateway4, outside6: gateway6} {
 			result := l.login(user, address)
-			equal(t, fmt.Sprintf("what %s hears, having logged in to ask %s", user, address), result.Stdout, "outside "+want)
+			expect.Equal(t, fmt.Sprintf("what %s hears, having logged in to ask %s", user, address), result.Stdout, "outside "+want)
 		}
 	}
 	if devices := strings.Fields(l.devices()); len(devices) != 2 {
 		t.Errorf("the uplinks of ulf and of the group are %q", devices)
 	}
 
-	private.Eventually(t, "nobody is in a namespace any more", func() bool {
+	expect.Eventually(t, "nobody is in a namespace any more", func() bool {
 		l.sh("pamnetctl prune")
 		return l.devices() == ""
 	})

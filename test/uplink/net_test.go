@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"libpam-net/test/expect"
 )
 
 // in calls f in the network namespace of a name, or the machine's own if that is "".
@@ -49,7 +51,7 @@ func (l *lab) serve(namespace, address, name string) {
 	l.t.Helper()
 	var listener net.Listener
 	var socket net.PacketConn
-	check(l.t, l.in(namespace, func() (err error) {
+	expect.Check(l.t, l.in(namespace, func() (err error) {
 		if listener, err = net.Listen("tcp", address); err == nil {
 			socket, err = net.ListenPacket("udp", address)
 		}
@@ -92,7 +94,7 @@ func (l *lab) ask(namespace, protocol, address string) string {
 	var said []byte
 	if err == nil {
 		defer conn.Close()
-		check(l.t, conn.SetDeadline(time.Now().Add(patience)))
+		expect.Check(l.t, conn.SetDeadline(time.Now().Add(patience)))
 		if protocol == "udp" {
 			said = make([]byte, 100)
 			var n int
@@ -117,7 +119,7 @@ func (l *lab) ask(namespace, protocol, address string) string {
 func (l *lab) asks(what, namespace, address, want string) {
 	l.t.Helper()
 	for _, protocol := range []string{"tcp", "udp"} {
-		equal(l.t, what+", "+protocol+" "+address, l.ask(namespace, protocol, address), want)
+		expect.Equal(l.t, what+", "+protocol+" "+address, l.ask(namespace, protocol, address), want)
 	}
 }
 
@@ -139,17 +141,17 @@ type version struct {
 func (l *lab) listen(namespace, address string) func() string {
 	l.t.Helper()
 	var socket net.PacketConn
-	check(l.t, l.in(namespace, func() (err error) {
+	expect.Check(l.t, l.in(namespace, func() (err error) {
 		socket, err = net.ListenPacket("udp", address)
 		return err
 	}))
 	l.t.Cleanup(func() { socket.Close() })
 	return func() string {
 		l.t.Helper()
-		check(l.t, socket.SetDeadline(time.Now().Add(patience)))
+		expect.Check(l.t, socket.SetDeadline(time.Now().Add(patience)))
 		text := make([]byte, 100)
 		n, _, err := socket.ReadFrom(text)
-		check(l.t, err)
+		expect.Check(l.t, err)
 		return string(text[:n])
 	}
 }
@@ -157,7 +159,7 @@ func (l *lab) listen(namespace, address string) func() string {
 // send sends a datagram from an address, which the namespace need not have.
 func (l *lab) send(namespace, source, to, text string) {
 	l.t.Helper()
-	check(l.t, l.in(namespace, func() error {
+	expect.Check(l.t, l.in(namespace, func() error {
 		dialer := net.Dialer{
 			LocalAddr: net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(source), 0)),
 			Control: func(_, _ string, c syscall.RawConn) (err error) {
@@ -184,7 +186,7 @@ func (l *lab) send(namespace, source, to, text string) {
 // advertise sends a router advertisement (RFC 4861) from a namespace's eth0.
 func (l *lab) advertise(namespace string) {
 	l.t.Helper()
-	check(l.t, l.in(namespace, func() error {
+	expect.Check(l.t, l.in(namespace, func() error {
 		eth0, err := net.InterfaceByName("eth0")
 		if err != nil {
 			return err

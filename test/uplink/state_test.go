@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"libpam-net/test/expect"
 )
 
 func TestUpTwiceIsUpOnceAndDownLeavesNothing(t *testing.T) {
@@ -14,16 +16,16 @@ func TestUpTwiceIsUpOnceAndDownLeavesNothing(t *testing.T) {
 	l.configure(`forward = [{ name = "anna", protocol = "tcp", host_port = 8080, port = 80 }]`)
 	before := l.state()
 	said := l.ok("up", "anna")
-	equal(t, "what is said", said, `"anna", uid 5000, is connected by pnu3uw as 100.64.39.17/31 fd5f:72fa:75ba::2711/127`+"\n")
+	expect.Equal(t, "what is said", said, `"anna", uid 5000, is connected by pnu3uw as 100.64.39.17/31 fd5f:72fa:75ba::2711/127`+"\n")
 	first := l.state()
-	equal(t, "what is said again", l.ok("up", "anna"), said)
+	expect.Equal(t, "what is said again", l.ok("up", "anna"), said)
 	same(t, "state after up, twice", l.state(), first)
 
 	l.ok("up", "bert")
 	both := l.state()
 	l.ok("down", "anna")
 	l.ok("down", "anna")
-	equal(t, "devices", l.devices(), "pnu3ux")
+	expect.Equal(t, "devices", l.devices(), "pnu3ux")
 	l.ok("up", "anna")
 	same(t, "state with both again", l.state(), both)
 	l.ok("down", "bert")
@@ -70,15 +72,15 @@ func TestUpRepairs(t *testing.T) {
 	t.Run("somebody has flushed all rules: up --all", func(t *testing.T) {
 		l := l.with(t)
 		l.sh("nft flush ruleset")
-		equal(t, "lines", strings.Count(l.ok("up", "--all"), "is connected by"), 2)
+		expect.Equal(t, "lines", strings.Count(l.ok("up", "--all"), "is connected by"), 2)
 		same(t, "state", l.state(), good)
 	})
 	t.Run("somebody has flushed all rules: down of one keeps the host forwarding for the other", func(t *testing.T) {
 		l := l.with(t)
 		l.sh("nft flush ruleset")
 		l.ok("down", "bert")
-		equal(t, "forwarding", l.forwards(), "11")
-		equal(t, "devices", l.devices(), "pnu3uw")
+		expect.Equal(t, "forwarding", l.forwards(), "11")
+		expect.Equal(t, "devices", l.devices(), "pnu3uw")
 		l.ok("up", "bert")
 		l.ok("up", "anna")
 		same(t, "state", l.state(), good)
@@ -101,14 +103,14 @@ func TestAnotherNumberIsAnotherUplink(t *testing.T) {
 	l.ok("up", "anna")
 	l.sh("sed -i s/^anna:x:5000:/anna:x:6000:/ /etc/passwd")
 	l.ok("up", "anna")
-	equal(t, "devices", l.devices(), "pnu4mo")
+	expect.Equal(t, "devices", l.devices(), "pnu4mo")
 	if rules := l.sh("nft list table inet pamnet"); contains(rules, "pnu3uw") || contains(rules, anna4) || !contains(rules, "100.64.46.225 . 80") {
 		t.Error(rules)
 	}
 	l.sh("sed -i /^anna:/d /etc/passwd; ip netns del anna")
 	l.ok("down", "anna") // neither the user nor the namespace is there
-	equal(t, "devices", l.devices(), "")
-	equal(t, "tables", l.sh("nft list tables"), "")
+	expect.Equal(t, "devices", l.devices(), "")
+	expect.Equal(t, "tables", l.sh("nft list tables"), "")
 }
 
 func TestUpRefuses(t *testing.T) {
@@ -195,7 +197,7 @@ func TestOneIPVersionAlone(t *testing.T) {
 			l.asks("IPv4", "anna", address(outside4, 80), c.want4)
 			l.asks("IPv6", "anna", address(outside6, 80), c.want6)
 			if c.want6 == "refused" {
-				equal(t, "IPv6 addresses of the link", l.sh("ip -6 address show dev pnu3uw"), "")
+				expect.Equal(t, "IPv6 addresses of the link", l.sh("ip -6 address show dev pnu3uw"), "")
 			}
 		})
 	}
@@ -205,16 +207,16 @@ func TestOneIPVersionAlone(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	l := newLab(t)
-	equal(t, "no file", l.ok("--check"), configuration+": nothing is wrong\n")
+	expect.Equal(t, "no file", l.ok("--check"), configuration+": nothing is wrong\n")
 	l.configure("mtu = 1400\n")
-	equal(t, "a good file", l.ok("--check"), configuration+": nothing is wrong\n")
+	expect.Equal(t, "a good file", l.ok("--check"), configuration+": nothing is wrong\n")
 	l.configure("mtu = 1\nmut = 2\n")
 	result := l.run("--check")
-	equal(t, "exit status", result.ExitCode, 1)
-	equal(t, "what is said", result.Stderr, strings.ReplaceAll(`pamnet-uplink: FILE:1: mtu: 1 is not from 1280 to 65535
+	expect.Equal(t, "exit status", result.ExitCode, 1)
+	expect.Equal(t, "what is said", result.Stderr, strings.ReplaceAll(`pamnet-uplink: FILE:1: mtu: 1 is not from 1280 to 65535
 pamnet-uplink: FILE:2: mut: there is no such key
 `, "FILE", configuration))
-	check(t, l.WriteFile("/root/draft", "isolate = 1\n", 0o600))
+	expect.Check(t, l.WriteFile("/root/draft", "isolate = 1\n", 0o600))
 	l.fails([]string{"/root/draft:1: isolate: must not have a value of type integer"}, "--check", "--config", "/root/draft")
 }
 
@@ -233,13 +235,13 @@ func TestAsTheModulesCallIt(t *testing.T) {
 	l := newLab(t)
 	l.sh("env -i PAM_USER=anna PAM_SERVICE=sshd PAM_RHOST=192.0.2.9 NETNS=anna NETNS_PATH=/run/netns/anna PATH=/usr/sbin:/usr/bin " +
 		program + " up anna </dev/null")
-	equal(t, "devices", l.devices(), "pnu3uw")
+	expect.Equal(t, "devices", l.devices(), "pnu3uw")
 }
 
 func TestShow(t *testing.T) {
 	l := newLab(t)
 	l.sh("rm /etc/resolv.conf; printf 'search x\nnameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver fe80::1\nnameserver 203.0.113.5\n' >/etc/resolv.conf")
-	equal(t, "down", l.ok("show", "anna"), `anna (uid 5000): down
+	expect.Equal(t, "down", l.ok("show", "anna"), `anna (uid 5000): down
   link         eth0 inside, pnu3uw on the host, MTU 1500
   address      100.64.39.17/31 by 100.64.39.16, the host's to others (NAT)
   address      fd5f:72fa:75ba::2711/127 by fd5f:72fa:75ba::2710, the host's to others (NAT)
@@ -272,7 +274,7 @@ func TestShow(t *testing.T) {
 		port = 80
 	`)
 	l.ok("up", "anna")
-	equal(t, "up", l.ok("show", "anna"), `anna (uid 5000): up
+	expect.Equal(t, "up", l.ok("show", "anna"), `anna (uid 5000): up
   link         eth0 inside, pnu3uw on the host, MTU 1500
   address      100.64.39.17/31 by 100.64.39.16
   neighbours   reached
@@ -299,8 +301,8 @@ func TestShow(t *testing.T) {
 	}
 	decoder := json.NewDecoder(strings.NewReader(l.ok("show", "--json", "anna")))
 	decoder.DisallowUnknownFields()
-	check(t, decoder.Decode(&status))
-	equal(t, "JSON", fmt.Sprintf("%+v", status), "{Name:anna State:up Owner:uid 5000 Device:pnu3uw Interface:eth0 MTU:1500 "+
+	expect.Check(t, decoder.Decode(&status))
+	expect.Equal(t, "JSON", fmt.Sprintf("%+v", status), "{Name:anna State:up Owner:uid 5000 Device:pnu3uw Interface:eth0 MTU:1500 "+
 		"Networks:[{Address:100.64.39.17/31 Gateway:100.64.39.16 NAT:false}] Isolated:false Inbound:true HostServices:[udp/53 tcp/53] "+
 		"Forwards:[{Host:tcp/8080 Namespace:80}] Nameservers:[192.0.2.1] Changed:[net/ipv4/conf/all/forwarding = 1, was 0] Warnings:[]}")
 	for _, c := range []struct{ what, damage, want string }{

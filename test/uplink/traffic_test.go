@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"libpam-net/test/private"
+	"libpam-net/test/expect"
 )
 
 func TestUsersReachTheOutsideAndNotEachOther(t *testing.T) {
@@ -120,7 +120,7 @@ func TestSpoofedSourcesAreDropped(t *testing.T) {
 						l.send("anna", source, target.address, "spoofed "+source)
 					}
 					l.send("anna", v.honest, target.address, "honest")
-					equal(t, "what "+target.address+" hears first", heard(), "honest")
+					expect.Equal(t, "what "+target.address+" hears first", heard(), "honest")
 				}
 			}
 		})
@@ -137,7 +137,7 @@ func TestTheLoopbackOfTheMachineIsOutOfReach(t *testing.T) {
 	heard := l.listen("", ":70")
 	l.send("anna", anna4, "127.0.0.1:70", "to the loopback")
 	l.send("anna", anna4, address(gateway4, 70), "to an address")
-	equal(t, "what the machine hears first", heard(), "to an address")
+	expect.Equal(t, "what the machine hears first", heard(), "to an address")
 }
 
 func TestServicesOfTheHost(t *testing.T) {
@@ -149,11 +149,11 @@ func TestServicesOfTheHost(t *testing.T) {
 	both(t, func(t *testing.T, v version) {
 		l := l.with(t)
 		gateway := gatewayOf(v.anna)
-		equal(t, "udp/53", l.ask("anna", "udp", address(gateway, 53)), "machine "+v.anna)
-		equal(t, "tcp/53", l.ask("anna", "tcp", address(gateway, 53)), "refused")
-		equal(t, "udp/54", l.ask("anna", "udp", address(gateway, 54)), "refused")
-		equal(t, "tcp/54", l.ask("anna", "tcp", address(gateway, 54)), "machine "+v.anna)
-		equal(t, "tcp/54 of another address", l.ask("anna", "tcp", address(v.gateway, 54)), "machine "+v.anna)
+		expect.Equal(t, "udp/53", l.ask("anna", "udp", address(gateway, 53)), "machine "+v.anna)
+		expect.Equal(t, "tcp/53", l.ask("anna", "tcp", address(gateway, 53)), "refused")
+		expect.Equal(t, "udp/54", l.ask("anna", "udp", address(gateway, 54)), "refused")
+		expect.Equal(t, "tcp/54", l.ask("anna", "tcp", address(gateway, 54)), "machine "+v.anna)
+		expect.Equal(t, "tcp/54 of another address", l.ask("anna", "tcp", address(v.gateway, 54)), "machine "+v.anna)
 	})
 	l.configure("host_services = ['all']\n")
 	l.ok("up", "anna")
@@ -189,11 +189,11 @@ func TestPortForwards(t *testing.T) {
 	// Ports go to another, and away.
 	l.configure(`forward = [{ name = "bert", protocol = "tcp", host_port = 8080, port = 80 }]`)
 	l.ok("up", "bert")
-	equal(t, "bert's new port", l.ask("outside", "tcp", address(gateway4, 8080)), "bert "+outside4)
-	equal(t, "bert's old port", l.ask("outside", "tcp", address(gateway4, 8081)), "refused")
-	equal(t, "anna's port", l.ask("outside", "udp", address(gateway6, 8080)), "anna "+outside6)
+	expect.Equal(t, "bert's new port", l.ask("outside", "tcp", address(gateway4, 8080)), "bert "+outside4)
+	expect.Equal(t, "bert's old port", l.ask("outside", "tcp", address(gateway4, 8081)), "refused")
+	expect.Equal(t, "anna's port", l.ask("outside", "udp", address(gateway6, 8080)), "anna "+outside6)
 	l.ok("up", "anna")
-	equal(t, "anna's old port", l.ask("outside", "udp", address(gateway6, 8080)), "refused")
+	expect.Equal(t, "anna's old port", l.ask("outside", "udp", address(gateway6, 8080)), "refused")
 }
 
 func TestGroupsHaveAddressesOfTheirOwn(t *testing.T) {
@@ -204,7 +204,7 @@ func TestGroupsHaveAddressesOfTheirOwn(t *testing.T) {
 	l.sh("echo groupnet-lab:x:5000: >>/etc/group; echo groupnet-anna:x:5001: >>/etc/group; ip netns add lab")
 	l.ok("up", "anna") // a user comes before a group
 	l.ok("up", "lab")
-	equal(t, "devices", l.devices(), "png3uw pnu3uw")
+	expect.Equal(t, "devices", l.devices(), "png3uw pnu3uw")
 	l.asks("anna", "anna", address(outside4, 80), "outside "+anna4)
 	l.asks("anna", "anna", address(outside6, 80), "outside "+anna6)
 	l.asks("the group of the same number", "lab", address(outside4, 80), "outside 100.96.39.17")
@@ -238,18 +238,18 @@ func TestForwardingIsForNamespacesOnly(t *testing.T) {
 	l.serve("second", ":80", "second")
 	before := l.state()
 	l.ok("up", "anna")
-	equal(t, "forwarding", l.forwards(), "11")
+	expect.Equal(t, "forwarding", l.forwards(), "11")
 	both(t, func(t *testing.T, v version) {
 		l := l.with(t)
 		for _, protocol := range []string{"tcp", "udp"} {
-			equal(t, "anna reaches the outside", l.ask("anna", protocol, address(v.outside, 80)), "outside "+v.gateway)
+			expect.Equal(t, "anna reaches the outside", l.ask("anna", protocol, address(v.outside, 80)), "outside "+v.gateway)
 		}
 		heard := l.listen("outside", address(v.outside, 70))
 		l.send("second", v.second, address(v.outside, 70), "second")
 		l.send("", v.gateway, address(v.outside, 70), "machine")
-		equal(t, "what is heard outside", heard(), "machine")
+		expect.Equal(t, "what is heard outside", heard(), "machine")
 	})
-	equal(t, "routes by router advertisements", l.sh("cat /proc/sys/net/ipv6/conf/outside/accept_ra"), "2")
+	expect.Equal(t, "routes by router advertisements", l.sh("cat /proc/sys/net/ipv6/conf/outside/accept_ra"), "2")
 	l.ok("down", "anna")
 	same(t, "state", l.state(), before)
 }
@@ -289,12 +289,12 @@ func TestForwardingIsLeftToTheAdministrator(t *testing.T) {
 			t.Errorf("does not say %q but %q", says, output)
 		}
 	}
-	equal(t, "forwarding", l.forwards(), "00")
+	expect.Equal(t, "forwarding", l.forwards(), "00")
 	l.sh("echo 1 >/proc/sys/net/ipv4/conf/all/forwarding; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
 	l.asks("anna", "anna", address(outside4, 80), "outside "+gateway4)
 	l.asks("others", "second", address(outside4, 80), "outside "+second4)
 	l.ok("down", "anna")
-	equal(t, "forwarding", l.forwards(), "11")
+	expect.Equal(t, "forwarding", l.forwards(), "11")
 }
 
 // What conntrack takes for no part of a connection, NAT leaves as it is.
@@ -304,7 +304,7 @@ func TestNothingLeavesWithoutNAT(t *testing.T) {
 	l.sh("ip netns exec outside nft 'table inet t { chain c { type filter hook prerouting priority 0; ip saddr 100.64.0.0/10 counter; ip6 saddr fd00::/8 counter; }; }'")
 	for _, outside := range []string{outside4, outside6} {
 		heard := l.listen("outside", address(outside, 70))
-		check(t, l.in("anna", func() error {
+		expect.Check(t, l.in("anna", func() error {
 			conn, err := net.Dial("ip:tcp", outside)
 			if err != nil {
 				return err
@@ -315,7 +315,7 @@ func TestNothingLeavesWithoutNAT(t *testing.T) {
 			return err
 		}))
 		l.send("anna", map[string]string{outside4: anna4, outside6: anna6}[outside], address(outside, 70), "after it")
-		equal(t, "what is heard outside", heard(), "after it")
+		expect.Equal(t, "what is heard outside", heard(), "after it")
 	}
 	if counters := l.sh("ip netns exec outside nft list ruleset"); strings.Count(counters, "packets 0 bytes 0") != 2 {
 		t.Errorf("addresses of the namespace have left: %s", counters)
@@ -328,13 +328,13 @@ func TestTheHostTakesNoRoutesFromANamespace(t *testing.T) {
 	l.sh("for d in default outside; do echo 2 >/proc/sys/net/ipv6/conf/$d/accept_ra; done")
 	l.ok("up", "anna")
 	for _, namespace := range []string{"anna", "outside"} { // the second is believed
-		private.Eventually(t, namespace+" has an address to advertise", func() bool {
+		expect.Eventually(t, namespace+" has an address to advertise", func() bool {
 			return l.sh("ip -n "+namespace+" -6 address show dev eth0 scope link -tentative") != ""
 		})
 		l.advertise(namespace)
 	}
-	private.Eventually(t, "the host has the route from outside", func() bool {
+	expect.Eventually(t, "the host has the route from outside", func() bool {
 		return l.sh("ip -6 route show default dev outside") != ""
 	})
-	equal(t, "routes from anna", l.sh("ip -6 route show dev pnu3uw | grep -v '^f[de]' || true"), "")
+	expect.Equal(t, "routes from anna", l.sh("ip -6 route show dev pnu3uw | grep -v '^f[de]' || true"), "")
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"libpam-net/internal/uplink/sysctl"
+	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
@@ -23,18 +24,18 @@ func TestForwardingIsUndone(t *testing.T) {
 		ip link add router type veth peer name host
 		echo 1 >/proc/sys/net/ipv4/conf/router/forwarding
 		echo 1 >/proc/sys/net/ipv6/conf/router/forwarding`)
-	private.Check(t, err)
+	expect.Check(t, err)
 	before := parameters(t)
 	notes := filepath.Join(t.TempDir(), "notes")
 
 	f := open(t, notes)
 	for _, v := range []sysctl.Version{sysctl.IPv4, sysctl.IPv6} {
-		private.Check(t, f.Prepare(v, []string{"lo"}))
+		expect.Check(t, f.Prepare(v, []string{"lo"}))
 	}
 	if !slices.Equal(parameters(t), before) {
 		t.Error("Prepare has changed something")
 	}
-	private.Check(t, f.SwitchOn())
+	expect.Check(t, f.SwitchOn())
 	for key, want := range map[string]string{
 		"net/ipv4/conf/all/forwarding":    "1",
 		"net/ipv6/conf/all/forwarding":    "1",
@@ -57,15 +58,15 @@ func TestForwardingIsUndone(t *testing.T) {
 		t.Errorf("IPv6: %v, %v", on, routers)
 	}
 	// Somebody switches it off; again on, what is noted is still what was first.
-	private.Check(t, sysctl.Set("net/ipv4/conf/all/forwarding", "0"))
-	private.Check(t, f.Prepare(sysctl.IPv4, nil))
-	private.Check(t, f.SwitchOn())
+	expect.Check(t, sysctl.Set("net/ipv4/conf/all/forwarding", "0"))
+	expect.Check(t, f.Prepare(sysctl.IPv4, nil))
+	expect.Check(t, f.SwitchOn())
 	_, err = private.Sh("ip link add late type veth peer name later")
-	private.Check(t, err)
+	expect.Check(t, err)
 	_, err = private.Sh("ip link del late")
-	private.Check(t, err)
+	expect.Check(t, err)
 
-	private.Check(t, open(t, notes).Undo())
+	expect.Check(t, open(t, notes).Undo())
 	if now := parameters(t); !slices.Equal(now, before) {
 		t.Errorf("undone, there is\n%s\nand before there was\n%s", strings.Join(now, "\n"), strings.Join(before, "\n"))
 	}
@@ -83,7 +84,7 @@ func TestForgottenForwardingStays(t *testing.T) {
 	}
 	notes := filepath.Join(t.TempDir(), "notes")
 	f := open(t, notes)
-	private.Check(t, errors.Join(f.Prepare(sysctl.IPv4, nil), f.SwitchOn(), f.Forget(), f.Forget()))
+	expect.Check(t, errors.Join(f.Prepare(sysctl.IPv4, nil), f.SwitchOn(), f.Forget(), f.Forget()))
 	if on, _ := open(t, notes).Switched(sysctl.IPv4); on {
 		t.Error("is said to be switched on")
 	}
@@ -96,10 +97,10 @@ func TestWhereForwardingIsOnNothingIsNoted(t *testing.T) {
 	if private.Namespaces(t) {
 		return
 	}
-	private.Check(t, sysctl.Set("net/ipv4/conf/all/forwarding", "1"))
+	expect.Check(t, sysctl.Set("net/ipv4/conf/all/forwarding", "1"))
 	notes := filepath.Join(t.TempDir(), "notes")
 	f := open(t, notes)
-	private.Check(t, errors.Join(f.Prepare(sysctl.IPv4, nil), f.SwitchOn()))
+	expect.Check(t, errors.Join(f.Prepare(sysctl.IPv4, nil), f.SwitchOn()))
 	if on, _ := f.Switched(sysctl.IPv4); on {
 		t.Error("is said to be switched on")
 	}
@@ -111,7 +112,7 @@ func TestWhereForwardingIsOnNothingIsNoted(t *testing.T) {
 func TestNotesThatAreNone(t *testing.T) {
 	for _, text := range []string{"x\n", "net/ipv4/conf/all/forwarding\n", "kernel/core_pattern x\n", "net/../kernel/core_pattern x\n", "/net/x 1\n"} {
 		notes := filepath.Join(t.TempDir(), "notes")
-		private.Check(t, os.WriteFile(notes, []byte(text), 0o600))
+		expect.Check(t, os.WriteFile(notes, []byte(text), 0o600))
 		if _, err := sysctl.OpenForwarding(notes); err == nil {
 			t.Errorf("%q is taken for notes", text)
 		}
@@ -136,7 +137,7 @@ func TestParametersThatAreNotThere(t *testing.T) {
 func open(t *testing.T, notes string) *sysctl.Forwarding {
 	t.Helper()
 	f, err := sysctl.OpenForwarding(notes)
-	private.Check(t, err)
+	expect.Check(t, err)
 	return f
 }
 
@@ -144,6 +145,6 @@ func open(t *testing.T, notes string) *sysctl.Forwarding {
 func parameters(t *testing.T) []string {
 	t.Helper()
 	out, err := private.Sh("grep -H . /proc/sys/net/ipv[46]/conf/*/*forwarding /proc/sys/net/ipv6/conf/*/accept_ra")
-	private.Check(t, err)
+	expect.Check(t, err)
 	return slices.DeleteFunc(strings.Split(out, "\n"), func(line string) bool { return strings.Contains(line, "mc_forwarding") })
 }
