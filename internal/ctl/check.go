@@ -60,7 +60,7 @@ func checkCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		k := checker{conf: conf, service: service, out: c.OutOrStdout(), errors: c.ErrOrStderr(), asJSON: *asJSON}
+		k := checker{policy: decision.PolicyOf(conf, service), service: service, out: c.OutOrStdout(), errors: c.ErrOrStderr(), asJSON: *asJSON}
 		runtime.LockOSThread()
 		signals := []os.Signal{unix.SIGTERM, unix.SIGHUP}
 		if command != "" {
@@ -97,7 +97,7 @@ func loadService(service string) (*pamconf.Config, error) {
 }
 
 type checker struct {
-	conf        *pamconf.Config
+	policy      decision.Policy
 	service     string
 	out, errors io.Writer
 	asJSON      bool
@@ -146,7 +146,7 @@ func (k checker) members(ctx context.Context) error {
 	if !k.asJSON {
 		fmt.Fprintln(t, "USER\tOUTCOME\tMODULE\tNETWORK\tMS\tPROBLEMS")
 	}
-	for _, user := range decision.Members(decision.Rules(k.conf, k.service)) {
+	for _, user := range k.policy.Members() {
 		login, r, err := k.open(ctx, user, false)
 		if err == nil {
 			err = k.close(login)
@@ -197,7 +197,7 @@ func orDash(s string) string {
 }
 
 func (k checker) open(ctx context.Context, user string, terminal bool) (*check.Login, check.Report, error) {
-	d := decision.Decide(k.conf, k.service, user)
+	d := k.policy.Decide(user)
 	login, err := check.Open(ctx, user, k.service, terminal)
 	if ctx.Err() != nil {
 		err = errors.Join(errors.New("interrupted"), err)

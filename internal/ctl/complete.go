@@ -46,7 +46,7 @@ func completeMember(service *string) completion {
 		if err != nil {
 			return nil, err
 		}
-		return decision.Members(decision.Rules(conf, *service)), nil
+		return decision.PolicyOf(conf, *service).Members(), nil
 	})
 }
 

@@ -65,7 +65,7 @@ func explainCommand() *cobra.Command {
 		if _, err := account.Lookup(args[0]); err != nil {
 			return fmt.Errorf("explain: %w", err)
 		}
-		e := explain(args[0], service, decision.Decide(conf, service, args[0]))
+		e := explain(args[0], service, decision.PolicyOf(conf, service).Decide(args[0]))
 		if *asJSON {
 			return printObject(c.OutOrStdout(), e)
 		}

@@ -46,21 +46,23 @@ func (r Rule) Groups() string {
 	return r.Request.Group
 }
 
-// Rules returns those of a service: of its lines in their order, and, of each module
-// that it has no line of, those of the groups that other services' lines name, or of
-// the module's own.
-func Rules(c *pamconf.Config, service string) (rules []Rule) {
-	has := map[string]bool{}
-	for _, r := range lines(c, service) {
-		rules = append(rules, r)
-		has[r.Name] = true
-	}
+// Policy is the session stack of a service, and the rules in it: of its lines in
+// their order, and, of each module that it has no line of, those of the groups that
+// other services' lines name, or of the module's own.
+type Policy struct {
+	Rules []Rule
+	stack []pamconf.Line
+}
+
+// PolicyOf reads that of a service.
+func PolicyOf(c *pamconf.Config, service string) Policy {
+	p := Policy{lines(c, service), c.Stack(service, pamconf.Session)}
 	for _, m := range Modules {
-		if !has[m.Name] {
-			rules = append(rules, missing(c, m)...)
+		if !slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Name == m.Name }) {
+			p.Rules = append(p.Rules, missing(c, m)...)
 		}
 	}
-	return rules
+	return p
 }
 
 // lines are the rules of those lines that a service has.
@@ -143,12 +145,12 @@ type Decision struct {
 }
 
 // Decide decides by the rules of the service. Other modules are taken to succeed.
-func Decide(c *pamconf.Config, service, user string) Decision {
+func (p Policy) Decide(user string) Decision {
 	d := Decision{Outcome: Host}
-	for _, r := range Rules(c, service) {
+	for _, r := range p.Rules {
 		d.Steps = append(d.Steps, Step{Rule: r, Answer: pam.Lookup(r.Kind, user, r.Request.Group)})
 	}
-	code, asked := pamconf.Follow(c.Stack(service, pamconf.Session), func(i int) pamconf.Code {
+	code, asked := pamconf.Follow(p.stack, func(i int) pamconf.Code {
 		for _, s := range d.Steps {
 			if s.Line != nil && s.at == i {
 				return s.code()

@@ -73,7 +73,7 @@ func TestDecide(t *testing.T) {
 		if c.other != "" {
 			services["that"] = c.other
 		}
-		d := Decide(load(t, services), "this", "root")
+		d := PolicyOf(load(t, services), "this").Decide("root")
 		by := "nothing"
 		if s := d.Network(); s != nil {
 			by = fmt.Sprintf("%s:%d", s.Name, s.Line.Number)
@@ -99,7 +99,7 @@ func TestRules(t *testing.T) {
 		"that": "required pam_newnet.so group=b; required pam_newnet.so group=a; required pam_usernet.so",
 	})
 	var got []string
-	for _, r := range Rules(conf, "this") {
+	for _, r := range PolicyOf(conf, "this").Rules {
 		got = append(got, fmt.Sprint(r.Name, " ", r.Groups(), " ", r.Line != nil, " ", r.Complaints))
 	}
 	want := []string{
@@ -116,7 +116,7 @@ func TestRules(t *testing.T) {
 func TestMembers(t *testing.T) {
 	t.Parallel()
 	conf := load(t, map[string]string{"this": "required pam_newnet.so group=root; required pam_usernet.so group=nosuch"})
-	if got := Members(Rules(conf, "this")); !slices.Contains(got, "root") {
+	if got := PolicyOf(conf, "this").Members(); !slices.Contains(got, "root") {
 		t.Errorf("%q", got)
 	}
 }

@@ -23,10 +23,10 @@ import (
 	"libpam-net/internal/session"
 )
 
-// Members lists whom the rules concern, sorted: as far as the name service tells
+// Members lists whom the policy concerns, sorted: as far as the name service tells
 // who is in a group, and for primary groups, and all that begin alike, which ones
 // there are. Who is no user is left out.
-func Members(rules []Rule) []string {
+func (p Policy) Members() []string {
 	users, primary := map[string]bool{}, map[C.gid_t]bool{}
 	add := func(g *C.struct_group) {
 		primary[g.gr_gid] = true
@@ -34,7 +34,7 @@ func Members(rules []Rule) []string {
 			users[C.GoString(C.member(g, i))] = true
 		}
 	}
-	for _, r := range rules {
+	for _, r := range p.Rules {
 		if r.Kind != session.GroupNet { // a directory may know it and not list it
 			name := C.CString(r.Request.Group)
 			if g := C.getgrnam(name); g != nil {
@@ -45,7 +45,7 @@ func Members(rules []Rule) []string {
 	}
 	C.setgrent()
 	for g := C.getgrent(); g != nil; g = C.getgrent() {
-		if slices.ContainsFunc(rules, func(r Rule) bool {
+		if slices.ContainsFunc(p.Rules, func(r Rule) bool {
 			return r.Kind == session.GroupNet && strings.HasPrefix(C.GoString(g.gr_name), r.Request.Group+"-")
 		}) {
 			add(g)
