@@ -53,7 +53,8 @@ ctl            = $(if $(GOARCH),GOARCH= CC=gcc $(GO) run ./cmd/pamnetctl,$(CTL))
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 .PHONY: $(MODULES) $(CTL) $(UPLINK) build check-build check-reproducible install uninstall clean \
-	deps deps-arm64 lint test test-faults test-hostile test-races soak fuzz mutants demo help
+	deps deps-arm64 lint test test-faults test-hostile test-races soak fuzz mutants demo help \
+	bench bench-quick bench-profile bench-doc original
 
 build: $(MODULES) $(CTL) $(UPLINK) ## makes the modules and programs, in out/ (the default)
 
@@ -158,6 +159,25 @@ fuzz: ## fuzzes whatever reads what others write, each for FUZZTIME=60s
 
 mutants: ## deletes each security check, one at a time, and proves that a test notices (about 15 minutes)
 	$(Q)build/mutants.sh
+
+# The C original, from Debian, for the benchmark to compare with. It is not installed.
+original:
+	$(Q)build/unpack.sh $(OUT)/original libpam-net || echo 'bench: without the original' >&2
+
+bench: build original ## measures everything beside the C original (about 10 minutes); docs/PERFORMANCE.md
+	$(Q)build/deps.sh
+	$(Q)MODULES_BUILT=1 $(GO) run ./test/bench -json $(OUT)/bench.json
+
+bench-quick: build original ## the same with small sizes and few rounds: for its output, not for its times
+	$(Q)build/deps.sh
+	$(Q)MODULES_BUILT=1 $(GO) run ./test/bench -quick
+
+bench-profile: build ## says where the time of one login goes
+	$(Q)build/deps.sh
+	$(Q)MODULES_BUILT=1 $(GO) run ./test/bench -profile
+
+bench-doc: ## puts the results of the last `make bench` into docs/PERFORMANCE.md
+	$(Q)$(GO) run ./test/bench -from $(OUT)/bench.json -doc docs/PERFORMANCE.md
 
 demo: ## shows the modules at work, in a sandbox with a real sshd
 	$(Q)build/deps.sh
