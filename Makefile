@@ -34,6 +34,9 @@ extldflags = \"-Wl,-T,$(CURDIR)/build/deferred-start.ld\" \
 # A tool in the version that build/tools.mod names.
 tool = $(GO) tool -modfile=build/tools.mod
 
+# A program of this tree, run here whatever processor is built for.
+GO_HERE = $(if $(GOARCH),GOARCH= CC=gcc) $(GO)
+
 no-skips = $(if $(filter true,$(CI)),--post-run-command \
 	'sh -c "[ $$TESTS_SKIPPED = 0 ] || { echo CI: a skipped test is a failure; exit 1; }"')
 
@@ -49,7 +52,7 @@ completions    = bash-completion/completions/pamnetctl zsh/site-functions/_pamne
 	fish/vendor_completions.d/pamnetctl.fish
 units          = pamnet-prune.service pamnet-prune.timer
 # A pamnetctl that runs here.
-ctl            = $(if $(GOARCH),GOARCH= CC=gcc $(GO) run ./cmd/pamnetctl,$(CTL))
+ctl            = $(if $(GOARCH),$(GO_HERE) run ./cmd/pamnetctl,$(CTL))
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 .PHONY: $(MODULES) $(CTL) $(UPLINK) build check-build check-reproducible install uninstall clean \
@@ -62,6 +65,7 @@ $(MODULES): $(OUT)/%.so:
 	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $@ \
 		-ldflags "-s -w -buildid= -extldflags '$(extldflags)'" ./cmd/$*
 	$(Q)rm -f $(@:.so=.h)
+	$(Q)$(GO_HERE) run ./build/deferrelocations $@
 
 # With cgo: for libpam, and for users of a directory, whom only libc knows.
 $(CTL) $(UPLINK): $(OUT)/%:

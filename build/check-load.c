@@ -3,17 +3,19 @@
  * Loads a module the way libpam does and proves that this starts no Go; then
  * calls the entry that the link script moved and proves that this starts it.
  *
- * usage: check-load MODULE ADDRESS
+ * usage: check-load MODULE ENTRY CONSTANTS SIZE
  *
- * ADDRESS is that of the module's section .go_init_array.
+ * The addresses are those of the module's sections .go_init_array and .go.data.rel.ro,
+ * and that one's size.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
 #include <err.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "../pam/relocate.h"
 
 typedef void (*init_entry)(int argc, char **argv, char **envp);
 
@@ -36,9 +38,10 @@ int main(int argc, char **argv, char **envp)
 	void *module, *symbol;
 	const init_entry *entry;
 	Dl_info loaded;
+	char *base, *constants;
 
-	if (argc != 3)
-		errx(2, "usage: check-load MODULE ADDRESS");
+	if (argc != 5)
+		errx(2, "usage: check-load MODULE ENTRY CONSTANTS SIZE");
 	module = dlopen(argv[1], RTLD_NOW);
 	if (!module)
 		errx(1, "%s", dlerror());
@@ -48,7 +51,11 @@ int main(int argc, char **argv, char **envp)
 	if (count_threads() != before)
 		errx(1, "%s: loading it starts Go", argv[1]);
 
-	entry = (const init_entry *)((uintptr_t)loaded.dli_fbase + strtoul(argv[2], NULL, 16));
+	base = loaded.dli_fbase;
+	constants = base + strtoul(argv[3], NULL, 16);
+	if (!relocate(base, (const struct relocations *)constants, constants + strtoul(argv[4], NULL, 16)))
+		err(1, "%s: relocations", argv[1]);
+	entry = (const init_entry *)(base + strtoul(argv[2], NULL, 16));
 	(*entry)(argc, argv, envp);
 	/* The runtime's first thread; its monitor, once Go code runs. */
 	for (int i = 0; count_threads() < before + 2; i++) {

@@ -50,15 +50,21 @@ for module; do
 	! grep -Eq '\.(symtab|debug)' "$tmp/sections" || wrong 'is not stripped'
 
 	entry=$(section .go_init_array)
-	if [ -n "$entry" ]; then
+	constants=$(section .go.data.rel.ro)
+	if [ -n "$entry" ] && [ -n "$constants" ]; then
 		address=${entry% *}
 		relro=$(awk '$1 == "GNU_RELRO" { print $3, $6 }' "$tmp/segments")
 		# shellcheck disable=SC2086 # address and size
 		within $entry $relro || wrong "leaves Go's entry writable (RELRO)"
+		# shellcheck disable=SC2086 # address and size
+		within $constants $relro || wrong "leaves Go's constants writable (RELRO)"
+		[ "$(awk '$2 == "(RELACOUNT)" { print $3 }' "$tmp/dynamic")" -lt 100 ] ||
+			wrong "has Go's data relocated at each load (deferrelocations)"
 		grep -q "^0*${address#0x}\>" "$tmp/relocations" || wrong "leaves Go's entry unrelocated"
-		${emulator:+"$emulator"} "$tmp/load" "$module" "$address" || wrong 'fails when loaded'
+		# shellcheck disable=SC2086 # address and size
+		${emulator:+"$emulator"} "$tmp/load" "$module" "$address" ${constants} || wrong 'fails when loaded'
 	else
-		wrong "leaves Go's entry in .init_array"
+		wrong "leaves Go's entry in .init_array, or its constants in .data.rel.ro"
 	fi
 done
 

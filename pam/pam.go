@@ -15,6 +15,7 @@ package pam
 import "C"
 
 import (
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -29,7 +30,19 @@ import (
 //export pamnetCore
 func pamnetCore(r *C.struct_request) {
 	socket := report.Socket(r.socket)
+	keepFileLimit()
 	_ = socket.Send(session.Open(request(r), socket))
+}
+
+// keepFileLimit sets the limit of open files to what child.c has lifted it to, for good. Package
+// syscall may have found the one under which the runtime starts, and would give that back to
+// the programs that are run from here.
+func keepFileLimit() {
+	var files syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil {
+		files.Cur = files.Max
+		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files)
+	}
 }
 
 func request(r *C.struct_request) session.Request {
