@@ -20,7 +20,7 @@ type concern struct {
 	group  string // for pam_groupnet what stands before "-NAME"
 }
 
-// modules are the modules with the default of group=, in the order in which README
+// modules are the modules with the default of group=, in the order in which docs/GUIDE.md
 // puts their lines.
 var modules = func() (all []concern) {
 	for _, m := range decision.Modules {

@@ -160,6 +160,31 @@ func MakeShared(path string) error {
 	return nil
 }
 
+// MakePeers makes both mounts shared, and the one at b a peer of the one at a, a mount of the same
+// file system: what is mounted or unmounted on one is on the other. Linux 5.15. After a failure
+// the mount at a may be shared and that at b be private.
+func MakePeers(a, b string) error {
+	if err := unix.Mount("", a, "", unix.MS_SHARED, ""); err != nil {
+		return fmt.Errorf("make %s a shared mount: %w", a, err)
+	}
+	if err := unix.Mount("", b, "", unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make %s a private mount: %w", b, err)
+	}
+	if err := unix.MoveMount(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.MOVE_MOUNT_SET_GROUP); err != nil {
+		return fmt.Errorf("make %s a peer of %s: %w", b, a, err)
+	}
+	return nil
+}
+
+// MakeSlave lets the mount at path pass nothing on: it is a slave of what it was a slave or
+// peer of, and else private. EINVAL says that nothing is mounted at path.
+func MakeSlave(path string) error {
+	if err := unix.Mount("", path, "", unix.MS_SLAVE, ""); err != nil {
+		return fmt.Errorf("make %s a slave mount: %w", path, err)
+	}
+	return nil
+}
+
 // BindSelf makes a mount of the directory path, in its own place.
 func BindSelf(path string) error {
 	if err := unix.Mount(path, path, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {

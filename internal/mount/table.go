@@ -3,29 +3,58 @@
 package mount
 
 import (
+	"bytes"
 	"fmt"
-	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
 )
 
 // Table reads the mount table of the calling thread's mount namespace, as its
 // root directory shows it. A filter, if not nil, says what to skip.
 func Table(filter mountinfo.FilterFunc) ([]*mountinfo.Info, error) {
-	table, err := mountinfo.GetMounts(filter)
+	content, err := read("/proc/thread-self/mountinfo", 64<<10)
+	if err != nil {
+		return nil, fmt.Errorf("read mount table: %w", err)
+	}
+	table, err := mountinfo.GetMountsFromReader(bytes.NewReader(content), filter)
 	if err != nil {
 		return nil, fmt.Errorf("read mount table: %w", err)
 	}
 	return table, nil
 }
 
+// read returns the content of a file in /proc, most of which fit into size bytes.
+// os.ReadFile would start Go's network poller for it.
+func read(name string, size int) ([]byte, error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	defer unix.Close(fd)
+	content := make([]byte, 0, size)
+	for {
+		n, err := unix.Read(fd, content[len(content):cap(content)])
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		case n == 0:
+			return content, nil
+		default:
+			content = slices.Grow(content[:len(content)+n], 512)
+		}
+	}
+}
+
 // ID returns the ID, as in the mount table, of the mount that the file fd is on.
 // Not by statx(2): a FUSE file system may shut root out.
 func ID(fd int) (int, error) {
 	name := "/proc/thread-self/fdinfo/" + strconv.Itoa(fd)
-	info, err := os.ReadFile(name)
+	info, err := read(name, 512)
 	if err != nil {
 		return 0, fmt.Errorf("mount ID: %w", err)
 	}

@@ -5,6 +5,7 @@ package netns
 import (
 	"errors"
 	"fmt"
+	"path"
 
 	"golang.org/x/sys/unix"
 
@@ -30,7 +31,7 @@ func HideOthers(name string) error {
 		return fmt.Errorf("create %s: %w", dir, err)
 	}
 	for err = nil; err == nil; {
-		err = mount.Detach(dir)
+		err = detach()
 	}
 	if !errors.Is(err, unix.EINVAL) { // not, or no longer, a mount
 		return err
@@ -39,6 +40,20 @@ func HideOthers(name string) error {
 		return fmt.Errorf("hide %s: %w", dir, err)
 	}
 	return nil
+}
+
+// detach takes the topmost mount at /run/netns off, with the handles on it. If /run was shared when
+// ip-netns(8) made that mount, the kernel has mounted each handle on /run as well, beneath. These
+// go by propagation: for this moment both mounts are peers. They stay before Linux 5.15, unseen.
+func detach() error {
+	run := path.Dir(dir)
+	_ = mount.MakePeers(run, dir)
+	err := mount.Detach(dir)
+	// Not shared with anybody, as before; EINVAL: a directory of another mount.
+	if again := mount.MakeSlave(run); again != nil && !errors.Is(again, unix.EINVAL) {
+		return again
+	}
+	return err
 }
 
 func cover(name string) error {

@@ -3,11 +3,16 @@
 package netns_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/moby/sys/mountinfo"
+
+	"libpam-net/internal/mount"
 	"libpam-net/internal/netns"
 	"libpam-net/test/expect"
 	"libpam-net/test/private"
@@ -57,6 +62,31 @@ func TestHideOthers(t *testing.T) {
 			})
 		})
 	}
+	t.Run("where the kernel has mounted the handles on /run as well a session keeps neither", func(t *testing.T) {
+		host, err := private.Sh("umount -l /run/netns; mount --make-shared /run; ip netns add first; ip netns add second; " +
+			"grep -c ' /run/netns/first ' /proc/self/mountinfo")
+		expect.Check(t, err)
+		if host != "2" {
+			t.Fatalf("the host has %s mounts of a handle, not 2", host)
+		}
+		expect.Check(t, hidden("first", func() error {
+			left, err := mount.Table(func(m *mountinfo.Info) (skip, stop bool) {
+				return !strings.HasPrefix(m.Mountpoint, "/run/netns/"), false
+			})
+			if err == nil && len(left) != 1 {
+				err = fmt.Errorf("has %d mounts of handles, not its own alone", len(left))
+			}
+			run, tableErr := mount.Table(mountinfo.SingleEntryFilter("/run"))
+			if err = errors.Join(err, tableErr); err == nil && strings.Contains(run[0].Optional, "shared") {
+				err = fmt.Errorf("shares /run: %s", run[0].Optional)
+			}
+			return err
+		}))
+		after, err := private.Sh("grep -c ' /run/netns/first ' /proc/self/mountinfo")
+		if expect.Check(t, err); after != "2" {
+			t.Errorf("the host has %s mounts of a handle, not 2", after)
+		}
+	})
 	t.Run("what the host makes later is not seen", func(t *testing.T) {
 		expect.Check(t, hidden("own", func() error {
 			expect.Check(t, private.OnThread(func() error {

@@ -179,6 +179,12 @@ func isolateMounts(r Request, name string, log report.Socket) (*mount.Namespace,
 	if err != nil {
 		return nil, err
 	}
+	// First of all, for the mount table that is read next is shorter then by every handle.
+	if !r.ShowNetns {
+		if err := netns.HideOthers(name); err != nil {
+			return nil, err
+		}
+	}
 	if err := sysfs.Remount(); err != nil {
 		return nil, err
 	}
@@ -202,11 +208,6 @@ func isolateMounts(r Request, name string, log report.Socket) (*mount.Namespace,
 		}
 		if real != "" {
 			covered = append(covered, real)
-		}
-	}
-	if !r.ShowNetns {
-		if err := netns.HideOthers(name); err != nil {
-			return nil, err
 		}
 	}
 	if err := mounts.FindCwd(covered); err != nil {

@@ -51,7 +51,7 @@ func TestUsersManageTheirNetworksThemselves(t *testing.T) {
 			"shapes traffic":                  "tc qdisc add dev lo root pfifo limit 9; tc qdisc show dev lo | grep 'pfifo .*limit 9p'; tc qdisc del dev lo root",
 			"listens on port 80":              `perl -MSocket -e 'socket(S, AF_INET, SOCK_STREAM, 0) && bind(S, sockaddr_in(80, INADDR_ANY)) && listen(S, 1) or die $!'`,
 			"opens a raw and a packet socket": `perl -MSocket -e 'socket(R, AF_INET, SOCK_RAW, 1) && socket(P, 17, SOCK_RAW, 0x300) or die $!'`,
-			"listens in with tcpdump":         "tcpdump -i lo -c 1 -w /dev/null icmp 2>/dev/null & for i in $(seq 100); do ping -c 1 -W 1 127.0.0.1 >/dev/null; kill -0 $! 2>/dev/null || exit 0; done; exit 1",
+			"listens in with tcpdump":         "tcpdump -i lo -c 1 -w /dev/null icmp 2>/dev/null & for i in $(seq 3000); do ping -c 1 -W 1 127.0.0.1 >/dev/null; kill -0 $! 2>/dev/null || exit 0; done; exit 1",
 			"writes its sysctls":              "echo 1 >/proc/sys/net/ipv4/ip_forward; [ $(cat /proc/sys/net/ipv4/ip_forward) = 1 ]; echo 0 >/proc/sys/net/ipv4/ip_forward",
 		} {
 			t.Run(user+" "+what, func(t *testing.T) {

@@ -172,7 +172,7 @@ func TestWhatRootHasMadeWithIPNetnsIsTheUsersNetwork(t *testing.T) {
 	h := newMachine(t)
 	_, err := h.AddUser("bob", sandbox.Groups("usernet"))
 	expect.Check(t, err)
-	h.Bash(t, example(t, "README.md", "One for bob:"))
+	h.Bash(t, example(t, "docs/GUIDE.md", "One for bob:"))
 	expect.Equal(t, "bob's network", h.Bash(t, `su bob -c 'echo $(ls /sys/class/net); cat /etc/resolv.conf; ip route; ping -c 1 -W 10 10.77.0.1 | grep -o "1 received"'`),
 		"eth0 lo\nnameserver 10.77.0.1\ndefault via 10.77.0.1 dev eth0 \n10.77.0.0/30 dev eth0 proto kernel scope link src 10.77.0.2 \n1 received")
 }
