@@ -20,6 +20,7 @@ import (
 var (
 	quick   = flag.Bool("quick", false, "small sizes and few rounds: not for its times")
 	rounds  = flag.Int("rounds", 0, "how often a module's login is measured in each column (60, or with -quick 4)")
+	only    = flag.String("only", "", "measure this `part` alone: modules, programs, remains, namespaces, sessions, groups, parallel, tool")
 	profile = flag.Bool("profile", false, "say where the time of one login goes, and measure nothing else")
 	results = flag.String("json", "", "write the results to this `file`, too")
 	from    = flag.String("from", "", "measure nothing, but take the results from this `file`")

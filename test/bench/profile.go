@@ -54,8 +54,8 @@ var steps = []step{
 	{"start of Go's runtime, decision", true, "sendmsg(", ""},
 	{"network namespace", true, "sendmsg(", ""},
 	{"mount namespace", true, "mount(", "MS_REC"},
-	{"/sys, /etc/netns, resolvers", true, "fsopen(\"tmpfs\"", ""},
-	{"/run/netns, verdict", true, "sendmsg(", ""},
+	{"/run/netns", true, "fsopen(\"sysfs\"", ""},
+	{"/sys, /etc/netns, resolvers, verdict", true, "sendmsg(", ""},
 	{"the login process wakes up", false, "unshare(CLONE_FS", ""},
 	{"adoption", false, "wait4(", ""},
 }

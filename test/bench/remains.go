@@ -12,7 +12,8 @@ import (
 
 const remainsSection = "3. What stays during a session"
 
-// quantities are what is looked at in a host process with its session open.
+// quantities are what is looked at in a host process with its session open. There are seven more like it:
+// on a machine with logins, what all of them map is no process's own.
 var quantities = []struct {
 	name, unit string
 	measure    func(proc string) (float64, error)
@@ -39,7 +40,7 @@ func (s *suite) remains() error {
 		}
 		for range max(s.rounds/6, 3) {
 			for _, b := range s.all() {
-				pids, err := b.watch.hold(1, loginProgram, "--hold", c.service, c.user)
+				pids, err := b.watch.hold(8, loginProgram, "--hold", c.service, c.user)
 				if err != nil {
 					return b.failure([]string{c.service, c.user}, answer{text: err.Error()})
 				}

@@ -139,10 +139,23 @@ func (s *suite) row(section, name string) Row {
 
 // run measures everything.
 func (s *suite) run() error {
-	for _, part := range []func() error{
-		s.modules, s.programs, s.remains, s.namespaces, s.sessions, s.groups, s.parallel, s.tool,
+	for _, part := range []struct {
+		name    string
+		measure func() error
+	}{
+		{"modules", s.modules},
+		{"programs", s.programs},
+		{"remains", s.remains},
+		{"namespaces", s.namespaces},
+		{"sessions", s.sessions},
+		{"groups", s.groups},
+		{"parallel", s.parallel},
+		{"tool", s.tool},
 	} {
-		if err := part(); err != nil {
+		if *only != "" && *only != part.name {
+			continue
+		}
+		if err := part.measure(); err != nil {
 			return err
 		}
 	}

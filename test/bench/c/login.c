@@ -13,7 +13,8 @@
  * pam_open_session, page faults of this process and of the child that it has waited for, and that one's
  * processor time in microseconds. Exit status: 0 the session was opened, 1 it was refused.
  *
- * With --hold it writes "ready" instead when the session is open, and closes it when stdin ends.
+ * With --hold it writes "ready" instead when the session is open, and closes it when stdin ends. It then
+ * has a connection to the system log, as every login service has: what a module logs makes none.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,6 +78,8 @@ int main(int argc, char **argv)
 	if (argc != 3 && !hold)
 		errx(2, "usage: login [--hold] SERVICE USER");
 
+	if (hold)
+		syslog(LOG_AUTHPRIV | LOG_INFO, "a login of %s", argv[argc - 1]);
 	start = -now(CLOCK_MONOTONIC);
 	check(pamh, "pam_start", pam_start(argv[argc - 2], argv[argc - 1], &conversation, &pamh));
 	start += now(CLOCK_MONOTONIC);
