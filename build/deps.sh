@@ -41,6 +41,9 @@ wg                      wireguard-tools wireguard-tools  to test the example wit
 wireguard-go            wireguard-go    -                to test the example with WireGuard
 mandoc                  mandoc          mandoc           to check the man pages
 patch                   patch           patch            to test the tests
+dpkg-shlibdeps          dpkg-dev        -                to make packages
+rpmbuild                rpm             rpm-build        to make packages
+debootstrap             debootstrap     -                to test the package on a fresh Debian
 '
 arm64='
 aarch64-linux-gnu-gcc                   gcc-aarch64-linux-gnu  -  to compile for arm64
