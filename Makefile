@@ -49,7 +49,7 @@ unitdir       ?= $(or $(prefix),/usr)/lib/systemd/system
 completions    = bash-completion/completions/pamnetctl zsh/site-functions/_pamnetctl \
 	fish/vendor_completions.d/pamnetctl.fish
 units          = pamnet-prune.service pamnet-prune.timer
-docs           = README.md CHANGELOG.md $(wildcard docs/*)
+docs           = README.md $(wildcard docs/*)
 examples       = $(wildcard examples/*)
 profiles       = $(wildcard build/pam-configs/*)
 # A pamnetctl that runs here.
@@ -76,7 +76,7 @@ $(CTL) $(UPLINK): $(OUT)/%:
 check-build: build ## proves that the modules are linked as they are meant to be
 	$(Q)build/check-module.sh $(MODULES)
 
-check-reproducible: build ## proves that another folder makes the same, bit by bit
+check-reproducible: package ## proves that another folder makes the same files and packages, bit by bit
 	$(Q)build/check-reproducible.sh $(MODULES) $(CTL) $(UPLINK)
 
 # A login may be loading a module now: each is replaced at once.
@@ -101,6 +101,7 @@ install: build ## installs modules where libpam looks (DESTDIR=, prefix=, libsec
 	done
 	$(Q)install -D -m 0644 -t "$(DESTDIR)$(datadir)/pam-configs" $(profiles)
 	$(Q)install -D -m 0644 -t "$(DESTDIR)$(docdir)" $(docs)
+	$(Q)install -m 0644 CHANGELOG.md "$(DESTDIR)$(docdir)/changelog"
 	$(Q)install -D -m 0755 -t "$(DESTDIR)$(docdir)/examples" $(examples)
 	$(Q)echo "$(DESTDIR)$(bindir)/pamnetctl"
 	$(Q)echo "$(DESTDIR)$(libexecdir)/pamnet-uplink"
@@ -117,10 +118,10 @@ uninstall: ## removes modules and programs, unless a service names one (FORCE=1:
 		$(foreach page,$(wildcard man/*),"$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))") \
 		$(units:%="$(DESTDIR)$(unitdir)/%") $(completions:%="$(DESTDIR)$(datadir)/%") \
 		$(profiles:build/%="$(DESTDIR)$(datadir)/%") \
-		$(foreach file,$(notdir $(docs)) $(examples),"$(DESTDIR)$(docdir)/$(file)")
+		$(foreach file,changelog $(notdir $(docs)) $(examples),"$(DESTDIR)$(docdir)/$(file)")
 	$(Q)rmdir "$(DESTDIR)$(libexecdir)" "$(DESTDIR)$(docdir)/examples" "$(DESTDIR)$(docdir)" 2>/dev/null || :
 
-package: ## packs the same for Debian and as RPM, into out/package/
+package: build ## packs the same for Debian and as RPM, into out/package/
 	$(Q)build/package.sh out/package
 
 clean: ## removes what was built
@@ -147,10 +148,15 @@ lint: ## gofumpt, go vet, staticcheck, gcc's analyzer, cppcheck, shellcheck, man
 	$(Q)build/lint-syscalls.sh
 	$(Q)build/mutants.sh --apply-only
 
+lint-package: package ## lintian, on the packages for Debian
+	$(Q)build/deps.sh lintian
+	$(Q)lintian --allow-root --fail-on=error,warning --tag-display-limit=0 out/package/*.deb
+
 # For an ordinary user, who cannot install packages either, it runs what it can.
 test: ## runs all tests; TESTS='-run REGEXP ./...' some; CI=true makes a skipped one a failure
 	$(Q)$(MAKE) --no-print-directory deps || [ "$$(id -u)" != 0 ]
 	$(Q)$(MAKE) --no-print-directory check-build
+	$(Q)$(MAKE) --no-print-directory -o build package || [ "$$(id -u)" != 0 ]
 	$(Q)[ "$$(id -u)" = 0 ] || echo 'test: not root, so tests that need namespaces are skipped; see the end' >&2
 	$(Q)MODULES_BUILT=1 $(tool) gotestsum --format standard-quiet $(no-skips) -- -count=1 -timeout=15m $(TESTS)
 

@@ -4,10 +4,10 @@
 # or dnf, and says what and why. Leaves no server running or enabled that was
 # not there before.
 #
-# usage: deps.sh [arm64|fuzz]
+# usage: deps.sh [arm64|fuzz|lintian]
 #
 # With arm64 it is what a cross-build for that architecture needs (Debian), with
-# fuzz what build/fuzz.sh does.
+# fuzz what build/fuzz.sh does, with lintian what checks a package of Debian's.
 set -eu
 
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/go/bin
@@ -53,6 +53,9 @@ qemu-aarch64-static                     qemu-user-static       -  to load the mo
 fuzz='
 clang                                       clang            clang        to fuzz the C code
 /usr/lib/clang/*/lib/*/libclang_rt.fuzzer*  libclang-rt-dev  compiler-rt  to fuzz the C code
+'
+lintian='
+lintian  lintian  -  to check the package
 '
 
 die() {
@@ -118,6 +121,7 @@ case ${1:-} in
 '') table=$native ;;
 arm64) table=$arm64 foreign=arm64 ;;
 fuzz) table=$fuzz ;;
+lintian) table=$lintian ;;
 *) die "there is nothing for $1" ;;
 esac
 

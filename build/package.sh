@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Packs what `make install` installs: a .deb on Debian, and an .rpm where there is
-# rpmbuild. $CC says for which processor.
+# Packs what `make install` installs, built already: a .deb on Debian, and an .rpm
+# where there is rpmbuild. $CC says for which processor.
 #
 # The same sources make the same packages, bit by bit, as far as $SOURCE_DATE_EPOCH
 # and $MAINTAINER ("NAME <ADDRESS>") are the same: those of the last commit, unless
@@ -28,8 +28,8 @@ last_commit() { # FORMAT
 
 # What is packed on all systems.
 stage() { # DIR LIBSECURITYDIR
-	make --no-print-directory install DESTDIR="$1" prefix= libsecuritydir="$2" >/dev/null
-	gzip -9n "$1"/usr/share/man/man*/*
+	make --no-print-directory -o build install DESTDIR="$1" prefix= libsecuritydir="$2" >/dev/null
+	gzip -9n "$1"/usr/share/man/man*/* "$1/usr/share/doc/libpam-net/changelog"
 	licences >"$1/usr/share/doc/libpam-net/copyright"
 }
 
@@ -66,7 +66,7 @@ pack_deb() {
 	gzip -9n >"$tree/usr/share/doc/libpam-net/changelog.Debian.gz" <<-END
 		libpam-net ($version) unstable; urgency=medium
 
-		  * CHANGELOG.md, beside this file, says what has changed.
+		  * changelog.gz, beside this file, says what has changed.
 
 		 -- $MAINTAINER  $(date -uRd "@$SOURCE_DATE_EPOCH")
 	END
@@ -79,6 +79,7 @@ pack_deb() {
 		-e "s|@maintainer@|$MAINTAINER|" -e "s|@depends@|$(deb_depends "$tree")|" \
 		build/debian/control >"$tree/DEBIAN/control"
 	same_times "$tree"
+	rm -f "$out"/*_"$DEB_HOST_ARCH.deb" # of other versions
 	dpkg-deb --root-owner-group --uniform-compression -Zxz --build "$tree" \
 		"$out/libpam-net_${version}_$DEB_HOST_ARCH.deb" >/dev/null
 	echo "$out/libpam-net_${version}_$DEB_HOST_ARCH.deb"
@@ -97,10 +98,14 @@ pack_rpm() {
 	fi
 	rm -r "$tree/usr/share/pam-configs"
 	same_times "$tree"
-	rpmbuild -bb --quiet --target "${machine%%-*}" --define "_topdir $work/rpmbuild" --define "_rpmdir $out" \
+	rm -f "$out"/*".${machine%%-*}.rpm"
+	rpmbuild -bb --target "${machine%%-*}" --define "_topdir $work/rpmbuild" --define "_rpmdir $out" \
 		--define '_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm' \
 		--define "tree $tree" --define "upstream ${version%-*}" --define "revision ${version##*-}" \
-		--define "maintainer $MAINTAINER" build/rpm/libpam-net.spec
+		--define "maintainer $MAINTAINER" build/rpm/libpam-net.spec >"$work/log" 2>&1 || {
+		cat "$work/log" >&2
+		exit 1
+	}
 	echo "$out/libpam-net-$version.${machine%%-*}.rpm"
 }
 
