@@ -11,7 +11,9 @@ import (
 
 func TestAFreshInstallationIsInUseOnceItIsEnabledAndGoneOncePurged(t *testing.T) {
 	d := fresh(t)
-	files := func() string { return d.run("find / -xdev -path /var/log -prune -o -path /var/cache -prune -o -path /var/lib/dpkg -prune -o -print | sort") }
+	files := func() string {
+		return d.run("find / -xdev -path /var/log -prune -o -path /var/cache -prune -o -path /var/lib/dpkg -prune -o -print | sort")
+	}
 	before, pam := files(), d.pamFiles()
 
 	d.run("dpkg -i /root/new.deb")

@@ -79,14 +79,14 @@ func TestAnInstallationThatIsInterruptedLocksNobodyOut(t *testing.T) {
 	t.Run("a removal is taken back after prerm", func(t *testing.T) {
 		d := fresh(t)
 		d.enable("/root/new.deb")
-		d.run(`mkdir -p /root/other/DEBIAN
+		// Its preinst is run between our prerm and our postinst.
+		d.run(`mkdir -p /root/other/DEBIAN && cd /root/other/DEBIAN
 			printf '%s\n' 'Package: other' 'Version: 1' 'Architecture: all' 'Maintainer: x <x@example.org>' \
-				'Conflicts: libpam-net' 'Provides: libpam-net' 'Description: gets in the way' >/root/other/DEBIAN/control
-			printf '#!/bin/sh\nexit 1\n' >/root/other/DEBIAN/preinst; chmod 755 /root/other/DEBIAN/preinst
-			dpkg-deb -b /root/other`)
-		if output := d.fails("dpkg -i --auto-deconfigure --force-conflicts -B /root/other.deb; dpkg -i -B /root/other.deb"); output == "" {
-			t.Error("nothing is said")
-		}
+				'Conflicts: libpam-net' 'Replaces: libpam-net' 'Description: gets in the way' >control
+			printf '%s\n' '#!/bin/sh' 'grep -c newnet /etc/pam.d/common-session >/root/lines' 'exit 1' >preinst
+			chmod 755 preinst; dpkg-deb -b /root/other`)
+		d.fails("dpkg -i -B /root/other.deb")
+		expect.Equal(t, "lines in between", d.run("cat /root/lines"), "0")
 		d.uses(required...)
 		d.logIn(alone)
 	})
@@ -106,14 +106,15 @@ func TestDpkgMayBeKilledAtAnyMoment(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := fresh(t)
 			d.enable(d.previous())
-			for moment := range 8 {
+			for moment := range 10 {
+				after := fmt.Sprintf("0.%02d", 5+6*moment)
 				d.run(`setsid timeout -s KILL $1 $2 </dev/null >/dev/null 2>&1 || :
 					while pgrep -x 'dpkg|dpkg-deb|prerm|postrm|postinst|pam-auth-update' >/dev/null; do sleep 0.01; done`,
-					fmt.Sprintf("0.%d", 1+moment), c.command)
+					after, c.command)
 				for user, want := range map[string]string{"root": all, "olga": all, "nina": c.members} {
 					seen := d.run("ssh $1@127.0.0.1 interfaces", user)
 					if want != "" && seen != want || !strings.Contains(seen, "lo") {
-						t.Errorf("killed after 0.%d s: %s sees %q", 1+moment, user, seen)
+						t.Errorf("killed after %s s: %s sees %q", after, user, seen)
 					}
 				}
 				d.run("dpkg --configure -a; dpkg -i /root/previous.deb; pam-auth-update --enable " + profiles)
