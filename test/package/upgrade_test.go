@@ -79,6 +79,15 @@ func TestAnUpgradeFromDebiansOwnMakesTheLinesRequired(t *testing.T) {
 	d.logIn(all)
 }
 
+func TestAnUpgradeFromDebiansOwnMakesTheLinesRequiredEvenInABlockThatIsChangedByHand(t *testing.T) {
+	d := fresh(t)
+	d.enable(original)
+	d.run("sed -i '/pam_usernet/a session optional pam_permit.so' /etc/pam.d/common-session; dpkg -i /root/new.deb")
+	expect.Equal(t, "common-session", d.stack("common-session"),
+		"required pam_unix.so; required pam_newnet.so; optional pam_systemd.so; required pam_usernet.so; optional pam_permit.so")
+	d.logIn(alone)
+}
+
 func TestGoingBackToDebiansOwnLocksNobodyOut(t *testing.T) {
 	d := fresh(t)
 	d.enable("/root/new.deb")
