@@ -3,7 +3,7 @@
 # GOARCH=arm64 CC=aarch64-linux-gnu-gcc, say, makes them for another processor.
 
 NAMES   = pam_newnet pam_usernet pam_groupnet
-OUT     = out
+OUT     = out$(GOARCH:%=/%)
 MODULES = $(NAMES:%=$(OUT)/%.so)
 CTL     = $(OUT)/pamnetctl
 UPLINK  = $(OUT)/pamnet-uplink
@@ -47,16 +47,21 @@ bindir        ?= $(or $(prefix),/usr)/bin
 libexecdir    ?= $(or $(prefix),/usr)/libexec/libpam-net
 datadir       ?= $(or $(prefix),/usr)/share
 mandir        ?= $(datadir)/man
+docdir        ?= $(datadir)/doc/libpam-net
 unitdir       ?= $(or $(prefix),/usr)/lib/systemd/system
 completions    = bash-completion/completions/pamnetctl zsh/site-functions/_pamnetctl \
 	fish/vendor_completions.d/pamnetctl.fish
 units          = pamnet-prune.service pamnet-prune.timer
+docs           = README.md $(wildcard docs/*)
+examples       = $(wildcard examples/*)
+profiles       = $(wildcard build/pam-configs/*)
 # A pamnetctl that runs here.
 ctl            = $(if $(GOARCH),$(GO_HERE) run ./cmd/pamnetctl,$(CTL))
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 .PHONY: $(MODULES) $(CTL) $(UPLINK) build check-build check-reproducible install uninstall clean \
-	deps deps-arm64 lint test test-faults test-hostile test-races soak fuzz mutants demo help \
+ package \
+	deps deps-arm64 lint lint-package test test-faults test-hostile test-races soak fuzz mutants demo help \
 	bench bench-quick bench-profile bench-doc original
 
 build: $(MODULES) $(CTL) $(UPLINK) ## makes the modules and programs, in out/ (the default)
@@ -69,13 +74,13 @@ $(MODULES): $(OUT)/%.so:
 
 # With cgo: for libpam, and for users of a directory, whom only libc knows.
 $(CTL) $(UPLINK): $(OUT)/%:
-	$(Q)$(GO) build -buildmode=pie -trimpath -o $@ -ldflags "-s -w -buildid= -extldflags \
-		'-Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--build-id=sha1 $(LDFLAGS)'" ./cmd/$*
+	$(Q)$(GO) build -buildmode=pie -trimpath -o $@ -ldflags "-s -w -buildid= -linkmode=external \
+		-extldflags '-Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--build-id=sha1 $(LDFLAGS)'" ./cmd/$*
 
 check-build: build ## proves that the modules are linked as they are meant to be
 	$(Q)build/check-module.sh $(MODULES)
 
-check-reproducible: build ## proves that another folder makes the same, bit by bit
+check-reproducible: package ## proves that another folder makes the same files and packages, bit by bit
 	$(Q)build/check-reproducible.sh $(MODULES) $(CTL) $(UPLINK)
 
 # A login may be loading a module now: each is replaced at once.
@@ -98,6 +103,10 @@ install: build ## installs modules where libpam looks (DESTDIR=, prefix=, libsec
 		sed 's|@bindir@|$(bindir)|' "build/systemd/$$unit" >"$(DESTDIR)$(unitdir)/$$unit" && \
 		chmod 0644 "$(DESTDIR)$(unitdir)/$$unit" || exit; \
 	done
+	$(Q)install -D -m 0644 -t "$(DESTDIR)$(datadir)/pam-configs" $(profiles)
+	$(Q)install -D -m 0644 -t "$(DESTDIR)$(docdir)" $(docs)
+	$(Q)install -m 0644 CHANGELOG.md "$(DESTDIR)$(docdir)/changelog"
+	$(Q)install -D -m 0755 -t "$(DESTDIR)$(docdir)/examples" $(examples)
 	$(Q)echo "$(DESTDIR)$(bindir)/pamnetctl"
 	$(Q)echo "$(DESTDIR)$(libexecdir)/pamnet-uplink"
 
@@ -111,8 +120,13 @@ uninstall: ## removes modules and programs, unless a service names one (FORCE=1:
 	}
 	$(Q)rm -f $(NAMES:%="$(moduledir)/%.so") "$(DESTDIR)$(bindir)/pamnetctl" "$(DESTDIR)$(libexecdir)/pamnet-uplink" \
 		$(foreach page,$(wildcard man/*),"$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))") \
-		$(units:%="$(DESTDIR)$(unitdir)/%") $(completions:%="$(DESTDIR)$(datadir)/%")
-	$(Q)rmdir "$(DESTDIR)$(libexecdir)" 2>/dev/null || :
+		$(units:%="$(DESTDIR)$(unitdir)/%") $(completions:%="$(DESTDIR)$(datadir)/%") \
+		$(profiles:build/%="$(DESTDIR)$(datadir)/%") \
+		$(foreach file,changelog $(notdir $(docs)) $(examples),"$(DESTDIR)$(docdir)/$(file)")
+	$(Q)rmdir "$(DESTDIR)$(libexecdir)" "$(DESTDIR)$(docdir)/examples" "$(DESTDIR)$(docdir)" 2>/dev/null || :
+
+package: build ## packs the same for Debian and as RPM, into out/package/
+	$(Q)build/package.sh out/package
 
 clean: ## removes what was built
 	$(Q)rm -rf $(OUT)
@@ -122,6 +136,7 @@ deps: ## installs what building and testing need, and says what and why
 	$(Q)build/unpack.sh $(OUT)/directory slapd nslcd libnss-ldapd sssd-ldap libnss-sss nscd
 	$(Q)build/unpack.sh $(OUT)/resolvers nscd systemd-resolved libnss-resolve
 	$(Q)build/unpack.sh $(OUT)/companions cado vde2 vdeplug
+	$(Q)build/debian-tree.sh $(OUT)/debian
 
 deps-arm64: ## the same for a cross-build for arm64, on Debian
 	$(Q)build/deps.sh arm64
@@ -132,15 +147,20 @@ lint: ## gofumpt, go vet, staticcheck, gcc's analyzer, cppcheck, shellcheck, man
 	$(Q)$(GO) vet ./...
 	$(Q)$(tool) staticcheck ./...
 	$(Q)build/lint-c.sh
-	$(Q)find . -name '*.sh' -print0 | xargs -0 shellcheck .ci/run
+	$(Q)find . -path ./out -prune -o -name '*.sh' -print0 | xargs -0 shellcheck .ci/run build/debian/p*
 	$(Q)mandoc -Tlint -W warning man/*
 	$(Q)build/lint-syscalls.sh
 	$(Q)build/mutants.sh --apply-only
+
+lint-package: package ## lintian, on the packages for Debian
+	$(Q)build/deps.sh lintian
+	$(Q)lintian --allow-root --fail-on=error,warning --tag-display-limit=0 out/package/*.deb
 
 # For an ordinary user, who cannot install packages either, it runs what it can.
 test: ## runs all tests; TESTS='-run REGEXP ./...' some; CI=true makes a skipped one a failure
 	$(Q)$(MAKE) --no-print-directory deps || [ "$$(id -u)" != 0 ]
 	$(Q)$(MAKE) --no-print-directory check-build
+	$(Q)$(MAKE) --no-print-directory -o build package || [ "$$(id -u)" != 0 ]
 	$(Q)[ "$$(id -u)" = 0 ] || echo 'test: not root, so tests that need namespaces are skipped; see the end' >&2
 	$(Q)MODULES_BUILT=1 $(tool) gotestsum --format standard-quiet $(no-skips) -- -count=1 -timeout=15m $(TESTS)
 

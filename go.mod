@@ -30,3 +30,6 @@ require (
 	golang.org/x/net v0.33.0 // indirect
 	golang.org/x/sync v0.19.0 // indirect
 )
+
+// Whole file systems are there.
+ignore ./out

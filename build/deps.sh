@@ -4,10 +4,10 @@
 # or dnf, and says what and why. Leaves no server running or enabled that was
 # not there before.
 #
-# usage: deps.sh [arm64|fuzz]
+# usage: deps.sh [arm64|fuzz|lintian]
 #
 # With arm64 it is what a cross-build for that architecture needs (Debian), with
-# fuzz what build/fuzz.sh does.
+# fuzz what build/fuzz.sh does, with lintian what checks a package of Debian's.
 set -eu
 
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/go/bin
@@ -41,6 +41,9 @@ wg                      wireguard-tools wireguard-tools  to test the example wit
 wireguard-go            wireguard-go    -                to test the example with WireGuard
 mandoc                  mandoc          mandoc           to check the man pages
 patch                   patch           patch            to test the tests
+dpkg-shlibdeps          dpkg-dev        -                to make packages
+rpmbuild                rpm             rpm-build        to make packages
+debootstrap             debootstrap     -                to test the package on a fresh Debian
 '
 arm64='
 aarch64-linux-gnu-gcc                   gcc-aarch64-linux-gnu  -  to compile for arm64
@@ -50,6 +53,9 @@ qemu-aarch64-static                     qemu-user-static       -  to load the mo
 fuzz='
 clang                                       clang            clang        to fuzz the C code
 /usr/lib/clang/*/lib/*/libclang_rt.fuzzer*  libclang-rt-dev  compiler-rt  to fuzz the C code
+'
+lintian='
+lintian  lintian  -  to check the package
 '
 
 die() {
@@ -115,6 +121,7 @@ case ${1:-} in
 '') table=$native ;;
 arm64) table=$arm64 foreign=arm64 ;;
 fuzz) table=$fuzz ;;
+lintian) table=$lintian ;;
 *) die "there is nothing for $1" ;;
 esac
 

@@ -39,7 +39,7 @@ var hostFiles = map[string]string{
 }
 
 // runInit never returns.
-func runInit() {
+func runInit(tree string) {
 	unix.CloseOnExec(3)
 	creator := os.NewFile(3, "creator")
 	go func() {
@@ -51,7 +51,7 @@ func runInit() {
 	signal.Notify(children, unix.SIGCHLD)
 
 	var outcome report
-	if err := setUp(); err != nil {
+	if err := setUp(tree); err != nil {
 		outcome = report{Error: err.Error(), Denied: errors.Is(err, fs.ErrPermission)}
 	}
 	if err := json.NewEncoder(creator).Encode(outcome); err != nil || outcome.Error != "" {
@@ -69,8 +69,8 @@ func reapOne() bool {
 	return err == unix.EINTR || err == nil && pid > 0
 }
 
-func setUp() error {
-	if err := setUpMounts(); err != nil {
+func setUp(tree string) error {
+	if err := setUpMounts(tree); err != nil {
 		return err
 	}
 	if err := unix.Sethostname([]byte("sandbox")); err != nil {

@@ -54,7 +54,10 @@ var directories = map[string]os.FileMode{
 	"/run/user":    0o755,
 }
 
-func setUpMounts() error {
+// treeRoot is where the file systems of a sandbox on a tree are put together.
+const treeRoot = "/tmp/root"
+
+func setUpMounts(tree string) error {
 	defer unix.Umask(unix.Umask(0))
 	// First of all: until here a mount may reach the machine.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -72,19 +75,29 @@ func setUpMounts() error {
 	if err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, readOnly); err != nil {
 		return fmt.Errorf("make the machine's mounts read-only: %w", err)
 	}
-	if err := mountOverlays(); err != nil {
+	root := "/"
+	if tree == "" {
+		err = mountOverlays()
+	} else {
+		root = treeRoot
+		err = mountTree(tree)
+	}
+	if err != nil {
 		return err
 	}
 	for _, m := range fresh {
-		if err := replaceMount(m.target, m.fstype, m.flags, m.data); err != nil {
+		if err := replaceMount(path.Join(root, m.target), m.fstype, m.flags, m.data); err != nil {
 			return err
 		}
 	}
-	for point, tree := range belowSys {
-		if err := unix.MoveMount(tree, "", unix.AT_FDCWD, point, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+	for point, mounts := range belowSys {
+		if err := unix.MoveMount(mounts, "", unix.AT_FDCWD, path.Join(root, point), unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 			return fmt.Errorf("carry over the mount on %s: %w", point, err)
 		}
-		unix.Close(tree)
+		unix.Close(mounts)
+	}
+	if err := enter(root); err != nil {
+		return fmt.Errorf("enter the tree: %w", err)
 	}
 	if err := fillDirectories(nodes); err != nil {
 		return err
@@ -157,6 +170,45 @@ func mountOverlays() error {
 		}
 	}
 	return nil
+}
+
+// mountTree mounts a tree on treeRoot, where the overlay keeps the changes beside it.
+func mountTree(tree string) error {
+	lower, err := os.Open(tree) // it may lie in /tmp
+	if err != nil {
+		return err
+	}
+	defer lower.Close()
+	if err := replaceMount("/tmp", "tmpfs", 0, "mode=0700"); err != nil {
+		return err
+	}
+	for _, dir := range []string{treeRoot, "/tmp/upper", "/tmp/work"} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	data := fmt.Sprintf("lowerdir=/proc/self/fd/%d,upperdir=/tmp/upper,workdir=/tmp/work", lower.Fd())
+	if err := unix.Mount("overlay", treeRoot, "overlay", 0, data); err != nil {
+		return fmt.Errorf("mount an overlay of %s: %w", tree, err)
+	}
+	return nil
+}
+
+// enter makes a directory "/", and leaves nothing of the old one.
+func enter(root string) error {
+	if root == "/" {
+		return nil
+	}
+	if err := os.Chdir(root); err != nil {
+		return err
+	}
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return err
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return err
+	}
+	return os.Chdir("/")
 }
 
 // replaceMount takes away what is mounted on target and mounts a new file system there.

@@ -43,7 +43,7 @@ var mainCalled bool
 func Main() {
 	mainCalled = true
 	if os.Args[0] == initName {
-		runInit()
+		runInit(os.Args[1])
 	}
 }
 
@@ -59,7 +59,11 @@ type Sandbox struct {
 }
 
 // New starts a sandbox. The caller must Close it. The error wraps ErrNeedRoot where rights are missing.
-func New() (*Sandbox, error) {
+func New() (*Sandbox, error) { return NewOn("") }
+
+// NewOn starts a sandbox whose "/" is not the machine's, but a directory with a whole system in it. That one is not
+// changed: it lies below a layer of the sandbox's own.
+func NewOn(tree string) (*Sandbox, error) {
 	if !mainCalled {
 		return nil, errors.New("sandbox.Main was not called first thing in this program")
 	}
@@ -73,7 +77,7 @@ func New() (*Sandbox, error) {
 	ours, theirs := os.NewFile(uintptr(ends[0]), "sandbox"), os.NewFile(uintptr(ends[1]), "sandbox init")
 	cmd := &exec.Cmd{
 		Path:       "/proc/self/exe",
-		Args:       []string{initName},
+		Args:       []string{initName, tree},
 		Env:        environment,
 		Dir:        "/",
 		Stderr:     os.Stderr, // only the Go runtime writes there, when process 1 crashes
