@@ -172,6 +172,50 @@ func TestEachFindingIsFound(t *testing.T) {
 	}
 }
 
+// Where pam-auth-update looks after the shared files it is to add the lines, but for those that it
+// has added before, or cannot know the arguments of.
+func TestAProfileIsTheRemedyWhereItCanBe(t *testing.T) {
+	t.Parallel()
+	const end = "session optional pam_systemd.so\n# end of pam-auth-update config\n"
+	for _, c := range []struct {
+		what, file, content string
+		want                []string // the beginnings of the remedies
+	}{
+		{"it can", "", "", []string{"pam-auth-update --enable libpam-net-groupnet libpam-net-newnet libpam-net-usernet"}},
+		{"it has been there before", "/var/lib/pam/session", "Module: libpam-net-newnet\nrequired\tpam_newnet.so\n", []string{
+			"pam-auth-update --enable libpam-net-groupnet libpam-net-newnet libpam-net-usernet",
+			`sed -i --follow-symlinks -e '$a\session required pam_newnet.so' /etc/pam.d/common-session`,
+		}},
+		{"the line has arguments", "/etc/pam.d/atd", "session required pam_permit.so\nsession required pam_newnet.so lodown\n" +
+			"session required pam_groupnet.so\nsession required pam_usernet.so\n", []string{
+			"pam-auth-update --enable libpam-net-groupnet libpam-net-usernet",
+			`sed -i --follow-symlinks -e '$a\session required pam_newnet.so lodown'`,
+		}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			for _, name := range []string{"groupnet", "newnet", "usernet"} {
+				write(t, m.Root, "/usr/share/pam-configs/libpam-net-"+name, "Default: no\n")
+			}
+			for _, file := range []string{"session", "session-noninteractive"} {
+				write(t, m.Root, "/etc/pam.d/common-"+file, "session required pam_unix.so\n"+end)
+			}
+			if c.file != "" {
+				write(t, m.Root, c.file, c.content)
+			}
+			_, findings := found(t, m)
+			for _, want := range c.want {
+				if !slices.ContainsFunc(findings, func(f doctor.Finding) bool {
+					return f.ID == "service-without-module" && strings.HasPrefix(f.Remedy, want)
+				}) {
+					t.Errorf("no remedy %s: %+v", want, findings)
+				}
+			}
+		})
+	}
+}
+
 // obey does what doctor says about the configuration of PAM, one thing after the
 // other, until it has nothing to say. (Other remedies are for a machine that runs:
 // test/e2e.)

@@ -26,6 +26,10 @@ var reachable = []string{
 // shared are the files that Debian's services include.
 var shared = []string{"/etc/pam.d/common-session", "/etc/pam.d/common-session-noninteractive"}
 
+// profiles is where pam-auth-update(8) has what it puts into the shared files. It also stands for the
+// place where a line is to be added.
+const profiles = "/usr/share/pam-configs"
+
 // leftovers are the endings of files that no program asks for.
 var leftovers = []string{"~", ".bak", ".old", ".orig", ".save", ".swp", ".rej", ".rpmnew", ".rpmsave", ".rpmorig", ".pacnew", ".pacsave", ".ucf-dist"}
 
@@ -70,6 +74,9 @@ func checkServices(e *examination) {
 				continue
 			}
 			file := e.placeOf(s, c)
+			if e.hasProfile(file, c) {
+				file = profiles
+			}
 			if gaps[file] == nil {
 				gaps[file] = &gap{}
 				files = append(files, file)
@@ -146,6 +153,20 @@ func (e *examination) placeOf(s service, c concern) string {
 	return e.pam.File(s.name)
 }
 
+// hasProfile tells whether pam-auth-update(8) can put the line of a concern into a file: a shared one,
+// which it looks after, and has not put the line into before. If it has, somebody has changed its
+// work, and it would ask whether to undo that.
+func (e *examination) hasProfile(file string, c concern) bool {
+	if !slices.Contains(shared, file) || !slices.Contains(modules, c) || e.argumentsOf(c) != nil {
+		return false
+	}
+	done := strings.Split(e.read(strings.Replace(file, "/etc/pam.d/common-", "/var/lib/pam/", 1)), "\n")
+	return e.exists(profiles+"/"+profileOf(c)) && strings.Contains(e.read(file), "# end of pam-auth-update config") &&
+		!slices.Contains(done, "Module: "+profileOf(c))
+}
+
+func profileOf(c concern) string { return strings.Replace(c.module, "pam_", "libpam-net-", 1) }
+
 // includes tells whether a file has lines in the stack.
 func (s service) includes(file string) bool {
 	return slices.ContainsFunc(s.stack, func(l pamconf.Line) bool { return l.File == file })
@@ -162,6 +183,13 @@ func (e *examination) hasApart(s service, c concern) bool {
 
 // addition is what adds lines to the end of a file.
 func (e *examination) addition(file string, services []string, concerns []concern) string {
+	if file == profiles {
+		command := "pam-auth-update --enable"
+		for _, c := range concerns {
+			command += " " + profileOf(c)
+		}
+		return command
+	}
 	var lines []string
 	for _, c := range concerns {
 		if file != "/etc/pam.conf" {
