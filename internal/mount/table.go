@@ -50,9 +50,14 @@ func read(name string, size int) ([]byte, error) {
 	}
 }
 
-// ID returns the ID, as in the mount table, of the mount that the file fd is on.
-// Not by statx(2): a FUSE file system may shut root out.
+// ID returns the ID, as in the mount table, of the mount that the file fd is on. No file system
+// is asked: it may not answer, or, as a FUSE one, shut root out.
 func ID(fd int) (int, error) {
+	var st unix.Statx_t
+	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st)
+	if err == nil && st.Mask&unix.STATX_MNT_ID != 0 { // Linux 5.8
+		return int(st.Mnt_id), nil
+	}
 	name := "/proc/thread-self/fdinfo/" + strconv.Itoa(fd)
 	info, err := read(name, 512)
 	if err != nil {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -54,7 +55,7 @@ var steps = []step{
 	{"start of Go's runtime, decision", true, "sendmsg(", ""},
 	{"network namespace", true, "sendmsg(", ""},
 	{"mount namespace", true, "mount(", "MS_REC"},
-	{"/run/netns", true, "fsopen(\"sysfs\"", ""},
+	{"/run/netns, mount table", true, "fsopen(\"sysfs\"", ""},
 	{"/sys, /etc/netns, resolvers, verdict", true, "sendmsg(", ""},
 	{"the login process wakes up", false, "unshare(CLONE_FS", ""},
 	{"adoption", false, "wait4(", ""},
@@ -125,7 +126,23 @@ func (s *suite) profile(w io.Writer) error {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
-	return nil
+	return s.profileStart(w, b)
+}
+
+// profileStart profiles the least that a child can do: it starts Go, to ask once more who is a member
+// where a source is not of this machine, and the answer is nobody.
+func (s *suite) profileStart(w io.Writer, b *bed) error {
+	const file = "/etc/nsswitch.conf"
+	before, err := b.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := b.WriteFile(file, before+"\ngroup: files nosuch\n", 0o644); err != nil {
+		return err
+	}
+	c := noMember("1 module", "one")
+	c.name = "no member, after the start of Go"
+	return errors.Join(s.profileCase(w, b, c), b.WriteFile(file, before, 0o644))
 }
 
 func (s *suite) profileCase(w io.Writer, b *bed, c loginCase) error {
