@@ -69,6 +69,12 @@ func start(t *testing.T) host {
 	}
 	expect.Check(t, err)
 	t.Cleanup(func() {
+		amiss, err := d.enter(context.Background(), `
+			journalctl --quiet --no-pager --priority=warning --grep='pam_(new|user|group)net\(' || :
+			systemctl --failed --no-legend --plain`)
+		if err := errors.Join(err, amiss.Err()); err != nil || amiss.Stdout != "" {
+			t.Errorf("warnings of the modules, and units that failed (%v):\n%s", err, amiss.Stdout)
+		}
 		if t.Failed() {
 			journal, err := d.enter(context.Background(), "journalctl --no-pager --quiet --lines=40")
 			t.Logf("the end of the journal (%v):\n%s", err, journal.Stdout)
@@ -157,13 +163,16 @@ func (d *debian) close() error {
 	return err
 }
 
+// leader tells, in the sandbox, which process is the container's first.
+const leader = `pgrep --parent "$(pgrep --exact systemd-nspawn)"`
+
 // enter runs a script of bash in the container, as root and beside systemd: it
 // belongs to no unit.
 func (d *debian) enter(ctx context.Context, script string, args ...string) (sandbox.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return d.Run(ctx, nil, "bash", append([]string{"-ec", `
-		leader=$(pgrep --parent "$(pgrep --exact systemd-nspawn)")
+		leader=$(` + leader + `)
 		exec nsenter --target "$leader" --mount --uts --ipc --net --pid --root --wd -- bash -ec "$@"`, "bash", script, "bash"}, args...)...)
 }
 

@@ -17,6 +17,7 @@ func TestWhateverOpensASessionIsInside(t *testing.T) {
 		"sudo":                      "sudo -u $1 " + net,
 		"sudo -i":                   "sudo -i -u $1 " + net,
 		"machinectl shell":          "machinectl --quiet shell $1@.host /bin/" + net + " | tr -d '\\r'",
+		"pkexec":                    "pkexec --user $1 /bin/" + net + "; :",
 		"a manager's job":           "systemd-run --user --machine=$1@.host --quiet --pipe --wait " + net,
 		"a unit with a PAM service": "systemd-run --quiet --pipe --wait --uid=$1 --property=PAMName=login " + net,
 		"cron": `rm -f /tmp/job.$1 /run/crond.reboot; echo "@reboot $1 ` + net + ` >/tmp/job.$1.new; mv /tmp/job.$1.new /tmp/job.$1" >/etc/cron.d/job
@@ -50,12 +51,18 @@ func TestWhatIsNoSessionIsOutside(t *testing.T) {
 			expect.Equal(t, what+": the network of "+user, h.run(script, user), h.own())
 		}
 	}
-	t.Run("and its user starts none", func(t *testing.T) {
+	t.Run("and a user starts none", func(t *testing.T) {
+		h := host{h.debian, t}
 		for user := range users {
 			got := h.ssh(user, "! systemd-run --no-ask-password --quiet --pipe --wait "+net+" 2>&1")
 			if !strings.Contains(got, "authentication required") {
 				t.Errorf("systemd-run by %s: %q", user, got)
 			}
+			if user == "olga" {
+				continue
+			}
+			got = h.ssh(user, "! systemd-run --user --quiet --pipe --wait --collect --property=NetworkNamespacePath=/proc/1/ns/net "+net)
+			expect.Equal(t, "a job of "+user+" that asks for the machine's network", got, "")
 		}
 	})
 }
@@ -74,32 +81,27 @@ func TestAServiceSharesTheNetworkOfAUser(t *testing.T) {
 	h.run("systemctl stop server")
 }
 
+func TestALoginToASocketIsInside(t *testing.T) {
+	h := start(t)
+	h.run("systemctl stop ssh; systemctl start ssh.socket")
+	for user := range users {
+		h.belongs("ssh.socket", user, h.ssh(user, net))
+	}
+	h.run("systemctl stop ssh.socket ssh; systemctl start ssh")
+}
+
 func TestALoginServiceWithMountsOfItsOwnPublishesNetworks(t *testing.T) {
 	h := start(t)
 	h.run(`mkdir -p /run/systemd/system/ssh.service.d
 		printf '[Service]\nPrivateTmp=yes\n' >/run/systemd/system/ssh.service.d/test.conf
 		systemctl daemon-reload; systemctl restart ssh
 		[ "$(readlink /proc/1/ns/mnt)" != "$(readlink "/proc/$(systemctl show --value --property MainPID ssh)/ns/mnt")" ]
-		if [ -e /run/netns/uta ]; then /usr/libexec/libpam-net/pamnet-uplink down uta; ip netns del uta; fi`)
+		`)
+	h.end("uta")
 	inside := h.ssh("uta", net)
 	expect.Equal(t, "network that process 1 sees", h.named("uta"), inside)
 	expect.Equal(t, "network that a service sees", h.run("systemd-run --quiet --pipe --wait --property=NetworkNamespacePath=/run/netns/uta "+net), inside)
 	expect.Equal(t, "network of the next session", h.ssh("uta", net), inside)
 	h.run("rm -r /run/systemd/system/ssh.service.d; systemctl daemon-reload; systemctl restart ssh")
 	expect.Equal(t, "network of a session after a restart of sshd", h.ssh("uta", net), inside)
-}
-
-func TestAUserMakesANetworkOfOnesOwnBesideASession(t *testing.T) {
-	h := start(t)
-	if h.try("command -v pasta").ExitCode != 0 {
-		t.Skip("there is no passt in out/debian: remove that, make deps")
-	}
-	outside := h.ssh("ulf", net)
-	inside := h.ssh("ulf", "unshare --user --map-root-user --net "+net)
-	if inside == outside || inside == h.own() {
-		t.Errorf("unshare in %s: %s", outside, inside)
-	}
-	// pasta copies the addresses of eth0, and passes on what comes in.
-	got := h.ssh("ulf", "pasta --config-net -- sh -c '"+net+"; ip -brief address show dev eth0'")
-	t.Log(got)
 }

@@ -117,7 +117,7 @@ func TestTheHelperOfPAMHasOneThreadAndClosesTheSession(t *testing.T) {
 			unit=user@$(id -u "$1")
 			loginctl terminate-user "$1" 2>/dev/null || :
 			while systemctl is-active --quiet "$unit" || [ -e "/run/user/$(id -u "$1")" ]; do sleep 0.01; done
-			cat /proc/1/mountinfo >/tmp/before
+			grep -v ' /run/user/' /proc/1/mountinfo >/tmp/before
 			systemctl start "$unit"
 			manager=$(systemctl show --value --property MainPID "$unit")
 			helper=$(pgrep --parent "$manager" --full --exact '\(sd-pam\)')
@@ -128,7 +128,7 @@ func TestTheHelperOfPAMHasOneThreadAndClosesTheSession(t *testing.T) {
 			[ ! -e "/proc/$helper" ]
 			systemctl show --value --property Result "$unit"
 			while [ -e "/run/user/$(id -u "$1")" ]; do sleep 0.01; done
-			diff /tmp/before /proc/1/mountinfo`, user)
+			grep -v ' /run/user/' /proc/1/mountinfo | diff /tmp/before -`, user)
 		lines := strings.Split(got, "\n")
 		if len(lines) != 4 || lines[0] != lines[1] {
 			t.Fatalf("%s: got %q", user, lines)
@@ -136,4 +136,35 @@ func TestTheHelperOfPAMHasOneThreadAndClosesTheSession(t *testing.T) {
 		h.belongs("(sd-pam)", user, lines[1])
 		expect.Equal(t, "threads of (sd-pam), and how "+user+"'s manager ended", strings.Join(lines[2:], " "), "1 success")
 	}
+}
+
+// docs/SECURITY.md says so.
+func TestAManagerFromBeforeTheUserBecameAMemberIsOutsideUntilItEnds(t *testing.T) {
+	h := start(t)
+	const job = "systemd-run --user --quiet --pipe --wait " + net
+	h.run("useradd --create-home --shell /bin/bash otto; loginctl enable-linger otto")
+	expect.Equal(t, "a job before", h.ssh("otto", job), h.own())
+	h.run("gpasswd --add otto usernet")
+	expect.Equal(t, "a login", h.ssh("otto", net), h.named("otto"))
+	expect.Equal(t, "a job that the login starts", h.ssh("otto", job), h.own())
+	h.run(`loginctl terminate-user otto; loginctl disable-linger otto
+		while systemctl is-active --quiet "user@$(id -u otto)"; do sleep 0.01; done`)
+	expect.Equal(t, "a job of the next login", h.ssh("otto", job), h.named("otto"))
+	h.end("otto")
+	h.run("userdel --force --remove otto")
+}
+
+func TestAUserMakesANetworkOfOnesOwnBesideASession(t *testing.T) {
+	h := start(t)
+	if h.try("command -v pasta").ExitCode != 0 {
+		t.Skip("there is no passt in out/debian: remove that, make deps")
+	}
+	h.outside()
+	for _, make := range []string{"unshare --user --map-root-user --net ", "pasta --config-net -- "} {
+		got := strings.Fields(h.ssh("ulf", net+"; "+make+net))
+		if len(got) != 2 || got[0] != h.named("ulf") || got[1] == got[0] || got[1] == h.own() {
+			t.Errorf("networks of a session, and by %s in it: %q", make, got)
+		}
+	}
+	expect.Equal(t, "what is reached from there, through the user's network and its uplink", h.ssh("ulf", "pasta --config-net -- bash -c '"+fetch+"'"), "SSH-2.0")
 }
