@@ -92,7 +92,7 @@ var boot = sync.OnceValues(func() (*debian, error) {
 		return nil, fmt.Errorf("%w: there is no Debian with systemd-nspawn in out/debian: make deps, as root", errMissing)
 	}
 	if os.Getenv("MODULES_BUILT") == "" {
-		if output, err := exec.Command("make", "-C", filepath.Dir(tree)+"/..", "package").CombinedOutput(); err != nil {
+		if output, err := exec.Command("make", "-C", filepath.Dir(machine.Out()), "package").CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("make package: %w\n%s", err, output)
 		}
 	}

@@ -69,9 +69,16 @@ func TestWhatIsNoSessionIsOutside(t *testing.T) {
 
 func TestAServiceSharesTheNetworkOfAUser(t *testing.T) {
 	h := start(t)
-	h.ssh("ulf", "true")
-	expect.Equal(t, "network of a service",
-		h.run("systemd-run --quiet --pipe --wait --property=NetworkNamespacePath=/run/netns/ulf "+net), h.named("ulf"))
+	h.end("ulf")
+	// Nobody has logged in: the user's systemd makes the network, where users may linger.
+	got := h.run(`
+		loginctl enable-linger ulf
+		unit=user@$(id -u ulf).service
+		systemd-run --quiet --pipe --wait --property=NetworkNamespacePath=/run/netns/ulf \
+			--property=Requires=$unit --property=After=$unit ` + net + `
+		loginctl disable-linger ulf`)
+	expect.Equal(t, "network of a service", got, h.named("ulf"))
+	expect.Equal(t, "network of a login", h.ssh("ulf", net), got)
 	const connect = "head -c 7 </dev/tcp/127.0.0.1/7777"
 	h.run("systemd-run --quiet --collect --unit=server --property=Type=notify --property=NetworkNamespacePath=/run/netns/ulf /usr/sbin/sshd -D -p 7777")
 	expect.Equal(t, "what the user's session gets from it", h.ssh("ulf", connect), "SSH-2.0")
