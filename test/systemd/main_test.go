@@ -117,7 +117,8 @@ var boot = sync.OnceValues(func() (*debian, error) {
 // version 1 beside it.
 const groups = "/sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified"
 
-// start boots the sandbox's tree, the sandbox's own changes included.
+// start boots the sandbox's tree, the sandbox's own changes included, with control
+// groups of version 2 alone, as Debian has them, whatever this machine has.
 func (d *debian) start() error {
 	name := fmt.Sprintf("libpam-net-test.%d", d.PID())
 	if err := d.hireJanitor(name); err != nil {
@@ -128,7 +129,7 @@ func (d *debian) start() error {
 			for dir in `+groups+`; do
 				[ ! -e $dir/cgroup.procs ] || { mkdir -p $dir/$1; echo $BASHPID >$dir/$1/cgroup.procs; } || exit
 			done
-			exec systemd-nspawn --quiet --directory=/mnt --boot --register=no --keep-unit --private-network \
+			UNIFIED_CGROUP_HIERARCHY=yes exec systemd-nspawn --quiet --directory=/mnt --boot --register=no --keep-unit --private-network \
 				--machine=machine --console=pipe </dev/null
 		}
 		exec >/tmp/console 2>&1
@@ -194,7 +195,7 @@ mkdir -p /root/.ssh
 ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
 cp /root/.ssh/id_ed25519.pub /etc/ssh/authorized_keys
 echo 'AuthorizedKeysFile /etc/ssh/authorized_keys' >/etc/ssh/sshd_config.d/test.conf
-printf '%s\n' 'StrictHostKeyChecking no' 'UserKnownHostsFile /dev/null' 'LogLevel ERROR' 'BatchMode yes' >/root/.ssh/config
+printf '%s\n' 'StrictHostKeyChecking no' 'UserKnownHostsFile /dev/null' 'LogLevel ERROR' 'BatchMode yes' 'KexAlgorithms curve25519-sha256' >/root/.ssh/config
 systemctl restart ssh
 `
 

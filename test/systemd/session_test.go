@@ -44,8 +44,12 @@ func (h host) belongs(what, user, network string) {
 func TestALoginOverSSHIsInItsNetworkAndASessionOfLogind(t *testing.T) {
 	h := start(t)
 	for user := range users {
-		got := strings.Fields(h.ssh(user, net+`; loginctl show-session "$XDG_SESSION_ID" --value --property Name; grep -c '/session-.*scope$' /proc/self/cgroup`))
-		if len(got) != 3 || got[1] != user || got[2] == "0" {
+		got := strings.Fields(h.ssh(user, net+`
+			loginctl show-session "$XDG_SESSION_ID" --value --property Name
+			grep -c '/session-.*scope$' /proc/self/cgroup
+			ls -m /sys/class/net | tr -d ' '
+			ip -oneline link | sed 's/^[0-9]*: \([^:@]*\).*/\1/' | sort | paste -sd ,`))
+		if len(got) != 5 || got[1] != user || got[2] == "0" || got[3] != got[4] {
 			t.Fatalf("session of %s: %q", user, got)
 		}
 		h.belongs("ssh", user, got[0])
@@ -70,21 +74,29 @@ func TestTheSystemdOfAUserIsInside(t *testing.T) {
 				systemd-run --user --quiet --pipe --wait `+net+`
 				rm -f timer; systemd-run --user --quiet --on-active=0 sh -c '`+net+` >timer.new; mv timer.new timer'
 				until [ -e timer ]; do sleep 0.01; done; cat timer
+				systemctl --user daemon-reexec
+				systemd-run --user --quiet --pipe --wait `+net+`
+				systemd-run --user --quiet --scope `+net+`
 				systemctl --user status >/dev/null
 				systemctl --user is-system-running --wait
 				busctl --user call org.freedesktop.DBus / org.freedesktop.DBus GetId >/dev/null
 				busctl --system call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager ListSessions >/dev/null
 				loginctl show-user "$USER" --value --property State
 				`+net), "\n")
-			if len(got) != 5 {
+			if len(got) != 7 {
 				t.Fatalf("got %q", got)
 			}
-			expect.Equal(t, "network of systemd-run --user", got[0], manager)
-			expect.Equal(t, "network of a timer", got[1], manager)
-			expect.Equal(t, "state of the manager", got[2], "running")
-			expect.Equal(t, "state of the user", got[3], "active")
-			if same := got[4] == manager; same == (user == "nina") {
-				t.Errorf("the network of the login is %s, that of systemd --user %s", got[4], manager)
+			login := got[6]
+			if same := login == manager; same == (user == "nina") {
+				t.Errorf("the network of the login is %s, that of systemd --user %s", login, manager)
+			}
+			for i, want := range []string{
+				"systemd-run --user: " + manager, "a timer: " + manager, "systemd-run --user, once it has executed itself anew: " + manager,
+				"systemd-run --scope: " + login, "the manager is running", "the user is active",
+			} {
+				if !strings.HasSuffix(want, " "+got[i]) {
+					t.Errorf("%s: got %s", want, got[i])
+				}
 			}
 
 			want := h.run(groupsSeen)
