@@ -42,7 +42,7 @@ func TestWhatIsNoSessionIsOutside(t *testing.T) {
 	h := start(t)
 	for what, script := range map[string]string{
 		"a system service with User=": `
-			printf '[Service]\nType=oneshot\nUser=%s\nStandardOutput=file:/run/job\nExecStart=` + net + `\n' $1 >/run/systemd/system/job.service
+			printf '[Service]\nType=oneshot\nUser=%s\nStandardOutput=truncate:/run/job\nExecStart=` + net + `\n' $1 >/run/systemd/system/job.service
 			systemctl daemon-reload; systemctl start job; cat /run/job`,
 		"systemd-run --uid= by root": "systemd-run --quiet --pipe --wait --uid=$1 " + net,
 		"runuser by root":            "runuser -u $1 " + net,
@@ -102,8 +102,7 @@ func TestALoginServiceWithMountsOfItsOwnPublishesNetworks(t *testing.T) {
 	h.run(`mkdir -p /run/systemd/system/ssh.service.d
 		printf '[Service]\nPrivateTmp=yes\n' >/run/systemd/system/ssh.service.d/test.conf
 		systemctl daemon-reload; systemctl restart ssh
-		[ "$(readlink /proc/1/ns/mnt)" != "$(readlink "/proc/$(systemctl show --value --property MainPID ssh)/ns/mnt")" ]
-		`)
+		[ "$(readlink /proc/1/ns/mnt)" != "$(readlink "/proc/$(systemctl show --value --property MainPID ssh)/ns/mnt")" ]`)
 	h.end("uta")
 	inside := h.ssh("uta", net)
 	expect.Equal(t, "network that process 1 sees", h.named("uta"), inside)
