@@ -10,9 +10,10 @@ import (
 	"libpam-net/test/expect"
 )
 
-// fetch reads from a server that is not the machine's, which outside starts.
+// fetch reads from a server that is not the machine's.
 const fetch = "head -c 7 </dev/tcp/198.51.100.2/7777"
 
+// outside makes a network beyond the machine's, with that server, an sshd.
 func (h host) outside() {
 	h.t.Helper()
 	h.run(`
@@ -49,7 +50,8 @@ func TestTheTimersServiceTakesDownNetworksThatNobodyIsIn(t *testing.T) {
 		pamnetctl check ulf`)
 	h.end("ulf")
 	expect.Equal(t, "named networks", h.run("cd /run/netns; ls -d lab outside ulf 2>/dev/null || :"), "lab\noutside")
-	expect.Equal(t, "uplinks", h.run("for name in lab ulf; do pamnet-uplink show $name | sed -n 1p; done"), "")
+	expect.Equal(t, "uplinks", h.run("for name in lab ulf; do /usr/libexec/libpam-net/pamnet-uplink show --json $name | grep -o '\"state\": *\"[a-z]*\"'; done"),
+		"\"state\": \"up\"\n\"state\": \"down\"")
 	h.run("loginctl disable-linger gina")
 }
 

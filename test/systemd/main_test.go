@@ -70,7 +70,7 @@ func start(t *testing.T) host {
 	expect.Check(t, err)
 	t.Cleanup(func() {
 		amiss, err := d.enter(context.Background(), `
-			journalctl --quiet --no-pager --priority=warning --grep='pam_(new|user|group)net\(' || :
+			journalctl --quiet --no-pager --priority=warning | grep -E 'pam_(new|user|group)net\(' || :
 			systemctl --failed --no-legend --plain`)
 		if err := errors.Join(err, amiss.Err()); err != nil || amiss.Stdout != "" {
 			t.Errorf("warnings of the modules, and units that failed (%v):\n%s", err, amiss.Stdout)
@@ -105,13 +105,27 @@ var boot = sync.OnceValues(func() (*debian, error) {
 		return nil, err
 	}
 	d := &debian{Sandbox: s}
-	if err := errors.Join(s.Install(packages[0], "/opt/libpam-net.deb", 0o644), d.start(), d.setUp()); err != nil {
+	if err := d.install(packages[0]); err != nil {
 		console, _ := s.ReadFile("/tmp/console")
 		return nil, errors.Join(fmt.Errorf("%w\nthe console:\n%s", err, console), d.close())
 	}
 	running = d
 	return d, nil
 })
+
+func (d *debian) install(deb string) error {
+	if err := d.Install(deb, "/opt/libpam-net.deb", 0o644); err != nil {
+		return err
+	}
+	if err := d.start(); err != nil {
+		return err
+	}
+	if err := d.booted(); err != nil {
+		return err
+	}
+	result, err := d.enter(context.Background(), setUp)
+	return errors.Join(err, result.Err())
+}
 
 // groups are where systemd-nspawn makes control groups: of version 2, or with
 // version 1 beside it.
@@ -129,7 +143,8 @@ func (d *debian) start() error {
 			for dir in `+groups+`; do
 				[ ! -e $dir/cgroup.procs ] || { mkdir -p $dir/$1; echo $BASHPID >$dir/$1/cgroup.procs; } || exit
 			done
-			UNIFIED_CGROUP_HIERARCHY=yes exec systemd-nspawn --quiet --directory=/mnt --boot --register=no --keep-unit --private-network \
+			export UNIFIED_CGROUP_HIERARCHY=yes
+			exec systemd-nspawn --quiet --directory=/mnt --boot --register=no --keep-unit --private-network \
 				--machine=machine --console=pipe </dev/null
 		}
 		exec >/tmp/console 2>&1
@@ -177,7 +192,7 @@ func (d *debian) enter(ctx context.Context, script string, args ...string) (sand
 		exec nsenter --target "$leader" --mount --uts --ipc --net --pid --root --wd -- bash -ec "$@"`, "bash", script, "bash"}, args...)...)
 }
 
-// users by their groups. They are let in by root's key.
+// setUp installs the package, and adds users by their groups, who let in root's key.
 const setUp = `
 export DEBIAN_FRONTEND=noninteractive
 dpkg -i /opt/libpam-net.deb
@@ -198,15 +213,6 @@ echo 'AuthorizedKeysFile /etc/ssh/authorized_keys' >/etc/ssh/sshd_config.d/test.
 printf '%s\n' 'StrictHostKeyChecking no' 'UserKnownHostsFile /dev/null' 'LogLevel ERROR' 'BatchMode yes' 'KexAlgorithms curve25519-sha256' >/root/.ssh/config
 systemctl restart ssh
 `
-
-// setUp waits for the machine to have booted, and installs the package on it.
-func (d *debian) setUp() error {
-	if err := d.booted(); err != nil {
-		return err
-	}
-	result, err := d.enter(context.Background(), setUp)
-	return errors.Join(err, result.Err())
-}
 
 // booted waits for all that is started at boot.
 func (d *debian) booted() error {
