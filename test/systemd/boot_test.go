@@ -82,7 +82,7 @@ func TestAfterABootNamedNetworksComeBackAtTheFirstLoginWithTheirUplink(t *testin
 	// stops with what it has started, for ever.
 	old, err := h.Sh(t.Context(), leader)
 	expect.Check(t, errors.Join(err, old.Err()))
-	_, err = h.enter(t.Context(), "systemctl reboot")
+	_, err = h.enter(t.Context(), "systemd-run --quiet systemctl reboot")
 	expect.Check(t, err)
 	expect.Eventually(t, "there is another process 1", func() bool {
 		now, err := h.Sh(t.Context(), leader)
