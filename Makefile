@@ -61,7 +61,7 @@ services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 .PHONY: $(MODULES) $(CTL) $(UPLINK) build check-build check-reproducible install uninstall clean \
  package \
-	deps deps-arm64 lint lint-package test test-faults test-hostile test-races soak fuzz mutants demo help \
+	deps deps-arm64 lint lint-package test test-faults test-hostile test-races test-systemd soak fuzz mutants demo help \
 	bench bench-quick bench-profile bench-doc original
 
 build: $(MODULES) $(CTL) $(UPLINK) ## makes the modules and programs, in out/ (the default)
@@ -173,6 +173,9 @@ test-races: build ## lets logins race, 20 rounds of each race
 
 test-hostile: build ## test/hostile with 10,000 logins while files are exchanged, and 1,000 of each sort that is spied on
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=4h ./test/hostile -hostile.logins=10000
+
+test-systemd: package ## boots a Debian with the package and lets users log in there (out/debian; a minute)
+	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v ./test/systemd
 
 soak: build ## 10,000 logins, 20 at once, and what they leave
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=1h -run TestManyLoginsLeaveNothing ./test/races -races.soak=10000

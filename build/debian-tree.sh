@@ -18,8 +18,8 @@ dir=$1
 [ -e /etc/debian_version ] || skip 'this is no Debian'
 [ "$(id -u)" = 0 ] || skip 'only root can make one'
 
-# What users log in through.
-packages=at,cron,login,openssh-server,policykit-1,sudo,systemd-container,util-linux
+# What users log in through, and passt, a network that they may make themselves.
+packages=at,cron,login,openssh-server,passt,policykit-1,sudo,systemd-container,util-linux
 # What that and the package are set up with, and looked at.
 packages=$packages,adduser,dbus,dbus-user-session,iproute2,iputils-ping,libpam-systemd,passwd,procps,systemd,systemd-sysv
 

@@ -247,9 +247,9 @@ func fillDirectories(nodes map[string]uint64) error {
 	return nil
 }
 
-// removeJobs keeps the machine's cron and at jobs from running in the sandbox.
+// removeJobs keeps the machine's cron and at jobs from running in the sandbox. at needs its hidden file.
 func removeJobs() error {
-	for _, pattern := range []string{"/etc/crontab", "/etc/cron.d/*", "/var/spool/cron/*/*"} {
+	for _, pattern := range []string{"/etc/crontab", "/etc/cron.d/*", "/var/spool/cron/*/[^.]*"} {
 		jobs, err := filepath.Glob(pattern)
 		if err != nil {
 			return err
