@@ -69,6 +69,15 @@ func TestWhatIsNoSessionIsOutside(t *testing.T) {
 	})
 }
 
+// What process 1 starts for root is where process 1 is: docs/SECURITY.md says so.
+func TestRootOfASessionLeavesItByAskingSystemd(t *testing.T) {
+	h := start(t)
+	h.run("echo 'ulf ALL=(ALL:ALL) NOPASSWD: ALL' >/etc/sudoers.d/ulf")
+	expect.Equal(t, "network of sudo", h.ssh("ulf", "sudo "+net), h.named("ulf"))
+	expect.Equal(t, "network of sudo systemd-run", h.ssh("ulf", "sudo systemd-run --quiet --pipe --wait "+net), h.own())
+	h.run("rm /etc/sudoers.d/ulf")
+}
+
 func TestAServiceSharesTheNetworkOfAUser(t *testing.T) {
 	h := start(t)
 	h.end("ulf")
