@@ -37,18 +37,25 @@ func Out() string {
 	return filepath.Join(filepath.Dir(file), "../../out")
 }
 
+// Make runs make in the root of the sources.
+func Make(args ...string) error {
+	output, err := exec.Command("make", append([]string{"-C", filepath.Dir(Out())}, args...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("make %q: %w\n%s", args, err, output)
+	}
+	return nil
+}
+
 // Build makes the modules and programs of this tree, unless whoever started the
 // program (`make test`) has just done that.
-var Build = sync.OnceValue(func() error {
+var Build = sync.OnceValue(func() error { return makeUnlessDone("build") })
+
+func makeUnlessDone(target string) error {
 	if os.Getenv("MODULES_BUILT") != "" {
 		return nil
 	}
-	output, err := exec.Command("make", "-C", filepath.Dir(Out()), "build").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("make build: %w\n%s", err, output)
-	}
-	return nil
-})
+	return Make(target)
+}
 
 // New starts a machine with the modules of this tree. Close it.
 func New() (*Machine, error) {

@@ -27,6 +27,13 @@ func Start(t testing.TB) *Machine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.EndWith(t)
+	return m
+}
+
+// EndWith ends the machine with the test. If that fails, it shows the end of the log.
+func (m *Machine) EndWith(t testing.TB) {
+	t.Helper()
 	t.Cleanup(func() {
 		if t.Failed() {
 			log, err := m.Log()
@@ -37,7 +44,6 @@ func Start(t testing.TB) *Machine {
 			t.Error(err)
 		}
 	})
-	return m
 }
 
 // Try lets root run a script of bash with arguments, for at most a minute.

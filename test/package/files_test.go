@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"libpam-net/test/expect"
+	"libpam-net/test/machine"
 	"libpam-net/test/sandbox"
 )
 
@@ -41,14 +42,12 @@ func TestMakeInstallInstallsWhatThePackageDoesAndUninstallTakesItBack(t *testing
 	t.Parallel()
 	unpacked, installed := t.TempDir(), t.TempDir()
 	shell(t, `dpkg-deb -x "$1" "$2"`, deb(t), unpacked)
-	_, err := makeTarget("-o", "build", "install", "DESTDIR="+installed)
-	expect.Check(t, err)
+	expect.Check(t, machine.Make("-o", "build", "install", "DESTDIR="+installed))
 	want := slices.DeleteFunc(files(t, unpacked), func(file string) bool { return slices.Contains(onlyDeb, file) })
 	if got := files(t, installed); !slices.Equal(got, want) {
 		t.Errorf("make install: got %q, but the package has %q", got, want)
 	}
-	_, err = makeTarget("uninstall", "DESTDIR="+installed)
-	expect.Check(t, err)
+	expect.Check(t, machine.Make("uninstall", "DESTDIR="+installed))
 	expect.Equal(t, "files after make uninstall", shell(t, `find "$1" -type f`, installed), "")
 }
 

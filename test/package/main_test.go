@@ -7,14 +7,9 @@ package packaging
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"libpam-net/test/expect"
@@ -27,40 +22,27 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// build makes the packages of this tree, unless whoever started the program (`make
-// test`) has just done that.
-var build = sync.OnceValue(func() error {
-	if os.Getenv("MODULES_BUILT") != "" {
-		return nil
-	}
-	_, err := makeTarget("package")
-	return err
-})
-
-// makeTarget runs make in the root of the sources.
-func makeTarget(args ...string) (string, error) {
-	output, err := exec.Command("make", append([]string{"-C", filepath.Dir(machine.Out())}, args...)...).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("make %q: %w\n%s", args, err, output)
-	}
-	return string(output), nil
-}
-
 // newest returns the path of a package for this processor.
 func newest(t *testing.T, pattern string) string {
 	t.Helper()
-	expect.Check(t, build())
-	found, err := filepath.Glob(filepath.Join(machine.Out(), "package", pattern))
-	expect.Check(t, err)
-	if len(found) != 1 {
-		t.Skipf("there is no package %s: make deps package", pattern)
-	}
-	return found[0]
+	found, err := machine.Package(pattern)
+	return need(t, found, err)
 }
 
 func deb(t *testing.T) string {
 	t.Helper()
-	return newest(t, "libpam-net_*_"+runtime.GOARCH+".deb")
+	found, err := machine.Deb()
+	return need(t, found, err)
+}
+
+// need skips the test where something cannot be had.
+func need(t *testing.T, found string, err error) string {
+	t.Helper()
+	if errors.Is(err, machine.ErrMissing) {
+		t.Skip(err)
+	}
+	expect.Check(t, err)
+	return found
 }
 
 // debian is a fresh Debian of its own, with sshd running and these users: olga,
@@ -76,24 +58,15 @@ const profiles = "libpam-net-groupnet libpam-net-newnet libpam-net-usernet"
 func fresh(t *testing.T) *debian {
 	t.Helper()
 	t.Parallel()
-	tree := filepath.Join(machine.Out(), "debian")
-	if _, err := os.Stat(tree); err != nil {
-		t.Skip("there is no fresh Debian in out/debian: make deps, as root")
-	}
+	tree, err := machine.DebianTree()
+	need(t, tree, err)
 	s, err := sandbox.NewOn(tree)
 	if errors.Is(err, sandbox.ErrNeedRoot) {
 		t.Skip(err)
 	}
 	expect.Check(t, err)
 	d := &debian{&machine.Machine{Sandbox: s}, t}
-	t.Cleanup(func() {
-		if t.Failed() {
-			log, err := s.Log()
-			lines := slices.Collect(strings.Lines(log))
-			t.Logf("the end of the log of the machine (%v):\n%s", err, strings.Join(lines[max(0, len(lines)-40):], ""))
-		}
-		expect.Check(t, s.Close())
-	})
+	d.EndWith(t)
 	expect.Check(t, s.Install(deb(t), "/root/new.deb", 0o644))
 	// Not from /sys, which the original leaves as it is.
 	expect.Check(t, s.WriteFile("/usr/local/bin/interfaces", "#!/bin/sh\necho $(sed -n 's/^ *\\(.*\\):.*/\\1/p' /proc/net/dev | sort)\n", 0o755))
@@ -106,26 +79,19 @@ func fresh(t *testing.T) *debian {
 	return d
 }
 
-// try lets root run a script, without asking anything.
-func (d *debian) try(script string, args ...string) sandbox.Result {
-	d.t.Helper()
-	return d.Try(d.t, "export DEBIAN_FRONTEND=noninteractive\n"+script, args...)
-}
+// quietly lets no program ask anything.
+const quietly = "export DEBIAN_FRONTEND=noninteractive\n"
 
-// run is try for a script that has to succeed.
+// run lets root run a script that has to succeed.
 func (d *debian) run(script string, args ...string) string {
 	d.t.Helper()
-	result := d.try(script, args...)
-	if err := result.Err(); err != nil {
-		d.t.Fatalf("%s %q: %v", script, args, err)
-	}
-	return strings.TrimSpace(result.Stdout)
+	return d.Bash(d.t, quietly+script, args...)
 }
 
-// fails is try for a script that has to fail, and returns what it writes.
+// fails is run for a script that has to fail, and returns what it writes.
 func (d *debian) fails(script string) string {
 	d.t.Helper()
-	result := d.try(script)
+	result := d.Try(d.t, quietly+script)
 	if result.ExitCode == 0 {
 		d.t.Fatalf("%s: it succeeded", script)
 	}

@@ -16,8 +16,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -57,14 +55,11 @@ type host struct {
 	t *testing.T
 }
 
-// errMissing says what this machine lacks for there to be one.
-var errMissing = errors.New("no machine with systemd")
-
 // start returns the machine, once it has booted.
 func start(t *testing.T) host {
 	t.Helper()
 	d, err := boot()
-	if errors.Is(err, errMissing) || errors.Is(err, sandbox.ErrNeedRoot) {
+	if errors.Is(err, machine.ErrMissing) || errors.Is(err, sandbox.ErrNeedRoot) {
 		t.Skip(err)
 	}
 	expect.Check(t, err)
@@ -87,25 +82,20 @@ func start(t *testing.T) host {
 var running *debian
 
 var boot = sync.OnceValues(func() (*debian, error) {
-	tree := filepath.Join(machine.Out(), "debian")
-	if _, err := os.Stat(tree + "/usr/bin/systemd-nspawn"); err != nil {
-		return nil, fmt.Errorf("%w: there is no Debian with systemd-nspawn in out/debian: make deps, as root", errMissing)
+	tree, err := machine.DebianTree()
+	if err != nil {
+		return nil, err
 	}
-	if os.Getenv("MODULES_BUILT") == "" {
-		if output, err := exec.Command("make", "-C", filepath.Dir(machine.Out()), "package").CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("make package: %w\n%s", err, output)
-		}
-	}
-	packages, err := filepath.Glob(filepath.Join(machine.Out(), "package", "libpam-net_*_"+runtime.GOARCH+".deb"))
-	if err != nil || len(packages) != 1 {
-		return nil, fmt.Errorf("%w: there is not one package in out/package: make deps package, as root", errMissing)
+	deb, err := machine.Deb()
+	if err != nil {
+		return nil, err
 	}
 	s, err := sandbox.NewOn(tree)
 	if err != nil {
 		return nil, err
 	}
 	d := &debian{Sandbox: s}
-	if err := d.install(packages[0]); err != nil {
+	if err := d.install(deb); err != nil {
 		console, _ := s.ReadFile("/tmp/console")
 		return nil, errors.Join(fmt.Errorf("%w\nthe console:\n%s", err, console), d.close())
 	}
