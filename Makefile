@@ -59,8 +59,7 @@ profiles       = $(wildcard build/pam-configs/*)
 ctl            = $(if $(GOARCH),$(GO_HERE) run ./cmd/pamnetctl,$(CTL))
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
-.PHONY: $(MODULES) $(CTL) $(UPLINK) build check-build check-reproducible install uninstall clean \
- package \
+.PHONY: $(MODULES) $(CTL) $(UPLINK) build check-build check-reproducible install uninstall clean package \
 	deps deps-arm64 lint lint-package test test-faults test-hostile test-races test-systemd soak fuzz mutants demo help \
 	bench bench-quick bench-profile bench-doc original
 

@@ -27,7 +27,7 @@ func Table(filter mountinfo.FilterFunc) ([]*mountinfo.Info, error) {
 	return table, nil
 }
 
-// read returns the content of a file in /proc, most of which fit into size bytes.
+// read returns the content of a file in /proc, most of which fits into size bytes.
 // os.ReadFile would start Go's network poller for it.
 func read(name string, size int) ([]byte, error) {
 	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -53,10 +53,12 @@ func read(name string, size int) ([]byte, error) {
 // ID returns the ID, as in the mount table, of the mount that the file fd is on. No file system
 // is asked: it may not answer, or, as a FUSE one, shut root out.
 func ID(fd int) (int, error) {
-	var st unix.Statx_t
-	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st)
-	if err == nil && st.Mask&unix.STATX_MNT_ID != 0 { // Linux 5.8
-		return int(st.Mnt_id), nil
+	if HasAPI() { // statx(2) knows it since Linux 5.8
+		var st unix.Statx_t
+		err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st)
+		if err == nil && st.Mask&unix.STATX_MNT_ID != 0 {
+			return int(st.Mnt_id), nil
+		}
 	}
 	name := "/proc/thread-self/fdinfo/" + strconv.Itoa(fd)
 	info, err := read(name, 512)

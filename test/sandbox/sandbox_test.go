@@ -340,7 +340,7 @@ func TestLogLine(t *testing.T) {
 
 func TestCronRunsTheJobsOfTheSandboxOnly(t *testing.T) {
 	s := start(t)
-	expect.Equal(t, "jobs", sh(t, s, "find /etc/crontab /etc/cron.d /var/spool/cron -type f ! -name '.*' 2>/dev/null || true"), "")
+	expect.Equal(t, "jobs", sh(t, s, "find /etc/crontab /etc/cron.d /var/spool/cron -type f ! -path /var/spool/cron/atjobs/.SEQ 2>/dev/null || true"), "")
 	_, err := s.AddUser("alice")
 	expect.Check(t, err)
 	expect.Check(t, s.WriteFile("/etc/cron.d/job", "@reboot alice id -un | logger -t job\n", 0o644))
