@@ -185,7 +185,7 @@ const state = `state() { {
 	nft list ruleset
 	cat /run/libpam-net/uplink.forwarding 2>&1
 } | sed -E 's/[0-9]+: //; s/@if[0-9]+//; s/link.ether [^ ]* brd [^ ]*//; s/link-netns[^ ]* [^ ]*//; /fe80::1\/64/!{/fe80::/d}
-	s/ state (UP|DOWN|LOWERLAYERDOWN|UNKNOWN)//; s/,LOWER_UP|NO-CARRIER,//
+	s/ state (UP|DOWN|LOWERLAYERDOWN|UNKNOWN)//; s/,LOWER_UP|NO-CARRIER,//g
 	s/elements = .//; s/^[[:space:]]*//; s/[,[:space:]}]*$//' | LC_ALL=C sort; }
 `
 
