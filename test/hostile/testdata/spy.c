@@ -261,9 +261,11 @@ static enum kind kind_of(pid_t pid)
  */
 static void assail(pid_t pid, pid_t process)
 {
-	for (size_t i = 0; i < COUNT(attacks); i++) {
-		enum kind kind = kind_of(process);
+	enum kind kind = OTHER;
 
+	for (size_t i = 0; i < COUNT(attacks); i++) {
+		if (kind != CHILD) /* which it stays, and it does not live for long */
+			kind = kind_of(process);
 		if (kind == OTHER)
 			break;
 		if ((kind != CHILD && !attacks[i].looks_inside) || !attacks[i].works(pid))
