@@ -161,7 +161,8 @@ func (h *host) ready(t *testing.T) (pid int) {
 	t.Helper()
 	line, err := h.stdout.ReadString('\n')
 	if _, scan := fmt.Sscanf(line, "ready %d\n", &pid); scan != nil {
-		t.Fatalf("no session: %v; the log: %q", err, h.box.logged(t, h.service))
+		ended := h.cmd.Wait()
+		t.Fatalf("no session: %v, %v: %s; the log: %q", err, ended, h.stderr.String(), h.box.logged(t, h.service))
 	}
 	return pid
 }
