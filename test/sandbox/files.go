@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path"
 	"strings"
+	"syscall"
 )
 
 // The names below are absolute paths inside. An absolute symbolic link on the way is an error: seen from outside, it
@@ -54,6 +55,10 @@ func (s *Sandbox) InstallTree(hostPath string) error {
 
 // replace puts a new file in the place of name, in one step.
 func (s *Sandbox) replace(name string, content io.Reader, mode fs.FileMode, uid, gid int) error {
+	// A process that is forked meanwhile would have the file open for a moment, and a program that is open for
+	// writing cannot be run (golang/go#22315).
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	name = inside(name)
 	file, err := s.root.OpenFile(name+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
