@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "_cgo_export.h"
+#include "child_lookup.h"
 #include "relocate.h"
 
 /*
@@ -166,7 +167,6 @@ static bool start_go(void)
 		go_start.vector[i].type = auxiliary[i];
 		go_start.vector[i].value = getauxval(auxiliary[i]);
 	}
-	environ = go_start.environment;
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return false;
 	none = files;
@@ -193,12 +193,16 @@ _Noreturn void child_run(struct request *request, pid_t parent)
 	/* Dies with the thread that waits for it; getppid tells if it was too late for that. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		give_up();
-	reset_signals();
 	if (!keep_only(request->socket))
 		give_up();
 	request->socket = SOCKET;
 	lift_limits();
 	umask(022);
+	/* The user of su or sudo exports what the login process has: _SSS_LOOPS=NO, and SSSD knows nobody. */
+	environ = go_start.environment;
+	if (request->answer.membership != MEMBER && !child_lookup(request))
+		_exit(EXIT_SUCCESS);
+	reset_signals();
 	if (!start_go())
 		give_up();
 	pamnetCore(request);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The two functions that PAM calls, in the login process. Go never runs here:
- * who is not a member is sent on by lookup, for everybody else a child
- * does the work, and this process only moves into what the child has made.
+ * The two functions that libpam calls, in the login process. Go never runs here, nor does
+ * the client of a directory. A non-member is let through as soon as that is known; for a
+ * member a child does the work, and this process only moves into what the child has made.
  */
 #define _GNU_SOURCE
 #define PAM_SM_SESSION
@@ -24,6 +24,8 @@
 #include "lookup.h"
 #include "module.h"
 #include "options.h"
+#include "shared.h"
+#include "sources.h"
 #include "verdict.h"
 
 #define REASON_MAX (MESSAGE_MAX + 256)
@@ -33,8 +35,9 @@ struct session {
 	pam_handle_t *pamh;
 	struct request request;
 	struct options options;
-	struct lookup lookup;
-	bool unknowable;	 /* it has not come out whether the user is a member */
+	enum membership membership; /* of the user, by this module's question */
+	struct place before;	 /* where the login process is; of a member */
+	bool pinned;		 /* before is open */
 	char reason[REASON_MAX]; /* of a refusal */
 };
 
@@ -108,7 +111,28 @@ static bool receive(struct session *s, int socket, struct verdict *v)
 	return true;
 }
 
-/* Passes on the child's log lines up to its verdict; false with the reason in s. */
+/* Takes over an answer, for the other modules of the stack as well. */
+static void learn(struct session *s, const struct verdict *v)
+{
+	const struct request *r = &s->request;
+
+	s->membership = v->answer[r->module->kind];
+	for (int kind = 0; kind < KINDS; kind++)
+		shared_put(s->pamh, r->user, (enum kind)kind,
+			   kind == (int)r->module->kind ? s->options.group :
+							  pamnet_modules[kind].group,
+			   v->answer[kind]);
+}
+
+static bool is_nonmember(const struct session *s)
+{
+	return s->membership == NONMEMBER || s->membership == NO_GROUP;
+}
+
+/*
+ * Receives the child's messages up to the verdict, or to the answer that the user is a
+ * non-member, and logs the log lines. Returns false with the reason in s on any failure.
+ */
 static bool await_verdict(struct session *s, int socket, struct verdict *v)
 {
 	long long deadline = now_ms() + s->options.timeout * 1000LL;
@@ -116,7 +140,15 @@ static bool await_verdict(struct session *s, int socket, struct verdict *v)
 	for (;;) {
 		struct pollfd p = { .fd = socket, .events = POLLIN };
 		long long left = deadline - now_ms();
-		int ready = left > 0 ? poll(&p, 1, (int)left) : 0;
+		int ready;
+
+		/* While the child works. A non-member's login does not depend on it. */
+		if (s->membership == MEMBER && !s->pinned) {
+			s->pinned = true;
+			if (!place_open(&s->before, s->reason, sizeof(s->reason)))
+				return false;
+		}
+		ready = left > 0 ? poll(&p, 1, (int)left) : 0;
 
 		if (ready < 0 && errno == EINTR)
 			continue;
@@ -129,10 +161,24 @@ static bool await_verdict(struct session *s, int socket, struct verdict *v)
 		}
 		if (!receive(s, socket, v))
 			return false;
-		if (v->message == MESSAGE_VERDICT)
+		switch (v->message) {
+		case MESSAGE_VERDICT:
 			return true;
-		if (v->priority != LOG_DEBUG || s->options.debug)
-			pam_syslog(s->pamh, v->priority, "%s", v->text);
+		case MESSAGE_ANSWER:
+			if (s->membership != UNKNOWN ||
+			    v->answer[s->request.module->kind] == UNKNOWN) {
+				snprintf(s->reason, sizeof(s->reason),
+					 "the child's answer is no answer, or a second one");
+				return false;
+			}
+			learn(s, v);
+			if (is_nonmember(s))
+				return true;
+			break;
+		case MESSAGE_LOG:
+			if (v->priority != LOG_DEBUG || s->options.debug)
+				pam_syslog(s->pamh, v->priority, "%s", v->text);
+		}
 	}
 }
 
@@ -221,23 +267,17 @@ static void end_child(const struct child *c)
 	pthread_sigmask(SIG_SETMASK, &c->mask, NULL);
 }
 
-/* Does what the verdict says; the PAM code comes out. */
-static int obey(struct session *s, const struct place *before, const struct verdict *v)
+/* Carries out the verdict. Returns a PAM code. */
+static int obey(struct session *s, const struct verdict *v)
 {
 	bool named = s->request.module->kind != KIND_NEWNET, moved;
 
-	s->unknowable = v->outcome == OUTCOME_UNKNOWABLE;
-	switch (v->outcome) {
-	case OUTCOME_NOT_CONCERNED:
-		return PAM_IGNORE;
-	case OUTCOME_REFUSED:
-	case OUTCOME_UNKNOWABLE:
+	if (v->outcome != OUTCOME_ISOLATED) {
 		snprintf(s->reason, sizeof(s->reason), "%s", v->text);
 		return PAM_ABORT;
-	case OUTCOME_ISOLATED:
-		break;
 	}
-	moved = adopt(before, v, named, s->reason, sizeof(s->reason));
+	snprintf(s->reason, sizeof(s->reason), "the child has not said that the user is a member");
+	moved = s->pinned && adopt(&s->before, v, named, s->reason, sizeof(s->reason));
 	close_all((const int[]){ v->net, v->mnt, v->root, v->cwd }, VERDICT_FDS);
 	if (!moved)
 		return PAM_ABORT;
@@ -245,11 +285,12 @@ static int obey(struct session *s, const struct place *before, const struct verd
 	return PAM_SUCCESS;
 }
 
-/* Everything for somebody who is not proven to be no member; the PAM code comes out. */
-static int isolate(struct session *s)
+/*
+ * Opens the session of a user who is, or may be, a member, with a child. Returns a PAM code.
+ */
+static int open_with_child(struct session *s)
 {
 	int code = PAM_ABORT;
-	struct place before;
 	struct child child;
 	struct verdict v;
 
@@ -259,12 +300,13 @@ static int isolate(struct session *s)
 			 "build it with \"make build\", which links it with build/deferred-start.ld");
 		return PAM_ABORT;
 	}
-	if (place_open(&before, s->reason, sizeof(s->reason)) && start_child(s, &child)) {
+	if (start_child(s, &child)) {
 		if (await_verdict(s, child.socket, &v))
-			code = obey(s, &before, &v);
+			code = is_nonmember(s) ? PAM_IGNORE : obey(s, &v);
 		end_child(&child);
 	}
-	place_close(&before);
+	if (s->pinned)
+		place_close(&s->before);
 	return code;
 }
 
@@ -276,47 +318,75 @@ static const char *item(pam_handle_t *pamh, int type)
 	return pam_get_item(pamh, type, &value) == PAM_SUCCESS && value ? value : "";
 }
 
+/*
+ * Asks the name service, if all its sources are of this machine. Afterwards nothing is known
+ * if there is a directory, or a source has failed: the child asks then.
+ */
+static void ask_here(struct session *s)
+{
+	struct request *r = &s->request;
+	struct answer *own = &r->answer;
+	bool siblings[KINDS];
+
+	if (!sources_read(&r->sources) || !sources_are_local(&r->sources))
+		return;
+	lookup_begin(&r->lookup, &r->sources, r->user);
+	lookup_ask(&r->lookup, r->module->kind, s->options.group, own);
+	s->membership = own->membership;
+	if (!is_nonmember(s))
+		return;
+	shared_siblings(r->module, siblings);
+	for (int kind = 0; kind < KINDS; kind++) {
+		const char *group = pamnet_modules[kind].group;
+		struct answer other;
+
+		if (!siblings[kind])
+			continue;
+		lookup_ask(&r->lookup, (enum kind)kind, group, &other);
+		shared_put(s->pamh, r->user, (enum kind)kind, group, other.membership);
+	}
+}
+
+static int let_through(const struct session *s)
+{
+	if (s->membership == NO_GROUP)
+		pam_syslog(s->pamh, LOG_WARNING, "there is no group \"%s\", so it has no members",
+			   s->options.group);
+	else if (s->options.debug)
+		pam_syslog(s->pamh, LOG_DEBUG, "\"%s\" is not a member", s->request.user);
+	return PAM_IGNORE;
+}
+
 int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-	struct session s = { .pamh = pamh };
-	const struct module *module = &pamnet_module;
-	const char *user = item(pamh, PAM_USER);
+	struct session s = {
+		.pamh = pamh,
+		.membership = UNKNOWN,
+		.request = {
+			.module = pamnet_module,
+			.options = &s.options,
+			.user = item(pamh, PAM_USER),
+			.service = item(pamh, PAM_SERVICE),
+			.rhost = item(pamh, PAM_RHOST),
+		},
+	};
+	const char *user = s.request.user;
 	int code = PAM_ABORT;
 
-	options_parse(&s.options, module, argc, argv, complain, pamh);
+	options_parse(&s.options, pamnet_module, argc, argv, complain, pamh);
 	if (!*user) {
 		snprintf(s.reason, sizeof(s.reason), "the login service names no user");
 	} else {
-		s.request = (struct request){
-			.module = module,
-			.options = &s.options,
-			.user = user,
-			.service = item(pamh, PAM_SERVICE),
-			.rhost = item(pamh, PAM_RHOST),
-			.lookup = &s.lookup,
-		};
-		lookup(&s.lookup, module->kind, user, s.options.group);
-		/*
-		 * Clients of directories listen to the environment, which in su and
-		 * sudo is the caller's: _SSS_LOOPS=NO, and SSSD knows nobody. The
-		 * child asks again, in one of its own.
-		 */
-		if (s.lookup.membership == MEMBERSHIP_NONE && !s.lookup.local)
-			s.lookup.membership = MEMBERSHIP_UNPROVEN;
-		if (s.lookup.membership == MEMBERSHIP_NONE) {
-			if (s.lookup.group_missing)
-				pam_syslog(pamh, LOG_WARNING,
-					   "there is no group \"%s\", so it has no members",
-					   s.options.group);
-			else if (s.options.debug)
-				pam_syslog(pamh, LOG_DEBUG, "\"%s\" is not a member", user);
-			return PAM_IGNORE;
-		}
-		s.unknowable = s.lookup.membership == MEMBERSHIP_UNPROVEN;
-		code = isolate(&s);
+		s.membership = shared_get(pamh, user, pamnet_module->kind, s.options.group);
+		if (s.membership == UNKNOWN)
+			ask_here(&s);
+		code = is_nonmember(&s) ? PAM_IGNORE : open_with_child(&s);
+		lookup_end(&s.request.lookup);
 	}
-	/* To lock root out of the machine while a directory is away would help nobody. */
-	if (code == PAM_ABORT && s.unknowable && s.lookup.user_known && s.lookup.uid == 0) {
+	if (code == PAM_IGNORE)
+		return let_through(&s);
+	/* Root must be able to log in during a directory outage. */
+	if (code == PAM_ABORT && s.membership == UNKNOWN && lookup_is_local_root(user)) {
 		pam_syslog(pamh, LOG_ERR, "\"%s\" let in as root, not isolated: %s", user, s.reason);
 		return PAM_IGNORE;
 	}
@@ -324,7 +394,7 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 		pam_syslog(pamh, LOG_ERR, "\"%s\" refused: %s", user, s.reason);
 		if (!(flags & PAM_SILENT))
 			pam_error(pamh, "Your session cannot be given its network (%s). "
-				  "The system log says why.", module->name);
+				  "The system log says why.", pamnet_module->name);
 	}
 	return code;
 }

@@ -30,6 +30,25 @@ static void copy_text(struct verdict *v, const unsigned char *text, size_t size)
 	v->text[size] = '\0';
 }
 
+static bool decode_answer(struct verdict *v, const unsigned char *answer, size_t size)
+{
+	if (size != KINDS)
+		return false;
+	for (size_t i = 0; i < KINDS; i++) {
+		v->answer[i] = answer[i];
+		switch (v->answer[i]) {
+		case UNKNOWN:
+		case MEMBER:
+		case NONMEMBER:
+		case NO_GROUP:
+			break;
+		default:
+			return false;
+		}
+	}
+	return true;
+}
+
 bool verdict_decode(struct verdict *v, const unsigned char *data, size_t size, const int *fds,
 		    size_t nfds)
 {
@@ -42,6 +61,9 @@ bool verdict_decode(struct verdict *v, const unsigned char *data, size_t size, c
 		v->priority = data[1];
 		copy_text(v, data + 2, size - 2);
 		return data[1] <= 7 && nfds == 0;
+	case MESSAGE_ANSWER:
+		v->message = MESSAGE_ANSWER;
+		return decode_answer(v, data + 1, size - 1) && nfds == 0;
 	case MESSAGE_VERDICT:
 		v->message = MESSAGE_VERDICT;
 		break;
@@ -55,8 +77,7 @@ bool verdict_decode(struct verdict *v, const unsigned char *data, size_t size, c
 		return false;
 	switch (data[1]) {
 	case OUTCOME_REFUSED:
-	case OUTCOME_UNKNOWABLE:
-	case OUTCOME_NOT_CONCERNED:
+	case OUTCOME_UNKNOWN:
 		return nfds == 0;
 	case OUTCOME_ISOLATED:
 		break;
