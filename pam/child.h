@@ -15,14 +15,12 @@ struct request {
 	const struct options *options;
 	const char *user;	     /* as the login service spells the name */
 	const char *service, *rhost; /* PAM_SERVICE and PAM_RHOST, "" if there is none */
+	bool siblings[KINDS];	     /* other modules, whose default question is answered, too */
 	struct sources sources;
 	struct lookup lookup;
 	struct answer answer; /* unless it is "member", the child asks itself */
 	int socket;	      /* where the messages of verdict.h go */
 };
-
-/* Whether Go can be started later, see build/module/deferred-start.ld. */
-bool child_can_start_go(void);
 
 /*
  * The child's life, from fork(2) to its end. All signals are blocked when it starts.

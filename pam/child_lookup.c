@@ -6,24 +6,21 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "shared.h"
 #include "verdict.h"
 
 /* Returns false if it cannot be sent: the login process then refuses. */
 static bool send_answer(struct request *r)
 {
 	char message[1 + KINDS] = { MESSAGE_ANSWER };
-	bool siblings[KINDS];
 	struct answer other;
 
-	shared_siblings(r->module, siblings);
 	for (int kind = 0; kind < KINDS; kind++) {
 		char *to = &message[1 + kind];
 
 		*to = UNKNOWN;
 		if (kind == (int)r->module->kind) {
 			*to = (char)r->answer.membership;
-		} else if (siblings[kind]) {
+		} else if (r->siblings[kind]) {
 			lookup_ask(&r->lookup, (enum kind)kind, pamnet_modules[kind].group, &other);
 			if (other.membership != MEMBER)
 				*to = (char)other.membership;

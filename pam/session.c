@@ -21,6 +21,7 @@
 
 #include "adopt.h"
 #include "child.h"
+#include "go_start.h"
 #include "lookup.h"
 #include "module.h"
 #include "options.h"
@@ -294,7 +295,7 @@ static int open_with_child(struct session *s)
 	struct child child;
 	struct verdict v;
 
-	if (!child_can_start_go()) {
+	if (!go_can_start()) {
 		snprintf(s->reason, sizeof(s->reason),
 			 "this module starts Go when it is loaded, so it must not be used: "
 			 "build it with \"make build\", which links it with build/module/deferred-start.ld");
@@ -326,7 +327,6 @@ static void ask_here(struct session *s)
 {
 	struct request *r = &s->request;
 	struct answer *own = &r->answer;
-	bool siblings[KINDS];
 
 	if (!sources_read(&r->sources) || !sources_are_local(&r->sources))
 		return;
@@ -335,12 +335,11 @@ static void ask_here(struct session *s)
 	s->membership = own->membership;
 	if (!is_nonmember(s))
 		return;
-	shared_siblings(r->module, siblings);
 	for (int kind = 0; kind < KINDS; kind++) {
 		const char *group = pamnet_modules[kind].group;
 		struct answer other;
 
-		if (!siblings[kind])
+		if (!r->siblings[kind])
 			continue;
 		lookup_ask(&r->lookup, (enum kind)kind, group, &other);
 		shared_put(s->pamh, r->user, (enum kind)kind, group, other.membership);
@@ -378,8 +377,10 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 		snprintf(s.reason, sizeof(s.reason), "the login service names no user");
 	} else {
 		s.membership = shared_get(pamh, user, pamnet_module->kind, s.options.group);
-		if (s.membership == UNKNOWN)
+		if (s.membership == UNKNOWN) {
+			shared_siblings(pamnet_module, s.request.siblings);
 			ask_here(&s);
+		}
 		code = is_nonmember(&s) ? PAM_IGNORE : open_with_child(&s);
 		lookup_end(&s.request.lookup);
 	}
