@@ -119,6 +119,30 @@ static bool load(struct library *lib, const struct source *source, char problem[
 	return false;
 }
 
+/* Loads the libraries, one for all databases that name the same source. */
+static void load_all(struct lookup *l, const struct sources *sources)
+{
+	for (size_t i = 0; i < sources->count; i++) {
+		const struct source *source = &sources->list[i];
+		struct library *next = &l->libraries[l->nlibraries];
+		size_t before = 0, loaded = 0;
+
+		while (strcmp(sources->list[before].name, source->name) != 0)
+			before++;
+		if (before == i) {
+			l->nlibraries += load(next, source, l->problem);
+			continue;
+		}
+		while (loaded < l->nlibraries &&
+		       strcmp(l->libraries[loaded].source->name, source->name) != 0)
+			loaded++;
+		if (loaded < l->nlibraries) {
+			*next = (struct library){ source, l->libraries[loaded].handle };
+			l->nlibraries++;
+		}
+	}
+}
+
 /* Sets problem if SSSD is a source and away: its library may have returned "not found". */
 static void check_sssd(const struct lookup *l, char problem[LOOKUP_NAME_MAX])
 {
@@ -228,8 +252,7 @@ void lookup_begin(struct lookup *l, const struct sources *sources, const char *u
 		fail(l->problem, "user name", ENAMETOOLONG);
 		return;
 	}
-	for (size_t i = 0; i < sources->count; i++)
-		l->nlibraries += load(&l->libraries[l->nlibraries], &sources->list[i], l->problem);
+	load_all(l, sources);
 	for (size_t i = 0; i < l->nlibraries && !l->user_known; i++) {
 		if (l->libraries[i].source->database == DATABASE_PASSWD)
 			ask_account(l, &l->libraries[i]);
