@@ -200,9 +200,9 @@ _Noreturn void child_run(struct request *request, pid_t parent)
 	umask(022);
 	/* The user of su or sudo exports what the login process has: _SSS_LOOPS=NO, and SSSD knows nobody. */
 	environ = go_start.environment;
+	reset_signals();
 	if (request->answer.membership != MEMBER && !child_lookup(request))
 		_exit(EXIT_SUCCESS);
-	reset_signals();
 	if (!start_go())
 		give_up();
 	pamnetCore(request);
