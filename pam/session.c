@@ -333,7 +333,7 @@ static void ask_here(struct session *s)
 	lookup_begin(&r->lookup, &r->sources, r->user);
 	lookup_ask(&r->lookup, r->module->kind, s->options.group, own);
 	s->membership = own->membership;
-	if (!is_nonmember(s))
+	if (s->membership == UNKNOWN)
 		return;
 	shared_siblings(r->module, siblings);
 	for (int kind = 0; kind < KINDS; kind++) {
