@@ -50,7 +50,7 @@ func underEachTool(t *testing.T, f func(t *testing.T, flags, front []string)) {
 	})
 }
 
-// compileProgram makes testdata/NAME.c, which calls the C of NAME.c.
+// compileProgram compiles testdata/NAME.c, which calls the C of NAME.c.
 func compileProgram(t testing.TB, name string) (path string) {
 	t.Helper()
 	path = t.TempDir() + "/" + name

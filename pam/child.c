@@ -37,6 +37,7 @@ static void reset_signals(void)
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t none;
 
+	sigaction(SIGPIPE, &ignore, NULL); /* drops the one that the client of a directory may have left */
 	for (int sig = 1; sig < NSIG; sig++)
 		syscall(SYS_rt_sigaction, sig, by_default, NULL, NSIG / 8); /* EINVAL for SIGKILL and SIGSTOP */
 	sigaction(SIGXFSZ, &ignore, NULL);

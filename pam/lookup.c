@@ -42,7 +42,7 @@ static bool grow(struct lookup *l)
 	return true;
 }
 
-static void fail(char problem[LOOKUP_NAME_MAX], const char *what, int error)
+static void set_problem(char problem[LOOKUP_NAME_MAX], const char *what, int error)
 {
 	snprintf(problem, LOOKUP_NAME_MAX, "%s: %s", what, strerror(error));
 }
@@ -91,7 +91,7 @@ static bool answers(const char *source, enum nss_status status, int error,
 	if (status == NSS_STATUS_SUCCESS || status == NSS_STATUS_NOTFOUND || error == ESRCH)
 		return status == NSS_STATUS_SUCCESS;
 	snprintf(what, sizeof(what), "source \"%s\" of nsswitch.conf does not answer", source);
-	fail(problem, what, error ? error : EIO);
+	set_problem(problem, what, error ? error : EIO);
 	return false;
 }
 
@@ -168,7 +168,7 @@ static bool ask_account(struct lookup *l, const struct library *lib)
 	if (!answers(lib->source->name, status, error, l->problem))
 		return false;
 	if (!copy_name(l->user, entry.pw_name)) {
-		fail(l->problem, "user name", ENAMETOOLONG);
+		set_problem(l->problem, "user name", ENAMETOOLONG);
 		return false;
 	}
 	l->user_known = true;
@@ -186,7 +186,7 @@ static void add_gid(struct lookup *l, gid_t gid)
 				      reallocarray(l->gids, (size_t)capacity, sizeof(*more));
 
 		if (!more) {
-			fail(l->problem, "group list", ENOMEM);
+			set_problem(l->problem, "group list", ENOMEM);
 			return;
 		}
 		l->gids = more;
@@ -245,11 +245,11 @@ void lookup_begin(struct lookup *l, const struct sources *sources, const char *u
 {
 	*l = (struct lookup){ .asked = user };
 	if (!grow(l)) {
-		fail(l->problem, "lookup", ENOMEM);
+		set_problem(l->problem, "lookup", ENOMEM);
 		return;
 	}
 	if (!copy_name(l->user, user)) {
-		fail(l->problem, "user name", ENAMETOOLONG);
+		set_problem(l->problem, "user name", ENAMETOOLONG);
 		return;
 	}
 	load_all(l, sources);
@@ -289,7 +289,7 @@ static void match(struct answer *a, const char *group, gid_t gid, bool listed)
 		return;
 	}
 	if (!copy_name(a->group, group))
-		fail(a->problem, "group name", ENAMETOOLONG);
+		set_problem(a->problem, "group name", ENAMETOOLONG);
 	a->gid = gid;
 	a->listed = listed;
 }

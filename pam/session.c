@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <time.h>
@@ -211,6 +212,7 @@ static void take_back_sigchld(void)
 /* A child at work, and what has been changed here for its sake. */
 struct child {
 	pid_t pid;
+	int pidfd; /* -1 before Linux 5.3 */
 	int socket;
 	sigset_t mask; /* the signals that were blocked */
 	bool pending;  /* SIGCHLD was, before there was a child */
@@ -239,30 +241,61 @@ static bool start_child(struct session *s, struct child *c)
 	sigaddset(&waiting, SIGCHLD);
 	pthread_sigmask(SIG_SETMASK, c->pid < 0 ? &c->mask : &waiting, NULL);
 	close(sockets[1]);
-	if (c->pid > 0)
+	if (c->pid > 0) {
+		c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
 		return true;
+	}
 	close(c->socket);
 	return refuse(s, "fork", error);
 }
 
 /*
- * Ends the child, which has nothing left to do. A host that ignores SIGCHLD, or
- * collects every child itself, leaves none to wait for (ECHILD). One that is stuck
- * in the kernel is not waited for beyond the grace.
+ * Whether the child has ended and been collected. A host that ignores SIGCHLD, or collects
+ * every child itself, leaves none to wait for (ECHILD).
+ */
+static bool collect(const struct child *c)
+{
+	siginfo_t info = { 0 };
+	int result = -1;
+
+	errno = EINVAL;
+	if (c->pidfd >= 0)
+		result = waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG);
+	if (result < 0 && errno == EINVAL) /* before Linux 5.4 */
+		result = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG);
+	return result < 0 ? errno != EINTR : info.si_pid != 0;
+}
+
+/* Waits until the child may have ended. */
+static void await_end(const struct child *c, long long ms)
+{
+	struct pollfd p = { .fd = c->pidfd, .events = POLLIN };
+
+	/* Without a pidfd for the shortest time that there is. */
+	poll(&p, c->pidfd >= 0, c->pidfd >= 0 ? (int)ms : 1);
+}
+
+/*
+ * Ends the child, which has nothing left to do. A child that is stuck in the kernel is not
+ * waited for beyond the grace. The signal goes to a pidfd: a thread of the host may collect
+ * the child at any time, and its PID be another process's.
  */
 static void end_child(const struct child *c)
 {
-	long long deadline = now_ms() + REAP_GRACE_MS;
-	const struct timespec pause = { .tv_nsec = 100000 };
-	pid_t got = waitpid(c->pid, NULL, WNOHANG);
+	long long deadline = now_ms() + REAP_GRACE_MS, left = REAP_GRACE_MS;
+	bool ended = collect(c);
 
 	close(c->socket);
-	if (got == 0)
+	if (!ended && c->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
+	else if (!ended)
 		kill(c->pid, SIGKILL);
-	while ((got == 0 || (got < 0 && errno == EINTR)) && now_ms() < deadline) {
-		nanosleep(&pause, NULL);
-		got = waitpid(c->pid, NULL, WNOHANG);
+	for (; !ended && left > 0; left = deadline - now_ms()) {
+		await_end(c, left);
+		ended = collect(c);
 	}
+	if (c->pidfd >= 0)
+		close(c->pidfd);
 	if (!c->pending)
 		take_back_sigchld();
 	pthread_sigmask(SIG_SETMASK, &c->mask, NULL);
@@ -333,7 +366,7 @@ static void ask_here(struct session *s)
 	lookup_begin(&r->lookup, &r->sources, r->user);
 	lookup_ask(&r->lookup, r->module->kind, s->options.group, own);
 	s->membership = own->membership;
-	if (!is_nonmember(s))
+	if (s->membership == UNKNOWN)
 		return;
 	for (int kind = 0; kind < KINDS; kind++) {
 		const char *group = pamnet_modules[kind].group;

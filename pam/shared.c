@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #define _GNU_SOURCE
-#define PAM_SM_SESSION
 #include "shared.h"
 
 #include <link.h>

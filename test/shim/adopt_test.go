@@ -50,9 +50,6 @@ func TestGoodVerdicts(t *testing.T) {
 				t.Errorf("other namespaces: %v", got)
 			}
 		}},
-		{"not concerned", session{args: []string{say(notConcerned+"-", "")}}, func(o outcome, t *testing.T) {
-			o.ended(t, "PAM_SUCCESS") // pam_permit's
-		}},
 		{"refused", session{args: []string{say(refused+"no %s left", "")}}, func(o outcome, t *testing.T) {
 			o.refused(t, "no %s left")
 		}},
@@ -210,12 +207,13 @@ func TestRoot(t *testing.T) {
 		return m.open(t, h, session{user: user, args: append([]string{"timeout=1"}, args...)})
 	}
 
-	m.spy(t)
+	m.withDirectory(t)
 	for _, test := range []struct{ name, word, reason string }{
-		{"unknowable", say(unknowable+"no answer", ""), "no answer"},
+		{"unknown", say(unknownUser+"no answer", ""), "no answer"},
 		{"no verdict", word("exit"), noVerdict},
 		{"no verdict in time", word("pause"), late},
 		{"a malformed verdict", say("text", ""), malformed},
+		{"isolated without an answer", say(isolated, good), notMember},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			o := open("root", test.word)
@@ -224,11 +222,42 @@ func TestRoot(t *testing.T) {
 			open("nobody", test.word).refused(t, test.reason)
 		})
 	}
-	t.Run("refused", func(t *testing.T) { open("root", say(refused+"why", "")).refused(t, "why") })
+	const isMember = "Am--"
+	t.Run("refused", func(t *testing.T) { open("root", say(isMember, ""), say(refused+"why", "")).refused(t, "why") })
 	t.Run("refused by the adoption", func(t *testing.T) {
-		open("root", say(isolated, "Nmrc")).refused(t, "the network namespace is the host's")
+		open("root", say(isMember, ""), say(isolated, "Nmrc")).refused(t, "the network namespace is the host's")
+	})
+	t.Run("no verdict for a member", func(t *testing.T) {
+		open("root", say(isMember, ""), word("exit")).refused(t, noVerdict)
+	})
+	t.Run("unknown after an answer", func(t *testing.T) {
+		open("root", say(isMember, ""), say(unknownUser+"why", "")).refused(t, "why")
 	})
 
-	expect.Check(t, m.AddToGroup("members", "root"))
-	t.Run("no verdict for a member", func(t *testing.T) { open("root", word("exit")).refused(t, noVerdict) })
+	t.Run("no verdict for a member by this machine's files", func(t *testing.T) {
+		m.sources(t, "files")
+		expect.Check(t, m.AddToGroup("members", "root"))
+		open("root", word("exit")).refused(t, noVerdict)
+	})
+}
+
+// Uid 0 counts by this machine's own files alone: a directory makes nobody root here.
+func TestADirectorysRootIsRefusedLikeEverybody(t *testing.T) {
+	m, h := newMachine(t), hosts[0]
+	m.install(t, h)
+	m.fake(t)
+	expect.Check(t, m.WriteFile("/run/fake/passwd", "toor:x:0:0::/root:/bin/sh\n", 0o644))
+	for _, word := range []string{say(unknownUser+"no answer", ""), word("exit")} {
+		o := m.open(t, h, session{user: "toor", args: []string{word}})
+		o.refused(t, "")
+		o.logged(t, "let in as root", 0)
+	}
+	t.Run("but another name of root is root", func(t *testing.T) {
+		passwd, err := m.ReadFile("/etc/passwd")
+		expect.Check(t, err)
+		expect.Check(t, m.WriteFile("/etc/passwd", passwd+"toor:x:0:0::/root:/bin/sh\n", 0o644))
+		o := m.open(t, h, session{user: "toor", args: []string{say(unknownUser+"no answer", "")}})
+		o.ended(t, "PAM_SUCCESS")
+		o.logged(t, `"toor" let in as root, not isolated: no answer`, 1)
+	})
 }

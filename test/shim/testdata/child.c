@@ -29,7 +29,8 @@
 #define KIND KIND_NEWNET
 #endif
 
-const struct module pamnet_module = { "pam_standin", "members", KIND };
+static const struct module standin = { "pam_standin", "members", KIND };
+const struct module *const pamnet_module = &standin;
 
 #define DATAGRAM_MAX 100000
 #define FDS_MAX 253 /* SCM_MAX_FD, unix(7) */
