@@ -379,6 +379,32 @@ static void ask_here(struct session *s)
 	}
 }
 
+/*
+ * Finds out whether the user is a member, and opens a member's session. Returns a PAM code;
+ * PAM_IGNORE for a non-member.
+ */
+static int open_session(struct session *s)
+{
+	const char *user = s->request.user, *why;
+	int code;
+
+	s->membership = shared_get(s->pamh, user, s->request.module->kind, s->options.group);
+	if (is_nonmember(s))
+		return PAM_IGNORE;
+	why = shared_get_unknown(s->pamh, user);
+	if (why) {
+		snprintf(s->reason, sizeof(s->reason), "%s", why);
+		return PAM_ABORT;
+	}
+	shared_siblings(s->request.module, s->request.siblings);
+	ask_here(s);
+	code = is_nonmember(s) ? PAM_IGNORE : open_with_child(s);
+	lookup_end(&s->request.lookup);
+	if (code == PAM_ABORT && s->membership == UNKNOWN)
+		shared_put_unknown(s->pamh, user, s->reason);
+	return code;
+}
+
 static int let_through(const struct session *s)
 {
 	if (s->membership == NO_GROUP)
@@ -406,17 +432,10 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 	int code = PAM_ABORT;
 
 	options_parse(&s.options, pamnet_module, argc, argv, complain, pamh);
-	if (!*user) {
+	if (*user)
+		code = open_session(&s);
+	else
 		snprintf(s.reason, sizeof(s.reason), "the login service names no user");
-	} else {
-		s.membership = shared_get(pamh, user, pamnet_module->kind, s.options.group);
-		if (s.membership == UNKNOWN) {
-			shared_siblings(pamnet_module, s.request.siblings);
-			ask_here(&s);
-		}
-		code = is_nonmember(&s) ? PAM_IGNORE : open_with_child(&s);
-		lookup_end(&s.request.lookup);
-	}
 	if (code == PAM_IGNORE)
 		return let_through(&s);
 	/* Root must be able to log in during a directory outage. */

@@ -3,6 +3,7 @@
 #include "shared.h"
 
 #include <link.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -10,7 +11,7 @@
 #include "lookup.h"
 
 /* The layout of struct shared is part of it: modules of two versions may meet in a process. */
-#define SHARED_NAME "libpam-net.nonmember.1"
+#define SHARED_NAME "libpam-net.1"
 
 /* A host may keep a PAM handle, and open another session with it hours later. */
 #define SHARED_SECONDS 10
@@ -22,6 +23,10 @@ struct shared {
 		struct timespec when; /* CLOCK_MONOTONIC */
 		char group[LOOKUP_NAME_MAX];
 	} of[KINDS];
+	struct {
+		struct timespec when;
+		char why[MESSAGE_MAX]; /* "" if nobody has found so */
+	} unknown;
 };
 
 static void forget(pam_handle_t *pamh, void *data, int status)
@@ -62,15 +67,19 @@ static struct shared *get_or_make(pam_handle_t *pamh, const char *user)
 	return NULL;
 }
 
+static bool is_fresh(const struct timespec *when)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec - when->tv_sec < SHARED_SECONDS;
+}
+
 enum membership shared_get(pam_handle_t *pamh, const char *user, enum kind kind, const char *group)
 {
 	const struct shared *s = get(pamh, user);
-	struct timespec now;
 
-	if (!s || strcmp(s->of[kind].group, group) != 0)
-		return UNKNOWN;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (now.tv_sec - s->of[kind].when.tv_sec >= SHARED_SECONDS)
+	if (!s || strcmp(s->of[kind].group, group) != 0 || !is_fresh(&s->of[kind].when))
 		return UNKNOWN;
 	return s->of[kind].membership;
 }
@@ -88,6 +97,23 @@ void shared_put(pam_handle_t *pamh, const char *user, enum kind kind, const char
 	s->of[kind].membership = membership;
 	strcpy(s->of[kind].group, group);
 	clock_gettime(CLOCK_MONOTONIC, &s->of[kind].when);
+}
+
+const char *shared_get_unknown(pam_handle_t *pamh, const char *user)
+{
+	const struct shared *s = get(pamh, user);
+
+	return s && s->unknown.why[0] && is_fresh(&s->unknown.when) ? s->unknown.why : NULL;
+}
+
+void shared_put_unknown(pam_handle_t *pamh, const char *user, const char *why)
+{
+	struct shared *s = get_or_make(pamh, user);
+
+	if (!s)
+		return;
+	snprintf(s->unknown.why, sizeof(s->unknown.why), "%s", why);
+	clock_gettime(CLOCK_MONOTONIC, &s->unknown.when);
 }
 
 struct search {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the modules of one stack tell each other: of which questions the user is a
- * non-member. So three modules cost one lookup, and at most one child.
+ * non-member, and that a source does not answer. So three modules cost one lookup, and at
+ * most one child; and a directory that hangs costs timeout= once.
  */
 #ifndef PAMNET_SHARED_H
 #define PAMNET_SHARED_H
@@ -21,6 +22,15 @@ enum membership shared_get(pam_handle_t *pamh, const char *user, enum kind kind,
 /* Keeps what is known of the user by this question, unless it is not "non-member". */
 void shared_put(pam_handle_t *pamh, const char *user, enum kind kind, const char *group,
 		enum membership membership);
+
+/*
+ * Returns why a module of this stack has just failed to find out what the user is a member
+ * of, or NULL if none has. The caller must take the user for unknown then, whatever the
+ * question. It need not ask again.
+ */
+const char *shared_get_unknown(pam_handle_t *pamh, const char *user);
+
+void shared_put_unknown(pam_handle_t *pamh, const char *user, const char *why);
 
 /* Sets siblings to the other modules that are loaded in this process, so may be of the stack. */
 void shared_siblings(const struct module *self, bool siblings[KINDS]);
