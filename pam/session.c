@@ -353,15 +353,30 @@ static const char *item(pam_handle_t *pamh, int type)
 }
 
 /*
+ * Whether the environment, which in su is the caller's, may tell a local source what to leave
+ * out. systemd's source obeys SYSTEMD_ONLY_USERDB, in a set-uid program as well.
+ */
+static bool environment_interferes(void)
+{
+	for (char **variable = environ; variable && *variable; variable++) {
+		if (strncmp(*variable, "SYSTEMD_", 8) == 0 &&
+		    strncmp(*variable, "SYSTEMD_EXEC_PID=", 17) != 0) /* which every service has */
+			return true;
+	}
+	return false;
+}
+
+/*
  * Asks the name service, if all its sources are of this machine. Afterwards nothing is known
- * if there is a directory, or a source has failed: the child asks then.
+ * if there is a directory, a source has failed, or the environment interferes. The child asks
+ * then.
  */
 static void ask_here(struct session *s)
 {
 	struct request *r = &s->request;
 	struct answer *own = &r->answer;
 
-	if (!sources_read(&r->sources) || !sources_are_local(&r->sources))
+	if (!sources_read(&r->sources) || !sources_are_local(&r->sources) || environment_interferes())
 		return;
 	lookup_begin(&r->lookup, &r->sources, r->user);
 	lookup_ask(&r->lookup, r->module->kind, s->options.group, own);

@@ -26,15 +26,15 @@ var clients = []struct{ source, daemon, socket string }{
 // between stands between a client and its daemon: it notes each connection in
 // /run/asked, and then does what $1 says. $2 is the client's socket, and $3 the daemon's.
 const between = `mkdir -p "$(dirname "$2")"; : >/run/asked; exec setsid perl -MSocket -e '
-	my ($what, $path, $real, @kept) = @ARGV;
-	socket(my $listen, AF_UNIX, SOCK_STREAM, 0) && bind($listen, pack_sockaddr_un($path)) && listen($listen, 64) && chmod(0666, $path) or die $!;
+	my ($what, $path, $real, $listen, $daemon, @kept) = @ARGV;
+	socket($listen, AF_UNIX, SOCK_STREAM, 0) && bind($listen, pack_sockaddr_un($path)) && listen($listen, 64) && chmod(0666, $path) or die $!;
 	open(my $ready, ">", "/run/between");
 	$SIG{CHLD} = "IGNORE";
 	while (accept(my $client, $listen)) {
 		open(my $asked, ">>", "/run/asked"); print $asked "x\n"; close($asked);
 		if ($what eq "hang") { push @kept, $client; next }
 		next if fork;
-		socket(my $daemon, AF_UNIX, SOCK_STREAM, 0) && connect($daemon, pack_sockaddr_un($real)) or die $!;
+		socket($daemon, AF_UNIX, SOCK_STREAM, 0) && connect($daemon, pack_sockaddr_un($real)) or die $!;
 		while (1) {
 			my $in = ""; vec($in, fileno($client), 1) = 1; vec($in, fileno($daemon), 1) = 1;
 			select($in, undef, undef, undef) or last;

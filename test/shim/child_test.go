@@ -72,6 +72,21 @@ func TestTheEnvironmentCannotHideAMember(t *testing.T) {
 	o.refused(t, unknown)
 }
 
+// systemd's source is local, and obeys its variables in a set-uid program, too.
+func TestTheEnvironmentCannotHideAMemberFromSystemdsSource(t *testing.T) {
+	m, h := newMachine(t), hosts[0]
+	m.install(t, h)
+	m.installCore(t, h, "pam_newnet.so")
+	m.source(t, "systemd", append(spyFiles, "-DSYSTEMD")...)
+	expect.Check(t, m.MkdirAll("/run/spy", 0o700))
+	for _, variable := range []string{"SYSTEMD_ONLY_USERDB=nothing", "SYSTEMD_EXEC_PID=1"} {
+		o := m.open(t, h, session{
+			module: "pam_newnet.so", user: "nobody", args: []string{"group=members"}, options: []string{"--setenv", variable},
+		})
+		o.refused(t, strings.Replace(unknown, "spy", "systemd", 1))
+	}
+}
+
 // installCore brings a real module into the sandbox.
 func (m machine) installCore(t *testing.T, h *host, module string) {
 	t.Helper()
@@ -79,10 +94,12 @@ func (m machine) installCore(t *testing.T, h *host, module string) {
 	expect.Check(t, m.Install(built+"/"+module, m.path(h, module), 0o644))
 }
 
+var spyFiles = []string{"testdata/libnss_spy.c", "../pamhost/c/snapshot.c", "../pamhost/c/json.c"}
+
 // spy installs the source that looks around and never answers.
 func (m machine) spy(t *testing.T) {
 	t.Helper()
-	m.source(t, "spy", "testdata/libnss_spy.c", "../pamhost/c/snapshot.c", "../pamhost/c/json.c")
+	m.source(t, "spy", spyFiles...)
 	expect.Check(t, m.MkdirAll("/run/spy", 0o700))
 }
 
@@ -93,11 +110,11 @@ func (m machine) fake(t *testing.T) {
 	expect.Check(t, m.MkdirAll("/run/fake", 0o755))
 }
 
-// source installs a source of nsswitch.conf, to be asked after the files.
-func (m machine) source(t *testing.T, name string, files ...string) {
+// source compiles and installs a source of nsswitch.conf, to be asked after the files.
+func (m machine) source(t *testing.T, name string, args ...string) {
 	t.Helper()
 	library := "libnss_" + name + ".so.2"
-	expect.Check(t, hosts[0].compile(library, files, "-shared", "-fPIC", "-Wl,-Bsymbolic"))
+	expect.Check(t, hosts[0].compile(library, nil, append(args, "-shared", "-fPIC", "-Wl,-Bsymbolic")...))
 	modules, err := sandbox.ModuleDir()
 	expect.Check(t, err)
 	expect.Check(t, m.Install(hosts[0].path(library), path.Join(path.Dir(modules), library), 0o644))
