@@ -62,10 +62,11 @@ struct lookup {
  * - getgrouplist(3) skips sources that fail.
  * - nscd turns failures into "not found".
  *
- * A source that is not installed is skipped, as by libc. [NOTFOUND=return] and other actions
- * of nsswitch.conf are not obeyed: a source that libc would not ask is asked as well. It can
- * make a member of a user, and its failure makes an answer unknown. It cannot make a
- * non-member of anybody.
+ * A source that is not installed is skipped, as by libc. The actions of nsswitch.conf are
+ * not obeyed, [NOTFOUND=return], [SUCCESS=return] and [SUCCESS=merge] among them: a source
+ * that libc would not ask for a group is asked as well. Such a source can make a user a
+ * member, and its failure makes an answer unknown. The account is that of the first source
+ * that has it; a source behind that one is not asked for accounts.
  *
  * The sources and the name must outlive l. Threads and processes: any, but a source that is
  * not local must be asked in the child alone, where the environment is ours and a deadline

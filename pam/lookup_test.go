@@ -139,6 +139,11 @@ func testMembers(t *testing.T, ask lookup) {
 		{"its user with the machine's group as the primary one", "passwd: files fake\ngroup: files fake\n", "", "newnet", "fargo", "newnet", "member of newnet as fargo"},
 		{"the machine's user in its group", "passwd: files\ngroup: files fake\n", "", "newnet", "olga", "farnet", "member of farnet as olga"},
 		{"its group by a prefix", "passwd: files fake\ngroup: files fake\n", "", "groupnet", "far", "groupnet", "member of groupnet-far as far"},
+		{"a member by a source behind [NOTFOUND=return], which is not obeyed", "passwd: files\ngroup: files [NOTFOUND=return] fake\n", "", "newnet", "olga", "farnet", "member of farnet as olga"},
+		{"a user by such a source", "passwd: files [NOTFOUND=return] fake\ngroup: files [NOTFOUND=return] fake\n", "", "groupnet", "far", "groupnet", "member of groupnet-far as far"},
+		{"a member by a source behind [SUCCESS=return], which is libc's default", "passwd: files\ngroup: files [SUCCESS=return] fake\n", group + "farnet:x:600:\n", "newnet", "olga", "farnet", "member of farnet as olga"},
+		{"a member by a source that is merged", "passwd: files\ngroup: files [SUCCESS=merge] fake\n", group + "farnet:x:600:\n", "newnet", "olga", "farnet", "member of farnet as olga"},
+		{"a non-member by all of them", "passwd: files\ngroup: files [NOTFOUND=return] fake [SUCCESS=merge] systemd\n", "", "newnet", "gina", "farnet", "non-member"},
 		{"initgroups has sources of its own", "passwd: files\ngroup: files\ninitgroups: files [SUCCESS=continue] fake\n", group + "farnet:x:600:\n", "newnet", "olga", "farnet", "member of farnet as olga"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -191,6 +196,11 @@ func testDown(t *testing.T, ask lookup) {
 		"files fake systemd",
 		"files [NOTFOUND=continue] fake [UNAVAIL=continue TRYAGAIN=continue] systemd",
 		"files fake [!SUCCESS=continue] files",
+		"files [NOTFOUND=return] fake",
+		"files [NOTFOUND=return] fake systemd",
+		"files [SUCCESS=return] fake",
+		"files [SUCCESS=merge] fake systemd",
+		"files [!UNAVAIL=return] fake",
 	} {
 		arrange(t, "passwd: "+sources+"\ngroup: "+sources+"\n", group)
 		for what, environment := range failures {

@@ -69,7 +69,11 @@ var scenarios = []*scenario{
 	},
 	{name: "newnet-stranger", module: "pam_newnet", user: "olga", reset: "-"},
 	{name: "groupnet-stranger", module: "pam_groupnet", user: "olga", reset: "-"},
-	// A source that is not known to be local: it takes the child to prove that somebody is no member.
+	// A source that is not known to be local: the child asks.
+	{
+		name: "newnet-directory", module: "pam_newnet", user: "nina", member: true, reset: "-",
+		prepare: `sed -i '/^passwd\|^group/s/files/compat/' /etc/nsswitch.conf`,
+	},
 	{
 		name: "usernet-stranger", module: "pam_usernet", user: "olga", reset: "-",
 		prepare: `sed -i '/^passwd\|^group/s/files/compat/' /etc/nsswitch.conf`,
