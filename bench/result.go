@@ -75,6 +75,9 @@ type goal struct {
 
 func (g goal) judge(measured map[column]Stat) Target {
 	value := g.value(measured)
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return Target{Text: g.text + ", which is 0"} // as small sizes may have it
+	}
 	met := value <= g.limit
 	if g.least {
 		met = value >= g.limit

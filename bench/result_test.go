@@ -50,6 +50,7 @@ func TestRow(t *testing.T) {
 	}{
 		{"a ratio that is reached", times(1.5, debian12), "≤ 1.5 of 0.3-2: 1.50, met"},
 		{"a ratio that is exceeded", times(1.4, debian12), "≤ 1.4 of 0.3-2: 1.50, **not met**"},
+		{"a ratio to what takes no time", times(1.5, floor), "≤ 1.5 of floor, which is 0: 0, **not met**"},
 		{"a ratio to no module", times(3, none), "≤ 3 of none: 3, met"},
 		{"more is better, reached", atLeast(1.5, debian12), "≥ 1.5 of 0.3-2: 1.50, met"},
 		{"more is better, not reached", atLeast(1.6, debian12), "≥ 1.6 of 0.3-2: 1.50, **not met**"},
