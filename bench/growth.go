@@ -87,7 +87,8 @@ func (s *suite) sessions() error {
 			}
 		}
 		held = n
-		if err := s.grown(Row{Section: section, Size: fmt.Sprint(n)}, map[string][]goal{joinCase().name: s.sessionGoals(section, n)}); err != nil {
+		goals := map[string][]goal{joinCase().name: s.sessionGoals(section, n)}
+		if err := s.grown(Row{Section: section, Size: fmt.Sprint(n)}, goals); err != nil {
 			return err
 		}
 	}

@@ -105,7 +105,7 @@ func checkShape(r Report) error {
 	if err := os.WriteFile(file, []byte(r.shape()), 0o644); err != nil {
 		return err
 	}
-	return fmt.Errorf("rows or columns are missing or new: %s has those of this run, bench/testdata/rows.txt what there should be", file)
+	return fmt.Errorf("rows or columns are missing, or new: compare %s with bench/testdata/rows.txt", file)
 }
 
 func read(file string) (r Report, err error) {
