@@ -116,8 +116,11 @@ func (b *bed) replaceOurs() error {
 	}
 	if b.column != none {
 		modules, err := filepath.Glob(filepath.Join(machine.Out(), "peers", string(b.column), "*.so"))
-		if err != nil || modules == nil {
-			return fmt.Errorf("out/peers has no modules of libpam-net %s (run: make peers): %w", b.column, err)
+		if err != nil {
+			return err
+		}
+		if modules == nil {
+			return fmt.Errorf("out/peers/%s has no modules; run: make peers", b.column)
 		}
 		for _, module := range modules {
 			if err := b.Install(module, filepath.Join(dir, filepath.Base(module)), 0o644); err != nil {
