@@ -36,6 +36,9 @@ extldflags = \"-Wl,-T,$(CURDIR)/build/module/deferred-start.ld\" \
 # A tool in the version that build/tools.mod names.
 tool = $(GO) tool -modfile=build/tools.mod
 
+# It is a module of its own, whose dependencies are not those of the modules.
+plot = $(GO) run -C bench/plot .
+
 # A program of this tree, run here whatever processor is built for.
 GO_HERE = $(if $(GOARCH),GOARCH= CC=gcc) $(GO)
 
@@ -63,7 +66,7 @@ services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 .PHONY: $(MODULES) $(CTL) $(UPLINK) build check-build check-reproducible install uninstall clean package \
 	deps deps-arm64 lint lint-package test test-faults test-hostile test-races test-systemd soak fuzz mutants demo help \
-	bench bench-quick bench-profile bench-doc original
+	bench bench-quick bench-profile bench-doc peers
 
 build: $(MODULES) $(CTL) $(UPLINK) ## makes the modules and programs, in out/ (the default)
 
@@ -150,7 +153,7 @@ deps-arm64: ## the same for a cross-build for arm64, on Debian
 lint: ## gofumpt, go vet, staticcheck, gcc's analyzer, cppcheck, shellcheck, mandoc, and checks of our own
 	$(Q)files=$$($(tool) gofumpt -l .) || exit; \
 	[ -z "$$files" ] || { echo "$$files"; echo 'lint: gofumpt would change these' >&2; exit 1; }
-	$(Q)$(GO) vet ./...
+	$(Q)$(GO) vet ./... && $(GO) vet -C bench/plot ./...
 	$(Q)$(tool) staticcheck ./...
 	$(Q)build/lint-c.sh
 	$(Q)find . -path ./out -prune -o -name '*.sh' -print0 | xargs -0 shellcheck .ci/run build/debian/p*
@@ -193,24 +196,26 @@ fuzz: ## fuzzes whatever reads what others write, each for FUZZTIME=60s
 mutants: ## deletes each security check, one at a time, and proves that a test notices (about 15 minutes)
 	$(Q)build/mutants.sh
 
-# The C original, from Debian, for the benchmark to compare with. It is not installed.
-original:
-	$(Q)build/unpack.sh $(OUT)/original libpam-net || echo 'bench: without the original' >&2
+# Debian's libpam-net in two versions, for the benchmark to compare with. They are not installed.
+peers:
+	$(Q)build/peers.sh $(OUT)/peers
 
-bench: build original ## measures everything beside the C original (about 10 minutes); docs/PERFORMANCE.md
+bench: build peers ## measures everything beside Debian's libpam-net (about 12 minutes); docs/PERFORMANCE.md
 	$(Q)build/deps.sh
-	$(Q)MODULES_BUILT=1 $(GO) run ./test/bench -json $(OUT)/bench.json
+	$(Q)MODULES_BUILT=1 $(GO) run ./bench -json $(OUT)/bench.json
 
-bench-quick: build original ## the same with small sizes and few rounds: for its output, not for its times
+bench-quick: build peers ## the same with small sizes and few rounds: for the rows and plots, not for the times
 	$(Q)build/deps.sh
-	$(Q)MODULES_BUILT=1 $(GO) run ./test/bench -quick
+	$(Q)MODULES_BUILT=1 $(GO) run ./bench -quick -json $(OUT)/bench-quick.json
+	$(Q)$(plot) -from $(CURDIR)/$(OUT)/bench-quick.json -into $(CURDIR)/$(OUT)/bench-quick-
 
-bench-profile: build ## says where the time of one login goes
+bench-profile: build peers ## says where the time of one login goes
 	$(Q)build/deps.sh
-	$(Q)MODULES_BUILT=1 $(GO) run ./test/bench -profile
+	$(Q)MODULES_BUILT=1 $(GO) run ./bench -profile
 
-bench-doc: ## puts the results of the last `make bench` into docs/PERFORMANCE.md
-	$(Q)$(GO) run ./test/bench -from $(OUT)/bench.json -doc docs/PERFORMANCE.md
+bench-doc: ## puts the results of the last `make bench` into docs/PERFORMANCE.md, and draws its plots
+	$(Q)$(GO) run ./bench -from $(OUT)/bench.json -doc docs/PERFORMANCE.md
+	$(Q)$(plot) -from $(CURDIR)/$(OUT)/bench.json -into $(CURDIR)/docs/performance-
 
 demo: ## shows the modules at work, in a sandbox with a real sshd
 	$(Q)build/deps.sh

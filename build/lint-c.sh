@@ -24,7 +24,7 @@ for file in pam/*.c; do
 	# shellcheck disable=SC2086 # a list
 	lint $flags -isystem "$tmp" "$file"
 done
-others=$(find build internal pam/testdata test -name '*.c')
+others=$(find bench build internal pam/testdata test -name '*.c')
 for file in $others; do
 	lint "$file"
 done

@@ -4,15 +4,15 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"libpam-net/test/expect"
+	"libpam-net/test/ldap"
 	"libpam-net/test/machine"
 	"libpam-net/test/pamhost"
 	"libpam-net/test/sandbox"
@@ -32,23 +32,22 @@ type box struct {
 // newBox starts a machine that ends with the test, and runs the servers.
 func newBox(t *testing.T, servers ...string) *box {
 	t.Helper()
-	unpacked := filepath.Join(machine.Out(), "directory")
-	if _, err := os.Stat(unpacked); len(servers) > 0 && err != nil {
-		t.Skipf("needs slapd and its clients: %v (make deps gets them, on Debian)", err)
-	}
 	m := machine.Start(t)
+	if len(servers) > 0 {
+		err := ldap.Install(m)
+		if errors.Is(err, machine.ErrMissing) {
+			t.Skip(err)
+		}
+		expect.Check(t, err)
+	}
 	expect.Check(t, m.Install(programs.Pamhost, "/usr/local/bin/pamhost", 0o755))
 	_, err := m.AddUser("liam")
 	expect.Check(t, err)
-	_, err = m.AddUser("pia", func(u *sandbox.User) { u.GID = newnetGID })
+	_, err = m.AddUser("pia", func(u *sandbox.User) { u.GID = ldap.NewnetGID })
 	expect.Check(t, err)
 	b := &box{Machine: m}
 	for _, module := range machine.Modules {
 		b.service(t, module, "")
-	}
-	if len(servers) > 0 {
-		expect.Check(t, b.InstallTree(unpacked))
-		b.configure(t)
 	}
 	for _, server := range servers {
 		b.start(t, server)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/test/expect"
+	"libpam-net/test/ldap"
 )
 
 // knows tells whether libc, asked in the normal way, finds a user in a group.
@@ -23,19 +24,19 @@ func TestWhatNSCDKeepsOfAnOutageMakesNobodyANonMember(t *testing.T) {
 	b := newBox(t, "slapd", "nslcd", "nscd")
 	b.sources(t, "passwd: files ldap", "group: files ldap systemd")
 	b.groups(t, emptyGroups...)
-	expect.Eventually(t, "nscd knows the directory", func() bool { return b.knows(t, "liam", newnetGID) })
+	expect.Eventually(t, "nscd knows the directory", func() bool { return b.knows(t, "liam", ldap.NewnetGID) })
 	b.isThere(t)
 
 	b.stop(t, "slapd")
 	b.sh(t, "nscd -i passwd; nscd -i group")
-	if b.knows(t, "liam", newnetGID) {
+	if b.knows(t, "liam", ldap.NewnetGID) {
 		t.Error("nscd still knows liam's groups")
 	}
 	b.isAway(t)
 
 	b.start(t, "slapd")
 	expect.Eventually(t, "the directory is back", func() bool { return b.succeeds(t, "getent -s ldap passwd ldina") })
-	if b.knows(t, "liam", newnetGID) {
+	if b.knows(t, "liam", ldap.NewnetGID) {
 		t.Error("nscd has not kept liam's groups from the outage")
 	}
 	b.expect(t, "pam_newnet", "liam", isolated, "")

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/test/expect"
+	"libpam-net/test/ldap"
 )
 
 // Of the modules' groups, the machine's own /etc/group may have none, empty ones
@@ -174,7 +175,7 @@ func TestWhileTheDirectoryComesAndGoesNoMemberIsTakenForANonMember(t *testing.T)
 		while pause; do
 			kill -KILL $(cat /run/directory/slapd.pid)
 			pause
-			`+commands["slapd"]+`
+			`+ldap.Commands["slapd"]+`
 		done`, "bash", strconv.Itoa(seed))
 	expect.Check(t, outages.Start())
 	count := make(map[string]int)

@@ -8,17 +8,18 @@ import (
 	"slices"
 )
 
-// column is one of those that are compared.
+// A column of the tables.
 type column string
 
 const (
-	none     column = "none"     // the same without any module
-	floor    column = "floor"    // the kernel's: c/floor.c
-	original column = "original" // Debian's libpam-net
+	none     column = "none"  // the same without any module
+	floor    column = "floor" // the kernel's: c/floor.c
+	debian12 column = "0.3-2" // the C modules of Debian 12's libpam-net: what all ratios are to
+	debian13 column = "0.4-1" // those of Debian 13, which have a third one
 	ours     column = "ours"
 )
 
-var columns = []column{none, floor, original, ours}
+var columns = []column{none, floor, debian12, debian13, ours}
 
 // Stat describes what was measured for one column of a row.
 type Stat struct {
@@ -38,52 +39,56 @@ func summarize(values []float64) Stat {
 	}
 }
 
-// Row is a line of the table. What a column lacks was not, or could not be, measured.
+// Row is a line of the tables.
 type Row struct {
 	Section string          `json:"section"`
 	Name    string          `json:"name"`
+	Size    string          `json:"size,omitempty"` // of what grows in this section
 	Unit    string          `json:"unit"`
 	Columns map[column]Stat `json:"columns"`
-	Ratio   *float64        `json:"ratio_to_original,omitempty"` // of the medians
+	Ratio   *float64        `json:"ratio_to_0.3-2,omitempty"` // of the medians
 	Targets []Target        `json:"targets,omitempty"`
+}
+
+// label is the row's name in a table.
+func (r Row) label() string {
+	if r.Size == "" {
+		return r.Name
+	}
+	return r.Name + ", " + r.Size
 }
 
 // Target is what a row has to reach.
 type Target struct {
-	Text  string   `json:"text"`
-	Value *float64 `json:"value,omitempty"` // nil: what it is compared with is missing
-	Met   *bool    `json:"met,omitempty"`
+	Text  string  `json:"text"`
+	Value float64 `json:"value"`
+	Met   bool    `json:"met"`
 }
 
-// goal makes a Target of what was measured.
+// goal makes a Target of the medians of a row.
 type goal struct {
 	text  string
 	limit float64
 	least bool // the value has to be at least the limit, not at most
 	value func(map[column]Stat) float64
-	needs []column
 }
 
 func (g goal) judge(measured map[column]Stat) Target {
-	t := Target{Text: g.text}
-	for _, c := range g.needs {
-		if _, ok := measured[c]; !ok {
-			return t
-		}
-	}
 	value := g.value(measured)
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return Target{Text: g.text + ", which is 0"} // as small sizes may have it
+	}
 	met := value <= g.limit
 	if g.least {
 		met = value >= g.limit
 	}
-	t.Value, t.Met = &value, &met
-	return t
+	return Target{g.text, value, met}
 }
 
 // times says that ours takes at most so many times what the other column does.
 func times(limit float64, other column) goal {
 	return goal{
-		text: fmt.Sprintf("≤ %v of %s", limit, other), limit: limit, needs: []column{ours, other},
+		text: fmt.Sprintf("≤ %v of %s", limit, other), limit: limit,
 		value: func(m map[column]Stat) float64 { return m[ours].Median / m[other].Median },
 	}
 }
@@ -102,7 +107,7 @@ func above(limit float64, unit string, other column) goal {
 		text = fmt.Sprintf("≤ %s", other)
 	}
 	return goal{
-		text: text, limit: limit, needs: []column{ours, other},
+		text: text, limit: limit,
 		value: func(m map[column]Stat) float64 { return m[ours].Median - m[other].Median },
 	}
 }
@@ -110,22 +115,19 @@ func above(limit float64, unit string, other column) goal {
 // below says that ours is at most the limit.
 func below(limit float64, unit string) goal {
 	return goal{
-		text: fmt.Sprintf("≤ %v %s", limit, unit), limit: limit, needs: []column{ours},
+		text: fmt.Sprintf("≤ %v %s", limit, unit), limit: limit,
 		value: func(m map[column]Stat) float64 { return m[ours].Median },
 	}
 }
 
-// newRow makes a row of all values of each column.
-func newRow(section, name, unit string, values map[column][]float64, goals ...goal) Row {
-	r := Row{Section: section, Name: name, Unit: unit, Columns: make(map[column]Stat)}
+// of returns the row with all values of each column.
+func (r Row) of(values map[column][]float64, goals ...goal) Row {
+	r.Columns = make(map[column]Stat)
 	for c, list := range values {
-		if len(list) > 0 {
-			r.Columns[c] = summarize(list)
-		}
+		r.Columns[c] = summarize(list)
 	}
-	theirs, ok := r.Columns[original]
-	if us, both := r.Columns[ours]; ok && both && theirs.Median > 0 {
-		ratio := us.Median / theirs.Median
+	if theirs := r.Columns[debian12].Median; theirs > 0 {
+		ratio := r.Columns[ours].Median / theirs
 		r.Ratio = &ratio
 	}
 	for _, g := range goals {

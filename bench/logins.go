@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 )
 
 const mostOverlays = 20
@@ -42,9 +43,11 @@ type loginCase struct {
 	without       column   // a column that cannot do this
 }
 
-func noMember(number, service string) loginCase {
-	return loginCase{name: "no member, " + number, service: service, user: "olga"}
+func nonMember(number, service string) loginCase {
+	return loginCase{name: "non-member, " + number, service: service, user: "olga"}
 }
+
+var nonMembers = []loginCase{nonMember("1 module", "one"), nonMember("2 modules", "two"), nonMember("3 modules", "three")}
 
 var newnetCase = loginCase{name: "newnet", service: "newnet", user: "nina", floor: []string{"newnet"}}
 
@@ -59,41 +62,30 @@ func (n namedCase) login() loginCase {
 		c.name += fmt.Sprintf(", %d in /etc/netns", n.overlays)
 	}
 	if n.module == "groupnet" {
-		c.without = original
+		c.without = debian12
 	}
 	return c
-}
-
-// The cases that stand for all where the machine grows.
-func grown() []loginCase {
-	list := []loginCase{noMember("1 module", "one"), newnetCase}
-	for _, n := range named() {
-		if n.overlays == 0 {
-			list = append(list, n.login())
-		}
-	}
-	return list
 }
 
 // joinCase is the login that most targets are about.
 func joinCase() loginCase { return named()[0].login() }
 
-// race measures a case in all columns.
-func (s *suite) race(rounds int, c loginCase) (map[column][]float64, error) {
+// race adds a row of a case in all columns.
+func (s *suite) race(r Row, rounds int, c loginCase, goals ...goal) error {
+	r.Name = c.name
 	var contest []contestant
-	for _, b := range s.all() {
+	for _, b := range s.beds {
 		if b.column == c.without {
 			continue
 		}
-		if c.network != "" && !c.created && b.column != none {
-			if err := b.sh("ip netns add " + c.network); err != nil {
-				return nil, err
+		login := contestant{column: b.column, bed: b, argv: []string{loginProgram, c.service, c.user}, value: printed}
+		if c.network != "" && b.column != none {
+			if c.created {
+				login.before = []string{floorProgram, "remove", c.network}
+			} else if err := b.sh("ip netns add " + c.network); err != nil {
+				return err
 			}
 			defer b.watch.run(floorProgram, "remove", c.network)
-		}
-		login := contestant{column: b.column, bed: b, argv: []string{loginProgram, c.service, c.user}, value: printed}
-		if c.created && b.column != none {
-			login.before = []string{floorProgram, "remove", c.network}
 		}
 		contest = append(contest, login)
 		if b.column == ours && c.floor != nil {
@@ -101,51 +93,23 @@ func (s *suite) race(rounds int, c loginCase) (map[column][]float64, error) {
 			contest = append(contest, login)
 		}
 	}
-	values, err := measure(rounds, contest)
-	if err == nil && c.created {
-		for _, b := range s.all() {
-			if _, err := b.watch.run(floorProgram, "remove", c.network); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return values, err
+	return s.measure(r, rounds, contest, goals...)
 }
 
-// modules measures the modules alone.
-func (s *suite) modules() error {
-	const section = "1. pam_start to pam_end"
-	for _, c := range []struct {
-		loginCase
-		goals []goal
-	}{
-		{noMember("1 module", "one"), []goal{times(0.9, original)}},
-		{noMember("2 modules", "two"), []goal{times(0.9, original)}},
-		{noMember("3 modules", "three"), []goal{times(0.9, original)}},
-		{newnetCase, []goal{times(2, original)}},
-	} {
-		if err := s.raceRow(section, c.loginCase, c.goals...); err != nil {
+// logins measures the modules alone.
+func (s *suite) logins() error {
+	cases := append(slices.Clone(nonMembers), newnetCase)
+	for _, n := range named() {
+		cases = append(cases, n.login())
+	}
+	goals := map[string][]goal{newnetCase.name: {times(2.3, debian12)}, joinCase().name: {times(2.8, debian12)}}
+	for _, c := range nonMembers {
+		goals[c.name] = []goal{times(0.95, debian12)}
+	}
+	for _, c := range cases {
+		if err := s.race(Row{Section: "1. pam_start to pam_end"}, s.rounds, c, goals[c.name]...); err != nil {
 			return err
 		}
 	}
-	for i, n := range named() {
-		var goals []goal
-		if i == 0 {
-			goals = []goal{times(2.5, original)}
-		}
-		if err := s.raceRow(section, n.login(), goals...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *suite) raceRow(section string, c loginCase, goals ...goal) error {
-	s.progress(section, c.name)
-	values, err := s.race(s.rounds, c)
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.name, err)
-	}
-	s.add(newRow(section, c.name, "ms", values, goals...))
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"libpam-net/test/ldap"
 	"libpam-net/test/machine"
 	"libpam-net/test/sandbox"
 )
@@ -43,22 +44,22 @@ func compile(dir, name string) (string, error) {
 	return program, nil
 }
 
-// The modules of each column for stacks of one, two and three. The original has no third
-// one, so its second one is there once more.
+// The modules of each column for stacks of one, two and three. Debian 12 has no third one, so its second one is
+// there once more.
 var stacks = map[column][]string{
-	original: {"pam_newnet.so", "pam_usernet.so", "pam_usernet.so group=groupnet-lab"},
+	debian12: {"pam_newnet.so", "pam_usernet.so", "pam_usernet.so group=groupnet-lab"},
+	debian13: {"pam_newnet.so", "pam_usernet.so", "pam_groupnet.so"},
 	ours:     {"pam_newnet.so", "pam_usernet.so", "pam_groupnet.so"},
 }
 
-// newBed starts a machine, with the original's modules from a directory where the column
-// wants them. Close it.
-func newBed(c column, programs map[string]string, theirs string) (*bed, error) {
+// newBed starts the machine of a column. The caller must close it.
+func newBed(c column, programs map[string]string) (*bed, error) {
 	m, err := machine.New()
 	if err != nil {
 		return nil, err
 	}
 	b := &bed{column: c, Machine: m}
-	if err := b.setUp(programs, theirs); err != nil {
+	if err := b.setUp(programs); err != nil {
 		m.Close()
 		return nil, fmt.Errorf("set up the machine for %q: %w", c, err)
 	}
@@ -69,19 +70,14 @@ func (b *bed) close() error {
 	return errors.Join(b.watch.stop(), b.Machine.Close())
 }
 
-func (b *bed) setUp(programs map[string]string, theirs string) error {
+func (b *bed) setUp(programs map[string]string) error {
 	for path, program := range programs {
 		if err := b.Install(program, path, 0o755); err != nil {
 			return err
 		}
 	}
-	if b.column == original {
-		if err := b.installOriginal(theirs); err != nil {
-			return err
-		}
-	}
 	if b.column != ours {
-		if err := b.useInServices(); err != nil {
+		if err := b.replaceOurs(); err != nil {
 			return err
 		}
 	}
@@ -92,7 +88,7 @@ func (b *bed) setUp(programs map[string]string, theirs string) error {
 		return err
 	}
 	// No library is loaded for a lookup, whatever the machine's own sources are.
-	if err := b.WriteFile("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n", 0o644); err != nil {
+	if err := ldap.Sources(b.Machine, "passwd: files", "group: files", "hosts: files"); err != nil {
 		return err
 	}
 	if err := b.StartSSHD(); err != nil {
@@ -107,21 +103,31 @@ func (b *bed) setUp(programs map[string]string, theirs string) error {
 	return err
 }
 
-func (b *bed) installOriginal(theirs string) error {
+// replaceOurs puts the column's modules in the place of ours, in the machine's services too.
+func (b *bed) replaceOurs() error {
 	dir, err := sandbox.ModuleDir()
 	if err != nil {
 		return err
 	}
-	for _, module := range []string{"pam_newnet.so", "pam_usernet.so"} {
-		if err := b.Install(filepath.Join(theirs, module), filepath.Join(dir, module), 0o644); err != nil {
+	for _, module := range machine.Modules {
+		if err := b.Remove(filepath.Join(dir, module+".so")); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// useInServices puts the column's modules in the place of ours in the machine's services.
-func (b *bed) useInServices() error {
+	if b.column != none {
+		modules, err := filepath.Glob(filepath.Join(machine.Out(), "peers", string(b.column), "*.so"))
+		if err != nil {
+			return err
+		}
+		if modules == nil {
+			return fmt.Errorf("out/peers/%s has no modules; run: make peers", b.column)
+		}
+		for _, module := range modules {
+			if err := b.Install(module, filepath.Join(dir, filepath.Base(module)), 0o644); err != nil {
+				return err
+			}
+		}
+	}
 	for _, service := range machine.Services {
 		content, err := b.ReadFile("/etc/pam.d/" + service)
 		if err != nil {
@@ -130,14 +136,18 @@ func (b *bed) useInServices() error {
 		rules := slices.DeleteFunc(strings.Split(strings.TrimSpace(content), "\n"), func(line string) bool {
 			return slices.ContainsFunc(machine.Modules, func(module string) bool { return strings.Contains(line, module+".so") })
 		})
-		if b.column == original {
-			rules = append(rules, "session required pam_newnet.so", "session required pam_usernet.so")
-		}
-		if err := b.PAM(service, rules...); err != nil {
+		if err := b.PAM(service, append(rules, sessionRules(stacks[b.column])...)...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func sessionRules(modules []string) (rules []string) {
+	for _, module := range modules {
+		rules = append(rules, "session required "+module)
+	}
+	return rules
 }
 
 // makeServices makes a service for each number of modules, and one for each module.
@@ -146,18 +156,12 @@ func (b *bed) makeServices() error {
 		"password required pam_deny.so", "session required pam_deny.so"); err != nil {
 		return err
 	}
-	modules := stacks[b.column]
-	services := map[string][]string{"one": nil, "two": nil, "three": nil, "newnet": nil, "usernet": nil, "groupnet": nil}
-	if modules != nil {
-		services = map[string][]string{
-			"one": modules[:1], "two": modules[:2], "three": modules,
-			"newnet": modules[:1], "usernet": modules[1:2], "groupnet": modules[2:],
-		}
-	}
-	for service, modules := range services {
+	for service, part := range map[string][2]int{
+		"one": {0, 1}, "two": {0, 2}, "three": {0, 3}, "newnet": {0, 1}, "usernet": {1, 2}, "groupnet": {2, 3},
+	} {
 		var rules []string
-		for _, module := range modules {
-			rules = append(rules, "session required "+module)
+		if modules := stacks[b.column]; modules != nil {
+			rules = sessionRules(modules[part[0]:part[1]])
 		}
 		// libpam refuses a stack in which every module abstains.
 		if err := b.PAM(service, append(rules, "session required pam_permit.so")...); err != nil {
@@ -167,8 +171,8 @@ func (b *bed) makeServices() error {
 	return nil
 }
 
-// makeAccounts makes the users of all cases, with what lies in /etc/netns for them. The original
-// fails where that has no directory for the user.
+// makeAccounts makes the users of all cases, with what lies in /etc/netns for them. The C
+// modules fail where that has no directory for the user.
 func (b *bed) makeAccounts() error {
 	for i := range mostOverlays {
 		if err := b.WriteFile("/etc/"+overlay(i), "the machine's\n", 0o644); err != nil {

@@ -115,7 +115,7 @@ func parseLogin(text string) (values [loginFields]float64, err error) {
 // profile prints where the time of a login goes.
 func (s *suite) profile(w io.Writer) error {
 	fmt.Fprintln(w, s.report.Date+", "+s.report.Machine+"; load average before: "+s.report.Load)
-	b := s.beds[ours]
+	b := s.bedOf(ours)
 	for _, c := range []loginCase{newnetCase, joinCase(), named()[3].login()} {
 		if c.network != "" && !c.created {
 			if err := b.sh("ip netns add " + c.network); err != nil {
@@ -140,8 +140,8 @@ func (s *suite) profileStart(w io.Writer, b *bed) error {
 	if err := b.WriteFile(file, before+"\ngroup: files nosuch\n", 0o644); err != nil {
 		return err
 	}
-	c := noMember("1 module", "one")
-	c.name = "no member, after the start of Go"
+	c := nonMembers[0]
+	c.name = "non-member, after the start of Go"
 	return errors.Join(s.profileCase(w, b, c), b.WriteFile(file, before, 0o644))
 }
 

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-const remainsSection = "3. What stays during a session"
+const remainsSection = "4. What stays during a session"
 
 // quantities are what is looked at in a host process with its session open. There are seven more like it:
 // on a machine with logins, what all of them map is no process's own.
@@ -22,14 +22,14 @@ var quantities = []struct {
 	{"threads", "", func(proc string) (float64, error) { return entries(proc + "/task") }, []goal{above(0, "", none)}},
 	{"descriptors", "", func(proc string) (float64, error) { return entries(proc + "/fd") }, []goal{above(0, "", none)}},
 	{"signal handlers", "", handlers, []goal{above(0, "", none)}},
-	{"private memory", "KiB", privateMemory, []goal{above(100, "KiB", original)}},
+	{"private memory", "KiB", privateMemory, []goal{above(100, "KiB", debian12)}},
 	{"proportional memory", "KiB", func(proc string) (float64, error) { return kibibytes(proc+"/smaps_rollup", "Pss") }, nil},
 }
 
 // remains looks at host processes whose stack has all modules.
 func (s *suite) remains() error {
 	for _, c := range []loginCase{
-		{name: "no member", service: "three", user: "olga"},
+		{name: "non-member", service: "three", user: "olga"},
 		{name: "newnet", service: "three", user: "nina"},
 		{name: "usernet", service: "three", user: joinCase().user},
 	} {
@@ -38,8 +38,8 @@ func (s *suite) remains() error {
 		for i := range values {
 			values[i] = make(map[column][]float64)
 		}
-		for range max(s.rounds/6, 3) {
-			for _, b := range s.all() {
+		for range s.fewer(6) {
+			for _, b := range s.beds {
 				pids, err := b.watch.hold(8, loginProgram, "--hold", c.service, c.user)
 				if err != nil {
 					return b.failure([]string{c.service, c.user}, answer{text: err.Error()})
@@ -57,10 +57,10 @@ func (s *suite) remains() error {
 			}
 		}
 		for i, q := range quantities {
-			s.add(newRow(remainsSection, c.name+": "+q.name, q.unit, values[i], q.goals...))
+			s.add(Row{Section: remainsSection, Name: c.name + ": " + q.name, Unit: q.unit}, values[i], q.goals...)
 		}
 	}
-	for _, b := range s.all() {
+	for _, b := range s.beds {
 		if _, err := b.watch.run(floorProgram, "remove", joinCase().network); err != nil {
 			return err
 		}

@@ -2,15 +2,9 @@
 
 package main
 
-import "fmt"
-
 // programs measures whole logins, through stacks with all modules.
 func (s *suite) programs() error {
-	const section = "2. Whole logins"
-	for _, b := range s.all() {
-		if b.column == none {
-			continue
-		}
+	for _, b := range s.withModules() {
 		if err := b.sh("ip netns add ulf; ip netns add lab"); err != nil {
 			return err
 		}
@@ -18,30 +12,27 @@ func (s *suite) programs() error {
 		defer b.watch.run(floorProgram, "remove", "lab")
 	}
 	for _, program := range []struct {
-		name  string
-		argv  func(user string) []string
-		goals []goal
+		name string
+		argv func(user string) []string
+		goal []goal
 	}{
 		{"su -c true", func(user string) []string { return []string{"su", "-c", "true", user} }, []goal{times(1.5, none)}},
 		{"sudo -u USER true", func(user string) []string { return []string{"sudo", "-u", user, "true"} }, nil},
 		{"ssh host true", func(user string) []string {
 			return []string{"ssh", "-F", "/root/.ssh/config", "-l", user, "127.0.0.1", "true"}
-		}, []goal{times(1.01, none)}},
+		}, []goal{times(1.03, none)}},
 	} {
 		for _, u := range concerned {
-			name := program.name + ", " + u.what
-			s.progress(section, name)
 			var contest []contestant
-			for _, b := range s.all() {
+			for _, b := range s.beds {
 				if b.column != u.without {
 					contest = append(contest, contestant{column: b.column, bed: b, argv: program.argv(u.name), value: whole})
 				}
 			}
-			values, err := measure(max(s.rounds/2, 3), contest)
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+			r := Row{Section: "3. Whole logins", Name: program.name + ", " + u.what}
+			if err := s.measure(r, s.fewer(2), contest, program.goal...); err != nil {
+				return err
 			}
-			s.add(newRow(section, name, "ms", values, program.goals...))
 		}
 	}
 	return nil
@@ -52,8 +43,8 @@ var concerned = []struct {
 	name, what string
 	without    column // the column in which the user is not concerned
 }{
-	{"olga", "no member", ""},
+	{"olga", "non-member", ""},
 	{"nina", "newnet", ""},
 	{"ulf", "usernet join", ""},
-	{"gina", "groupnet join", original},
+	{"gina", "groupnet join", debian12},
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Command bench measures the modules beside the C original, beside the kernel's floor (c/floor.c),
-// and beside no module at all: see docs/PERFORMANCE.md. Each column has a machine of its own,
-// made of namespaces (test/machine), each login is made by a fresh process, and the columns
-// take turns.
+// Command bench measures the modules beside Debian's libpam-net in two versions, beside the kernel's floor
+// (c/floor.c), and beside no module at all: see docs/PERFORMANCE.md. Each column has a machine of its own,
+// made of namespaces (test/machine). A fresh process makes each login, and the columns take turns.
 package main
 
 import (
+	_ "embed"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -18,9 +19,9 @@ import (
 )
 
 var (
-	quick   = flag.Bool("quick", false, "small sizes and few rounds: not for its times")
-	rounds  = flag.Int("rounds", 0, "how often a module's login is measured in each column (60, or with -quick 4)")
-	only    = flag.String("only", "", "measure this `part` alone: modules, programs, remains, namespaces, sessions, groups, parallel, tool")
+	quick   = flag.Bool("quick", false, "small sizes and few rounds: for the rows, not for the times in them")
+	rounds  = flag.Int("rounds", 0, "how often a module's login is measured in each column (60, or with -quick 1)")
+	only    = flag.String("only", "", "measure these `parts` alone, with commas between: "+strings.Join(partNames(), ", "))
 	profile = flag.Bool("profile", false, "say where the time of one login goes, and measure nothing else")
 	results = flag.String("json", "", "write the results to this `file`, too")
 	from    = flag.String("from", "", "measure nothing, but take the results from this `file`")
@@ -44,6 +45,9 @@ func bench() error {
 	if *from == "" {
 		report, err = measureAll()
 	}
+	if err == nil && *only == "" {
+		err = checkShape(report)
+	}
 	if err != nil {
 		return err
 	}
@@ -53,10 +57,10 @@ func bench() error {
 		}
 	}
 	if *doc == "" {
-		return report.print(os.Stdout)
+		return report.print(os.Stdout, "")
 	}
 	var tables strings.Builder
-	if err := report.print(&tables); err != nil {
+	if err := report.print(&tables, "performance-"); err != nil {
 		return err
 	}
 	return putInto(*doc, tables.String())
@@ -67,25 +71,41 @@ func withSuite(z sizes, rounds int, use func(*suite) error) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	return use(s)
+	return errors.Join(use(s), s.close())
 }
 
 func measureAll() (r Report, err error) {
-	z, n, form := fullSizes, 60, "Full sizes"
+	z, n, form := fullSizes, 60, "full sizes"
 	if *quick {
-		z, n, form = quickSizes, 4, "Small sizes"
+		z, n, form = quickSizes, 1, "small sizes"
 	}
 	if *rounds > 0 {
 		n = *rounds
 	}
 	err = withSuite(z, n, func(s *suite) error {
-		s.report.Form = fmt.Sprintf("%s, %d rounds", form, n)
+		s.report.Form = fmt.Sprintf("%s, at most %d rounds", form, n)
 		err := s.run()
 		r = s.report
 		return err
 	})
 	return r, err
+}
+
+// allRows is the shape of a report with everything.
+//
+//go:embed testdata/rows.txt
+var allRows string
+
+// checkShape fails unless a report has every row, and every column in it.
+func checkShape(r Report) error {
+	if r.shape() == allRows {
+		return nil
+	}
+	const file = "out/bench-rows.txt"
+	if err := os.WriteFile(file, []byte(r.shape()), 0o644); err != nil {
+		return err
+	}
+	return fmt.Errorf("rows or columns are missing, or new: compare %s with bench/testdata/rows.txt", file)
 }
 
 func read(file string) (r Report, err error) {

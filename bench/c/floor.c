@@ -5,7 +5,7 @@
  * usage: floor newnet | join NAME | create NAME | remove NAME
  *
  * Moves itself into a network namespace and a mount namespace like those that a module makes, with one
- * system call after the other: no membership, no checks, no second process, no way back. Whatever
+ * system call after the other: non-membership, no checks, no second process, no way back. Whatever
  * has to be known first (what is mounted below /sys, what lies in /etc/netns/NAME) is found out before the clock
  * starts. Writes the nanoseconds.
  *

@@ -6,31 +6,41 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
 
 // Report is all that a run has come to.
 type Report struct {
-	Date     string `json:"date"`
-	Machine  string `json:"machine"`
-	Load     string `json:"load"`     // the load average before
-	Original string `json:"original"` // its version, or why it is missing
-	Form     string `json:"form"`     // how long the run was
-	Took     string `json:"took"`
-	Rows     []Row  `json:"rows"`
+	Date    string `json:"date"`
+	Machine string `json:"machine"`
+	Load    string `json:"load"` // the load average before
+	Form    string `json:"form"` // how long the run was
+	Took    string `json:"took"`
+	Rows    []Row  `json:"rows"`
 }
 
-// print writes the tables, a section each, in Markdown.
-func (r Report) print(w io.Writer) error {
-	fmt.Fprintf(w, "%s, %s; load average before: %s. The original: %s. %s, took %s. Cells: median / 95th percentile.\n",
-		r.Date, r.Machine, r.Load, r.Original, r.Form, r.Took)
+// plots are the pictures that bench/plot draws, by the beginning of their section's name.
+var plots = []struct{ section, file string }{
+	{"1.", "member"},
+	{"2.", "non-member"},
+	{growthSection + "groups", "groups"},
+	{growthSection + "live sessions", "sessions"},
+	{growthSection + "named networks", "networks"},
+}
+
+// print writes the tables, a section each, in Markdown; with the plots whose files begin with a prefix, unless that
+// is empty.
+func (r Report) print(w io.Writer, prefix string) error {
+	fmt.Fprintf(w, "%s, %s; load average before: %s; %s, took %s. Cells: median / 95th percentile.\n",
+		r.Date, r.Machine, r.Load, r.Form, r.Took)
 	for rows := r.Rows; len(rows) > 0; {
 		n := 1
 		for n < len(rows) && rows[n].Section == rows[0].Section {
 			n++
 		}
-		if err := printSection(w, rows[:n]); err != nil {
+		if err := printSection(w, rows[:n], prefix); err != nil {
 			return err
 		}
 		rows = rows[n:]
@@ -38,20 +48,27 @@ func (r Report) print(w io.Writer) error {
 	return nil
 }
 
-func printSection(w io.Writer, rows []Row) error {
-	fmt.Fprintf(w, "\n### %s\n\n", rows[0].Section)
+func printSection(w io.Writer, rows []Row, prefix string) error {
+	section := rows[0].Section
+	fmt.Fprintf(w, "\n### %s\n\n", section)
+	for _, p := range plots {
+		if prefix != "" && strings.HasPrefix(section, p.section) {
+			fmt.Fprintf(w, "![%s](%s%s.svg)\n\n", section, prefix, p.file)
+		}
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
 	line := func(cells ...string) {
 		fmt.Fprintf(t, "| %s |\n", strings.Join(cells, "\t| "))
 	}
-	head, rule := []string{"", "unit", "runs"}, []string{"---", "---", "---"}
+	head := []string{"", "unit", "runs"}
 	for _, c := range columns {
-		head, rule = append(head, string(c)), append(rule, "---")
+		head = append(head, string(c))
 	}
-	line(append(head, "ours : original", "target")...)
-	line(append(rule, "---", "---")...)
+	head = append(head, fmt.Sprintf("%s : %s", ours, debian12), "target")
+	line(head...)
+	line(strings.Split(strings.Repeat("--- ", len(head)-1)+"---", " ")...)
 	for _, row := range rows {
-		cells := []string{row.Name, row.Unit, row.runs()}
+		cells := []string{row.label(), row.Unit, row.runs()}
 		for _, c := range columns {
 			cells = append(cells, row.cell(c))
 		}
@@ -89,7 +106,7 @@ func (r Row) cell(c column) string {
 	}
 }
 
-// format gives a number three digits that say something.
+// format writes three digits that say something.
 func format(v float64) string {
 	switch {
 	case v == float64(int(v)):
@@ -104,14 +121,28 @@ func format(v float64) string {
 }
 
 func (t Target) String() string {
-	switch {
-	case t.Met == nil:
-		return t.Text + ": not known"
-	case *t.Met:
-		return fmt.Sprintf("%s: %s, met", t.Text, format(*t.Value))
-	default:
-		return fmt.Sprintf("%s: %s, **not met**", t.Text, format(*t.Value))
+	met := "met"
+	if !t.Met {
+		met = "**not met**"
 	}
+	return fmt.Sprintf("%s: %s, %s", t.Text, format(t.Value), met)
+}
+
+// shape lists the rows, and the columns that each has, without sizes and without what was measured.
+func (r Report) shape() string {
+	var lines []string
+	for _, row := range r.Rows {
+		line := row.Section + " | " + row.Name + " |"
+		for _, c := range columns {
+			if _, ok := row.Columns[c]; ok {
+				line += " " + string(c)
+			}
+		}
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n") + "\n"
 }
 
 // The lines of a document between which the tables stand.

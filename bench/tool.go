@@ -12,7 +12,7 @@ const toolSection = "pamnetctl"
 // tool measures `pamnetctl doctor` and `pamnetctl check` on a machine with many users and services.
 func (s *suite) tool() error {
 	users, services := s.sizes.users, s.sizes.services
-	b := s.beds[ours]
+	b := s.bedOf(ours)
 	var passwd, group strings.Builder
 	for i := range users {
 		fmt.Fprintf(&passwd, "user%d:x:%d:%d::/home/user%d:/bin/sh\n", i, 200000+i, 200000+i, i)
@@ -37,8 +37,8 @@ func (s *suite) tool() error {
 		}
 	}
 	doctor := contestant{column: ours, bed: b, argv: []string{"pamnetctl", "doctor"}, value: whole, worst: 1}
-	name := fmt.Sprintf("doctor, %d users and %d services", users, services)
-	if err := s.toolRow(name, doctor, below(2000, "ms")); err != nil {
+	r := Row{Section: toolSection, Name: "doctor", Size: fmt.Sprintf("%d users and %d services", users, services)}
+	if err := s.measure(r, s.fewer(6), []contestant{doctor}, below(2000, "ms")); err != nil {
 		return err
 	}
 	return s.check()
@@ -46,11 +46,11 @@ func (s *suite) tool() error {
 
 // check measures what `pamnetctl check` adds to the stack that it goes through.
 func (s *suite) check() error {
-	b := s.beds[ours]
+	b := s.bedOf(ours)
 	s.progress(toolSection, "check")
 	alone := contestant{column: none, bed: b, argv: []string{loginProgram, "sshd", "ulf"}, value: printed}
 	check := contestant{column: ours, bed: b, argv: []string{"pamnetctl", "check", "ulf"}, value: whole, worst: 1}
-	values, err := measure(max(s.rounds/6, 3), []contestant{alone, check})
+	values, err := measure(s.fewer(6), []contestant{alone, check})
 	if err != nil {
 		return fmt.Errorf("check: %w", err)
 	}
@@ -58,23 +58,15 @@ func (s *suite) check() error {
 	for i := range beyond {
 		beyond[i] = values[ours][i] - values[none][i]
 	}
-	s.add(newRow(toolSection, "check, less its stack of the same round", "ms", map[column][]float64{ours: beyond}, below(200, "ms")))
+	r := Row{Section: toolSection, Name: "check, less its stack of the same round", Unit: "ms"}
+	s.add(r, map[column][]float64{ours: beyond}, below(200, "ms"))
 	_, err = b.watch.run(floorProgram, "remove", "ulf")
 	return err
 }
 
 // listSessions measures `pamnetctl list` while n sessions are live.
 func (s *suite) listSessions(n int) error {
-	list := contestant{column: ours, bed: s.beds[ours], argv: []string{"pamnetctl", "list"}, value: whole}
-	return s.toolRow(fmt.Sprintf("list, %d sessions", n), list, below(1000, "ms"))
-}
-
-func (s *suite) toolRow(name string, c contestant, goals ...goal) error {
-	s.progress(toolSection, name)
-	values, err := measure(max(s.rounds/6, 3), []contestant{c})
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	s.add(newRow(toolSection, name, "ms", values, goals...))
-	return nil
+	list := contestant{column: ours, bed: s.bedOf(ours), argv: []string{"pamnetctl", "list"}, value: whole}
+	r := Row{Section: toolSection, Name: "list", Size: fmt.Sprintf("%d sessions", n)}
+	return s.measure(r, s.fewer(6), []contestant{list}, below(1000, "ms"))
 }

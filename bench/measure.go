@@ -75,10 +75,10 @@ func printed(a answer) (float64, error) {
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // settle waits until the kernel has taken down the network namespaces that nobody is in any more: until it has
-// hardly more than there were before. It gives up after a minute, for others on the machine may have made some.
-func settle(before int) error {
+// hardly more than there were before. It gives up when its patience ends, for others on the machine may have made some.
+func settle(before int, patience time.Duration) error {
 	const slack = 100 // freed, but still with a processor
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * rest) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * rest) {
 		if now, err := networks(); err != nil || now <= before+slack {
 			return err
 		}
