@@ -242,6 +242,8 @@ static int obey(struct session *s, const struct place *before, const struct verd
 	if (!moved)
 		return PAM_ABORT;
 	pam_syslog(s->pamh, LOG_INFO, "%s", v->text);
+	if (s->reason[0])
+		pam_syslog(s->pamh, LOG_NOTICE, "\"%s\": %s", s->request.user, s->reason);
 	return PAM_SUCCESS;
 }
 

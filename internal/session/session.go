@@ -99,7 +99,7 @@ func Open(r Request, log report.Socket) (v report.Verdict) {
 }
 
 func refusal(err error) report.Verdict {
-	return report.Verdict{Outcome: report.Refused, Text: err.Error()}
+	return report.Verdict{Outcome: report.Refused, Text: explain(err).Error()}
 }
 
 // NetnsName is the name of the network namespace, "" for one without.

@@ -34,10 +34,18 @@ var (
 
 // Each cause keeps members of all modules out.
 var causes = []cause{
-	{is: "no CAP_SYS_ADMIN", host: "pamhost --drop-cap sys_admin", reason: "operation not permitted"},
-	{is: "no CAP_SYS_CHROOT", host: "pamhost --drop-cap sys_chroot", joins: true, reason: "setns mount namespace: operation not permitted"},
-	{is: "no CAP_NET_ADMIN", host: "pamhost --drop-cap net_admin", reason: "bring up lo: operation not permitted"},
-	{is: "no CAP_SYS_ADMIN in a thread", host: "pamhost --threads 3 --drop-cap sys_admin", reason: "operation not permitted"},
+	{is: "no CAP_SYS_ADMIN", host: "pamhost --drop-cap sys_admin", reason: "refused: CAP_SYS_ADMIN missing: "},
+	{
+		is: "no CAP_SYS_CHROOT", host: "pamhost --drop-cap sys_chroot", joins: true,
+		reason: "refused: CAP_SYS_CHROOT missing: setns mount namespace: operation not permitted (CapabilityBoundingSet= of the service's unit must have it)",
+	},
+	{is: "no CAP_NET_ADMIN", host: "pamhost --drop-cap net_admin", reason: "refused: CAP_NET_ADMIN missing: bring up lo: operation not permitted"},
+	{is: "no CAP_SYS_PTRACE", host: "pamhost --drop-cap sys_ptrace", reason: "refused: CAP_SYS_PTRACE missing: stat /proc/1/ns/net: Permission denied"},
+	{
+		is: "none of these capabilities", host: "pamhost --drop-cap sys_ptrace --drop-cap sys_admin --drop-cap sys_chroot",
+		reason: "refused: CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_SYS_CHROOT missing: ",
+	},
+	{is: "no CAP_SYS_ADMIN in a thread", host: "pamhost --threads 3 --drop-cap sys_admin", reason: "refused: CAP_SYS_ADMIN missing: "},
 	{
 		is: "no right to look at process 1", reason: "stat /proc/1/ns/net: Permission denied",
 		host: "pamhost --drop-cap sys_ptrace --drop-cap dac_override --drop-cap dac_read_search",
