@@ -197,6 +197,11 @@ func isolateMounts(r Request, name string, log report.Socket) (*mount.Namespace,
 		}
 	}
 	covered := []string{"/sys", "/etc", "/run/netns"}
+	for _, path := range r.Masks {
+		if err := mask.Check("/", path); err != nil {
+			return nil, err
+		}
+	}
 	masks := r.Masks
 	if !r.KeepResolver {
 		masks = append(masks, mask.Resolvers...)

@@ -72,6 +72,11 @@ var causes = []cause{
 		is: "a null device that is none", args: "mask=/etc/hostname", joins: true, reason: "/dev/null is not the null device",
 		breaks: "mv /dev/null /dev/away; : >/dev/null", mends: "mv /dev/away /dev/null",
 	},
+	{
+		is: "what is to be covered in a directory that becomes a user's", args: "mask=/srv/d/socket", joins: true,
+		reason: "mask=/srv/d/socket: /srv/d: belongs to uid ",
+		breaks: "mkdir -p /srv/d; chown ulf /srv/d; touch /srv/d/socket", mends: "chown root /srv/d",
+	},
 	{is: "no null device", reason: "without a verdict", breaks: "mv /dev/null /dev/away", mends: "mv /dev/away /dev/null"},
 	{
 		is: "no list of groups", reason: `source "files" of nsswitch.conf does not answer`,
