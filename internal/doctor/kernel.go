@@ -63,7 +63,7 @@ func checkKernel(e *examination) {
 // restrictions are the parameters that keep unprivileged users from user namespaces, and
 // their values that do.
 var restrictions = []struct{ name, value string }{
-	{"kernel.unprivileged_userns_clone", "0"}, // Debian's
+	{"kernel.unprivileged_userns_clone", "0"},             // Debian's
 	{"kernel.apparmor_restrict_unprivileged_userns", "1"}, // Ubuntu's
 }
 

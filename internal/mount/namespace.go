@@ -3,6 +3,7 @@
 package mount
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -54,8 +55,12 @@ func Unshare(shared bool) (*Namespace, error) {
 			return nil, fmt.Errorf("rootshared: %w", err)
 		}
 	}
-	if n.cwdPath, err = unix.Getwd(); err != nil || !strings.HasPrefix(n.cwdPath, "/") {
-		n.cwdPath = ""
+	n.cwdPath, err = unix.Getwd()
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.ERANGE):
+		n.cwdPath = "" // deleted, not below "/", or deeper than a path can say
+	case err != nil:
+		return nil, fmt.Errorf("getcwd: %w", err)
 	}
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return nil, fmt.Errorf("unshare mount namespace: %w", err)
