@@ -114,12 +114,16 @@ func TestADirectoryWhoseServerHangsHoldsUpNoLogin(t *testing.T) {
 		log     []string
 	}{
 		{
-			"root is kept out", []string{"--enter", "1"}, "PAM_SUCCESS",
+			"root is kept out",
+			[]string{"--enter", "1"},
+			"PAM_SUCCESS",
 			"uid NINA waits, whose memory is uid 0's\n", // a copy of the host's
 			[]string{`info pam_newnet: "nina": new network namespace`, inRoot + "Connection timed out"},
 		},
 		{
-			"root is let in", []string{"--enter", "1", "--allow-other"}, "PAM_ABORT", "uid 0 waits, whose memory is uid 0's\n",
+			"root is let in",
+			[]string{"--enter", "1", "--allow-other"},
+			"PAM_ABORT", "uid 0 waits, whose memory is uid 0's\n",
 			[]string{`err pam_newnet: "nina" refused: no verdict within 1 seconds`},
 		},
 	} {
