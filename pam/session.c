@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <time.h>
@@ -221,6 +222,20 @@ static void end_child(const struct child *c)
 	pthread_sigmask(SIG_SETMASK, &c->mask, NULL);
 }
 
+/*
+ * Returns true if this is the process's main thread; else false with the reason in s. setns(2)
+ * moves one thread: the login service would run the session from another, where it is not
+ * isolated, and the next session, of somebody else, in this one.
+ */
+static bool is_main_thread(struct session *s)
+{
+	if (syscall(SYS_gettid) == getpid())
+		return true;
+	snprintf(s->reason, sizeof(s->reason),
+		 "the login service opens the session in a thread that is not its main one");
+	return false;
+}
+
 /* Does what the verdict says; the PAM code comes out. */
 static int obey(struct session *s, const struct place *before, const struct verdict *v)
 {
@@ -237,7 +252,7 @@ static int obey(struct session *s, const struct place *before, const struct verd
 	case OUTCOME_ISOLATED:
 		break;
 	}
-	moved = adopt(before, v, named, s->reason, sizeof(s->reason));
+	moved = is_main_thread(s) && adopt(before, v, named, s->reason, sizeof(s->reason));
 	close_all((const int[]){ v->net, v->mnt, v->root, v->cwd }, VERDICT_FDS);
 	if (!moved)
 		return PAM_ABORT;
@@ -261,6 +276,9 @@ static int isolate(struct session *s)
 			 "build it with \"make build\", which links it with build/deferred-start.ld");
 		return PAM_ABORT;
 	}
+	/* Before there is a network; of whom it is not known yet, obey() asks. */
+	if (s->lookup.membership == MEMBERSHIP_MEMBER && !is_main_thread(s))
+		return PAM_ABORT;
 	if (place_open(&before, s->reason, sizeof(s->reason)) && start_child(s, &child)) {
 		if (await_verdict(s, child.socket, &v))
 			code = obey(s, &before, &v);

@@ -142,5 +142,5 @@ func TestANameThatLooksLikeAnOptionGoesToNoProgram(t *testing.T) {
 	stack := []string{"required pam_groupnet.so setup=/usr/local/sbin/uplink", "required pam_permit.so"}
 	o := b.open(t, login{host: "pamhost", stack: stack, user: "olga"})
 	o.logs(t, `err pam_groupnet: "olga" refused: "-x" cannot name a network namespace: programs would take it for an option`)
-	expect.Equal(t, "what the setup program has got, and what there is", b.sh(t, "cat /run/has-run 2>/dev/null; ls /run/netns 2>/dev/null || true"), "")
+	expect.Equal(t, "what the setup program has got, and what there is", b.sh(t, "cat /run/has-run 2>/dev/null || ls /run/netns 2>/dev/null || true"), "")
 }

@@ -169,7 +169,6 @@ func TestTheWorkingDirectory(t *testing.T) {
 		{"covered by mask=", "pamhost --chdir /var/covered", "nina", "mask=/var/covered", true, "/var/covered\n"},
 		{"below what mask= covers", "pamhost --chdir /var/covered/deep", "nina", "mask=/var/covered", true, "/\n"},
 		{"removed", "lost", "nina", "", true, "/\n"},
-		{"of a thread below the old /sys", "pamhost --threads 2 --chdir /sys/class/net", "nina", "", true, "/sys/class/net\nlo\n"},
 		{"on a kernel without openat2 below the old /sys", "old_kernel pamhost --chdir /sys/class/net", "nina", "", true, "/\n"},
 	} {
 		t.Run(c.is, func(t *testing.T) {
