@@ -131,6 +131,8 @@ _Noreturn void child_run(struct request *request, pid_t parent)
 	if (request->answer.membership != MEMBER && !child_lookup(request))
 		_exit(EXIT_SUCCESS);
 	reset_signals();
+	/* A working directory whose server hangs holds up this process, which is given up in time. */
+	syscall(SYS_chdir, ".");
 	if (!go_start())
 		give_up();
 	pamnetCore(request);

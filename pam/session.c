@@ -113,6 +113,29 @@ static bool receive(struct session *s, int socket, struct verdict *v)
 	return true;
 }
 
+/*
+ * Whether this is the process's main thread. setns(2) moves one thread: the login service would
+ * run the session from another, where it is not isolated, and the next session, of somebody
+ * else, in this one.
+ */
+static bool is_main_thread(struct session *s)
+{
+	if (syscall(SYS_gettid) == getpid())
+		return true;
+	snprintf(s->reason, sizeof(s->reason),
+		 "the login service opens the session in a thread that is not its main one");
+	return false;
+}
+
+/* Opens what a member's login needs on the way back. A non-member's does not depend on it. */
+static bool pin(struct session *s)
+{
+	if (!is_main_thread(s))
+		return false;
+	s->pinned = true;
+	return place_open(&s->before, s->reason, sizeof(s->reason));
+}
+
 /* Takes over an answer, for the other modules of the stack as well. */
 static void learn(struct session *s, const struct verdict *v)
 {
@@ -142,15 +165,7 @@ static bool await_verdict(struct session *s, int socket, struct verdict *v)
 	for (;;) {
 		struct pollfd p = { .fd = socket, .events = POLLIN };
 		long long left = deadline - now_ms();
-		int ready;
-
-		/* While the child works. A non-member's login does not depend on it. */
-		if (s->membership == MEMBER && !s->pinned) {
-			s->pinned = true;
-			if (!place_open(&s->before, s->reason, sizeof(s->reason)))
-				return false;
-		}
-		ready = left > 0 ? poll(&p, 1, (int)left) : 0;
+		int ready = left > 0 ? poll(&p, 1, (int)left) : 0;
 
 		if (ready < 0 && errno == EINTR)
 			continue;
@@ -176,6 +191,8 @@ static bool await_verdict(struct session *s, int socket, struct verdict *v)
 			learn(s, v);
 			if (is_nonmember(s))
 				return true;
+			if (!pin(s))
+				return false;
 			break;
 		case MESSAGE_LOG:
 			if (v->priority != LOG_DEBUG || s->options.debug)
@@ -316,6 +333,8 @@ static int obey(struct session *s, const struct verdict *v)
 	if (!moved)
 		return PAM_ABORT;
 	pam_syslog(s->pamh, LOG_INFO, "%s", v->text);
+	if (s->reason[0])
+		pam_syslog(s->pamh, LOG_NOTICE, "\"%s\": %s", s->request.user, s->reason);
 	return PAM_SUCCESS;
 }
 
@@ -334,6 +353,8 @@ static int open_with_child(struct session *s)
 			 "build it with \"make build\", which links it with build/module/deferred-start.ld");
 		return PAM_ABORT;
 	}
+	if (s->membership == MEMBER && !pin(s))
+		return PAM_ABORT;
 	if (start_child(s, &child)) {
 		if (await_verdict(s, child.socket, &v))
 			code = is_nonmember(s) ? PAM_IGNORE : obey(s, &v);

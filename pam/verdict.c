@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "verdict.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/nsfs.h>
 #include <sched.h>
@@ -21,6 +23,19 @@ static bool is_directory(int fd)
 	struct stat st;
 
 	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/*
+ * The same without asking the directory's server, which may hang, or deny root even that
+ * (EACCES: a FUSE mount of a user). fchdir(2) takes nothing but a directory in any case.
+ */
+static bool is_working_directory(int fd)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) < 0)
+		return errno == EACCES;
+	return S_ISDIR(st.stx_mode);
 }
 
 static void copy_text(struct verdict *v, const unsigned char *text, size_t size)
@@ -91,5 +106,5 @@ bool verdict_decode(struct verdict *v, const unsigned char *data, size_t size, c
 	v->root = fds[2];
 	v->cwd = fds[3];
 	return is_namespace(v->net, CLONE_NEWNET) && is_namespace(v->mnt, CLONE_NEWNS) &&
-	       is_directory(v->root) && is_directory(v->cwd);
+	       is_directory(v->root) && is_working_directory(v->cwd);
 }

@@ -47,6 +47,8 @@ func CheckName(name string) error {
 		return fmt.Errorf("%q cannot name a network namespace", name)
 	case len(name) > 255:
 		return fmt.Errorf("%.32q... cannot name a network namespace: longer than 255 bytes", name)
+	case strings.HasPrefix(name, "-"):
+		return fmt.Errorf("%q cannot name a network namespace: programs would take it for an option", name)
 	case strings.ContainsRune(name, '/') || strings.ContainsFunc(name, unicode.IsControl):
 		return fmt.Errorf("%q cannot name a network namespace: it has a slash or a control character", name)
 	}

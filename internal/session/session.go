@@ -94,7 +94,7 @@ func Open(r Request, log report.Socket) (v report.Verdict) {
 }
 
 func refusal(err error) report.Verdict {
-	return report.Verdict{Outcome: report.Refused, Text: err.Error()}
+	return report.Verdict{Outcome: report.Refused, Text: explain(err).Error()}
 }
 
 // NetnsName is the name of the network namespace, "" for one without.
@@ -192,6 +192,11 @@ func isolateMounts(r Request, name string, log report.Socket) (*mount.Namespace,
 		}
 	}
 	covered := []string{"/sys", "/etc", "/run/netns"}
+	for _, path := range r.Masks {
+		if err := mask.Check("/", path); err != nil {
+			return nil, err
+		}
+	}
 	masks := r.Masks
 	if !r.KeepResolver {
 		masks = append(masks, mask.Resolvers...)

@@ -9,14 +9,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/trust"
 )
 
 // The whole environment of the program, but for what Run adds.
@@ -80,47 +80,22 @@ func (p Program) Down(line func(string)) error {
 }
 
 // Check refuses a program that anybody but root could write, or put another in
-// the place of: each directory and symbolic link on the way to it counts. The
-// path is that on the machine whose root directory is root.
+// the place of. The path is that on the machine whose root directory is root.
 func Check(root, program string) error {
 	if !strings.HasPrefix(program, "/") {
 		return fmt.Errorf("%q has no absolute path (setup=/DIRECTORY/PROGRAM)", program)
 	}
-	left := strings.Split(program, "/")
-	at, links := "/", 0
-	for len(left) > 0 {
-		here := filepath.Join(at, left[0]) // at has no link in it, so that ".." is what it seems
-		file := filepath.Join(root, here)
-		left = left[1:]
-		var st unix.Stat_t
-		if err := unix.Lstat(file, &st); err != nil {
-			return fmt.Errorf("%s: %w", here, err)
-		}
-		kind := st.Mode & unix.S_IFMT
-		switch {
-		case st.Uid != 0:
-			return fmt.Errorf("%s: belongs to uid %d: it must be root's (chown root)", here, st.Uid)
-		case kind != unix.S_IFLNK && st.Mode&0o022 != 0:
-			return fmt.Errorf("%s: can be written by others than root (mode %#o): chmod go-w", here, st.Mode&0o7777)
-		case kind == unix.S_IFLNK:
-			target, err := os.Readlink(file)
-			if err != nil {
-				return err
-			}
-			if links++; links > 40 {
-				return fmt.Errorf("%s: %w", program, unix.ELOOP)
-			}
-			left = append(strings.Split(target, "/"), left...)
-			if strings.HasPrefix(target, "/") {
-				at = "/"
-			}
-		case len(left) == 0 && kind != unix.S_IFREG:
-			return fmt.Errorf("%s: is no program", here)
-		default:
-			at = here
-		}
+	real, st, err := trust.Follow(root, program)
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return fmt.Errorf("%s: is no program", real)
 	}
-	return nil
+	if err == nil {
+		err = trust.Check(real, st)
+	}
+	if untrusted := (*trust.Error)(nil); errors.As(err, &untrusted) {
+		return fmt.Errorf("%w: it must be root's alone (chown root, chmod go-w)", err)
+	}
+	return err
 }
 
 // lines cuts what is written to it into lines.

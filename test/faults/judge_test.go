@@ -98,7 +98,12 @@ func (b *bench) notIsolated(r *reply) []string {
 	if !b.member {
 		return []string{"no member, but isolated"}
 	}
-	wrong, report := r.changes(pamhost.NetNamespace, pamhost.MountNamespace), r.Report
+	report := r.Report
+	moved := []pamhost.Field{pamhost.NetNamespace, pamhost.MountNamespace}
+	if report.After.Cwd.Path == "/" { // where a directory that cannot be entered becomes it
+		moved = append(moved, pamhost.Cwd)
+	}
+	wrong := r.changes(moved...)
 	complain := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 
 	net, mnt := report.After.Namespaces["net"], report.After.Namespaces["mnt"]
@@ -135,6 +140,8 @@ func (b *bench) judgeUndisturbed(r *reply) []string {
 		wrong = append(wrong, "a process has outlived the login process")
 	case b.member && outcome != isolated, !b.member && outcome != ignored:
 		wrong = append(wrong, fmt.Sprintf("is %v", outcome))
+	case r.Report != nil && r.Report.After.Cwd != r.Report.Before.Cwd:
+		wrong = append(wrong, fmt.Sprintf("is in %v", r.Report.After.Cwd))
 	case r.MS > promptMS:
 		wrong = append(wrong, fmt.Sprintf("took %d ms", r.MS))
 	}

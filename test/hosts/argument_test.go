@@ -132,3 +132,15 @@ func TestLoopbackAnswersUnlessItIsToBeLeftDown(t *testing.T) {
 	o := b.open(t, login{host: "pamhost", stack: []string{"required pam_usernet.so lodown"}, user: "ulf", command: "cat /sys/class/net/lo/operstate"})
 	expect.Equal(t, "lo of a network made with lodown", o.output, "down\n")
 }
+
+// A program would take the name for an option: of a setup program, of ip(8).
+func TestANameThatLooksLikeAnOptionGoesToNoProgram(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	expect.Check(t, b.WriteFile("/usr/local/sbin/uplink", "#!/bin/sh\necho \"$@\" >/run/has-run\n", 0o755))
+	b.sh(t, "echo 'groupnet--x:x:59999:olga' >>/etc/group")
+	stack := []string{"required pam_groupnet.so setup=/usr/local/sbin/uplink", "required pam_permit.so"}
+	o := b.open(t, login{host: "pamhost", stack: stack, user: "olga"})
+	o.logs(t, `err pam_groupnet: "olga" refused: "-x" cannot name a network namespace: programs would take it for an option`)
+	expect.Equal(t, "what the setup program has got, and what there is", b.sh(t, "cat /run/has-run 2>/dev/null || ls /run/netns 2>/dev/null || true"), "")
+}

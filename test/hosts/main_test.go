@@ -20,6 +20,7 @@ import (
 var programs struct {
 	pamhost.Paths
 	oldKernel string
+	fuse      string
 }
 
 // TestMain builds the modules first, so that those of this tree are tested.
@@ -48,8 +49,10 @@ func build(dir string) (err error) {
 		return err
 	}
 	programs.oldKernel = filepath.Join(dir, "old-kernel")
+	programs.fuse = filepath.Join(dir, "fuse")
 	for _, command := range [][]string{
 		{"make", "-C", "../..", "build"},
+		{"go", "build", "-o", programs.fuse, "../fuse"},
 		{"gcc", "-std=gnu11", "-O2", "-o", programs.oldKernel, "testdata/old_kernel.c"},
 	} {
 		output, err := exec.Command(command[0], command[1:]...).CombinedOutput()

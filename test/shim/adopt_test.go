@@ -28,7 +28,9 @@ func TestGoodVerdicts(t *testing.T) {
 		}, outcome.isolated},
 		{"beside other threads", session{
 			args: []string{say(isolated, good)}, options: []string{"--threads", "3"},
-		}, outcome.isolated},
+		}, func(o outcome, t *testing.T) {
+			o.refused(t, "the login service opens the session in a thread that is not its main one")
+		}},
 		{"the child killed after its verdict", session{args: []string{say(isolated, good), word("kill")}}, outcome.isolated},
 		{"the child stopped after its verdict", session{args: []string{say(isolated, good), word("stop")}}, outcome.isolated},
 		{"two verdicts", session{args: []string{say(isolated+"first", good), say(isolated+"second", good)}}, func(o outcome, t *testing.T) {
@@ -112,26 +114,33 @@ func testAdoption(t *testing.T, m machine, h *host) {
 		})
 	}
 	const (
-		fails  = ":error=EIO:when="
-		claims = ":retval=0:when="
-		failed = "enter the namespaces: Input/output error"
+		fails     = ":error=EIO:when="
+		claims    = ":retval=0:when="
+		inMount   = "enter the mount namespace: Input/output error"
+		inNetwork = "enter the network namespace: Input/output error"
 	)
 	for _, test := range []struct{ name, inject, reason string }{
 		{"stop sharing the directories: fails", "unshare" + fails + "1", "unshare CLONE_FS: Input/output error"},
-		{"enter the mount namespace: fails", "setns" + fails + "1", failed},
-		{"go to its root directory: fails", "fchdir" + fails + "1", failed},
-		{"make that the root directory: fails", "chroot" + fails + "1", failed},
-		{"go to the working directory: fails", "fchdir" + fails + "2", failed},
-		{"enter the network namespace: fails", "setns" + fails + "2", failed},
-		{"enter the mount namespace: claims to have worked", "setns" + claims + "1", "this process is not in the mount namespace it was moved to"},
+		{"enter the network namespace: fails", "setns" + fails + "1", inNetwork},
+		{"enter the mount namespace: fails", "setns" + fails + "2", inMount},
+		{"go to its root directory: fails", "fchdir" + fails + "1", inMount},
+		{"make that the root directory: fails", "chroot" + fails + "1", inMount},
+		{"enter the network namespace: claims to have worked", "setns" + claims + "1", "this process is not in the network namespace it was moved to"},
+		{"enter the mount namespace: claims to have worked", "setns" + claims + "2", "this process is not in the mount namespace it was moved to"},
 		{"go to the working directory: claims to have worked", "fchdir" + claims + "2", "the working directory has changed"},
-		{"enter the network namespace: claims to have worked", "setns" + claims + "2", "this process is not in the network namespace it was moved to"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			open(t, test.inject).refused(t, test.reason)
 		})
 	}
+	t.Run("go to the working directory: fails, and the session starts in the root directory", func(t *testing.T) {
+		t.Parallel()
+		o := open(t, "fchdir"+fails+"2")
+		o.ended(t, "PAM_SUCCESS", pamhost.NetNamespace, pamhost.MountNamespace, pamhost.Cwd)
+		expect.Equal(t, "working directory", o.After.Cwd.Path, "/")
+		o.logged(t, `the session starts in "/": enter the working directory: Input/output error`, 1)
+	})
 	t.Run("the way back is barred, too", func(t *testing.T) {
 		t.Parallel()
 		o := open(t, "setns"+fails+"2+")

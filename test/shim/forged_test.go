@@ -138,6 +138,11 @@ func TestForgedVerdicts(t *testing.T) {
 			session{args: []string{say(isolated, "nmrC")}},
 			"the working directory is not in the mount namespace",
 		},
+		{
+			"a working directory of another mount namespace that has not moved",
+			session{args: []string{say(isolated, good)}, front: inOtherMounts},
+			"the working directory is not in the mount namespace",
+		},
 	}
 	onEachHost(t, func(t *testing.T, m machine, h *host) {
 		for _, test := range tests {
@@ -240,3 +245,6 @@ func TestGoodAnswers(t *testing.T) {
 
 // inNetwork is in front of a host that is not in process 1's network namespace.
 var inNetwork = []string{"unshare", "--net"}
+
+// inOtherMounts is in front of a host whose working directory is in a mount namespace of its own.
+var inOtherMounts = []string{"unshare", "--mount", "nsenter", "--mount=/proc/1/ns/mnt", "--wd=/usr"}
