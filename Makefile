@@ -62,7 +62,8 @@ ctl            = $(if $(GOARCH),$(GO_HERE) run ./cmd/pamnetctl,$(CTL))
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 .PHONY: $(MODULES) $(CTL) $(UPLINK) build check-build check-reproducible install uninstall clean package \
-	deps deps-arm64 lint lint-package test test-faults test-hostile test-races test-systemd soak fuzz mutants demo help \
+	deps deps-arm64 lint lint-package test test-faults test-hostile test-races test-systemd \
+	test-arm64 test-toolchains soak fuzz mutants demo help \
 	bench bench-quick bench-profile bench-doc original
 
 build: $(MODULES) $(CTL) $(UPLINK) ## makes the modules and programs, in out/ (the default)
@@ -182,6 +183,15 @@ test-hostile: build ## test/hostile with 10,000 logins while files are exchanged
 
 test-systemd: package ## boots a Debian with the package and lets users log in there (out/debian; a minute)
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v ./test/systemd
+
+test-arm64: ## boots a Debian for arm64, emulated, and lets users log in there (out/debian-arm64; some minutes)
+	$(Q)$(MAKE) --no-print-directory deps-arm64
+	$(Q)build/debian-arm64.sh out/debian-arm64
+	$(Q)$(MAKE) --no-print-directory package GOARCH=arm64 CC=aarch64-linux-gnu-gcc
+	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=1h ./test/arm64
+
+test-toolchains: deps ## builds with other flags, compilers, linkers and releases of Go, and logs in (half an hour)
+	$(Q)$(GO) test -count=1 -v -timeout=3h ./test/toolchains -toolchains.full
 
 soak: build ## 10,000 logins, 20 at once, and what they leave
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=1h -run TestManyLoginsLeaveNothing ./test/races -races.soak=10000
