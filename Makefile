@@ -16,6 +16,7 @@ CC      = gcc
 endif
 Q      := $(if $(V),,@)
 space  := $() $()
+comma  := ,
 
 # The commit is not stamped into anything: two folders make the same modules, and
 # root may build in a user's clone, where git refuses to tell it.
@@ -26,12 +27,13 @@ export CGO_ENABLED = 1
 export CGO_CFLAGS  = $(CFLAGS)
 export PATH       := $(PATH):/usr/local/go/bin
 
-# Behind LDFLAGS is what the modules need whatever a distribution links with: GNU ld, and
-# relocations that are not packed.
+# Behind LDFLAGS is what the modules need whatever a distribution asks for: GNU ld, and
+# relocations that are not packed (build/module/README.md).
 extldflags = \"-Wl,-T,$(CURDIR)/build/module/deferred-start.ld\" \
 	\"-Wl,--version-script=$(CURDIR)/build/module/module.map\" \
 	-Wl,-z,relro,-z,now,-z,noexecstack,-z,defs,--as-needed \
-	-Wl,--hash-style=gnu,--build-id=sha1 $(LDFLAGS) -fuse-ld=bfd -Wl,-z,nopack-relative-relocs
+	-Wl,--hash-style=gnu,--build-id=sha1 $(LDFLAGS) -fuse-ld=bfd \
+	$(if $(findstring pack-relative-relocs,$(LDFLAGS)),-Wl$(comma)-z$(comma)nopack-relative-relocs)
 
 # A tool in the version that build/tools.mod names.
 tool = $(GO) tool -modfile=build/tools.mod

@@ -35,9 +35,19 @@ debootstrap --arch=arm64 --foreign --variant=minbase --include="$packages" "$rel
 	exit 1
 }
 
-# In a user namespace nobody makes devices; this machine's are there already.
+# The second stage reads this list for each package that it sets up.
+for list in "$tree"/var/lib/apt/lists/*_Packages; do
+	cat "$tree/debootstrap/required" "$tree/debootstrap/base" |
+		awk -v RS= -v ORS='\n\n' 'NR == FNR { for (i = 1; i <= NF; i++) wanted[$i]; next } $2 in wanted' - "$list" >"$work/list"
+	mv "$work/list" "$list"
+done
+# In a user namespace nobody makes devices. Those of this machine are there.
 # shellcheck disable=SC2016 # debootstrap's variable
 sed -i 's/check_sane_mount "\$TARGET"/true/' "$tree/debootstrap/debootstrap"
+# A small initial RAM disk.
+mkdir -p "$tree/etc/initramfs-tools/conf.d"
+printf '%s\n' MODULES=list COMPRESS=gzip >"$tree/etc/initramfs-tools/conf.d/modules"
+printf '%s\n' virtio_pci virtio_blk ext4 >"$tree/etc/initramfs-tools/modules"
 mkfifo "$work/go"
 # shellcheck disable=SC2016 # the inner shell's variables
 unshare --user --mount --pid --fork --kill-child sh -ec '
