@@ -148,3 +148,18 @@ func TestABuildThatCouldLetNobodyInIsRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatCannotBeTriedIsSaid(t *testing.T) {
+	expect.Check(t, machine.Build())
+	// As in a container that allows no namespaces.
+	dir := t.TempDir()
+	expect.Check(t, os.WriteFile(dir+"/unshare", []byte("#!/bin/sh\nexit 1\n"), 0o755))
+	for ci, want := range map[string]int{"": 0, "true": 1} {
+		cmd := exec.Command(root+"/build/module/check.sh", machine.Out()+"/pam_newnet.so")
+		cmd.Env = append(os.Environ(), "CC=gcc", "CI="+ci, "PATH="+dir+":"+os.Getenv("PATH"))
+		output, _ := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != want || !strings.Contains(string(output), "was not tried: this machine allows no PID namespace") {
+			t.Errorf("CI=%q: exit code %d: %s", ci, got, output)
+		}
+	}
+}
