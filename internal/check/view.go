@@ -179,7 +179,7 @@ func mayConnect(path string, socket file) bool {
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || socket != (file{st.Dev, st.Ino}) {
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK || socket != (file{st.Dev, st.Ino}) {
 		return false
 	}
 	_, err = unix.Open(fmt.Sprintf("/proc/thread-self/fd/%d", fd), unix.O_WRONLY|unix.O_CLOEXEC, 0)

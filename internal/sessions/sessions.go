@@ -75,7 +75,7 @@ func List() ([]Session, error) {
 	}
 	var all []Session
 	for _, p := range t.inside {
-		if p.foreign || t.hasLeader(p) {
+		if t.hasLeader(p) {
 			continue
 		}
 		place, err := pin(p.PID)
