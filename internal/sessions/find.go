@@ -66,7 +66,21 @@ func Network(target string) (fd int, name string, err error) {
 // Find returns the place of the session that a target stands for, and the name of
 // its user. It takes the targets that Network takes, and returns its errors. Several
 // sessions of one user in one network are the same to it.
-func Find(target string) (p *Place, user string, err error) {
+//
+// A session of root's is an error: whoever has all rights runs nothing in a session.
+func Find(target string) (*Place, string, error) {
+	p, uid, err := find(target)
+	if err == nil && uid == 0 {
+		p.Close()
+		err = fmt.Errorf("%q is a session of root's: leave out --as-user, and enter the network alone", target)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return p, nameOf(uid), nil
+}
+
+func find(target string) (p *Place, uid uint32, err error) {
 	pid, err := strconv.Atoi(target)
 	if err != nil {
 		type whoseAndWhere struct {
@@ -75,26 +89,26 @@ func Find(target string) (p *Place, user string, err error) {
 		}
 		found, err := match(target, func(s Session) any { return whoseAndWhere{s.UID, s.Inode} })
 		if err != nil {
-			return nil, "", err
+			return nil, 0, err
 		}
 		if p, err = only(target, found); err != nil {
-			return nil, "", err
+			return nil, 0, err
 		}
-		return p, found[0].User, nil
+		return p, found[0].UID, nil
 	}
 	all, err := List()
 	if err != nil {
-		return nil, "", err
+		return nil, 0, err
 	}
 	if p, err = isolated(pid); err != nil {
-		return nil, "", err
+		return nil, 0, err
 	}
 	for _, s := range all {
 		if s.Leader == pid && s.Inode == p.inode {
-			return p, s.User, nil
+			return p, s.UID, nil
 		}
 	}
-	return p, nameOf(p.uid), nil
+	return p, p.uid, nil
 }
 
 // match returns the sessions of a user, and those in the network with a name; of those

@@ -111,6 +111,35 @@ func TestPin(t *testing.T) {
 	})
 }
 
+func TestFind(t *testing.T) {
+	if private.Namespaces(t) {
+		return
+	}
+	private.Needs(t, "setpriv", "unshare")
+	runtime.LockOSThread() // that no other one has been in other namespaces
+	pid := start(t, "unshare", "-mn", "setpriv", "--reuid", "65534", "--clear-groups")
+	t.Run("a user's process", func(t *testing.T) {
+		p, user, err := Find(strconv.Itoa(pid))
+		expect.Check(t, err)
+		p.Close()
+		expect.Equal(t, "user", user, "nobody")
+	})
+	roots := start(t, "unshare", "-mn")
+	for target, says := range map[string]string{
+		strconv.Itoa(roots): "is a session of root's",
+		"1":                 "process 1 is not isolated",
+		"2147483647":        "process 2147483647 does not exist",
+		"nobody":            "no isolated session matches",
+	} {
+		t.Run("not "+says, func(t *testing.T) {
+			p, _, err := Find(target)
+			if p != nil || err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("%v: %v", p, err)
+			}
+		})
+	}
+}
+
 func TestListTakesNoProcessInAUserNamespaceForALeader(t *testing.T) {
 	if private.Namespaces(t) {
 		return
