@@ -260,11 +260,12 @@ func TestCompletion(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	h.session(t, h.Command("su", "gina", "-c", "touch /tmp/gina; sleep 1000; true"))
-	h.Bash(t, "until [ -e /tmp/gina ]; do sleep 0.01; done")
+	h.Bash(t, "until [ -e /tmp/gina ]; do sleep 0.01; done; ip netns add spare")
 	for args, want := range map[string]string{
 		"check ''":             "gina gus nina ulf :4",
 		"explain ''":           "gina gus nina ulf :4",
-		"enter ''":             "gina lab :4",
+		"enter ''":             "gina lab spare :4",
+		"enter --as-user ''":   "gina lab :4",
 		"check --service sudo": "sudo sudo-i :4",
 	} {
 		got := strings.Fields(h.Bash(t, "pamnetctl __complete "+args))
