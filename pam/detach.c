@@ -29,8 +29,11 @@ static void overwrite(const char *path, const char *text, size_t length)
 
 void detach_from_caller(void)
 {
-	/* A context that pam_selinux has asked for is for the user's shell. */
-	static const char *const attributes[] = {
+	/*
+	 * A context that pam_selinux has asked for is for the user's shell. No pointers:
+	 * they would have to be relocated, which is not done yet.
+	 */
+	static const char attributes[][40] = {
 		"/proc/thread-self/attr/exec",
 		"/proc/thread-self/attr/fscreate",
 		"/proc/thread-self/attr/keycreate",
