@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/proc"
 )
 
 const (
@@ -27,8 +29,8 @@ const (
 
 // Network is the group of a named network: of what its setup program has left running,
 // which lives until the network is taken down, whichever login has made it. Where
-// process 1 is systemd the group is a scope, pamnet-setup@NAME.scope, else a directory
-// of the same name beside process 1.
+// process 1 is systemd the group is a scope, pamnet-setup-NAME.scope, else a directory
+// of that name beside process 1.
 type Network string
 
 // unitMax is how long the name of a unit may be.
@@ -37,11 +39,11 @@ const unitMax = 255
 // Unit returns the name of the scope. The name of the network is escaped as
 // systemd-escape(1) does; one that is too long then is replaced by its hash.
 func (n Network) Unit() string {
-	unit := "pamnet-setup@" + escape(string(n)) + ".scope"
+	unit := "pamnet-setup-" + escape(string(n)) + ".scope"
 	if len(unit) > unitMax {
 		hash := fnv.New128a()
 		hash.Write([]byte(n))
-		unit = fmt.Sprintf("pamnet-setup@%x.scope", hash.Sum(nil))
+		unit = fmt.Sprintf("pamnet-setup-%x.scope", hash.Sum(nil))
 	}
 	return unit
 }
@@ -87,9 +89,13 @@ func (n Network) dir() string {
 				continue
 			}
 			if hasSystemd() {
-				dir = filepath.Join(strings.TrimSuffix(dir, "/init.scope"), "system.slice")
+				return filepath.Join(strings.TrimSuffix(dir, "/init.scope"), "system.slice", n.Unit())
 			}
-			return dir + "/" + n.Unit()
+			// Containers may share the hierarchy.
+			if unix.Stat(proc.Path(1, "ns/pid"), &st) != nil {
+				return ""
+			}
+			return fmt.Sprintf("%s/%s.%d", dir, n.Unit(), st.Ino)
 		}
 	}
 	return ""
@@ -145,7 +151,7 @@ func (n Network) Processes() (pids []int, err error) {
 		}
 		text, err := os.ReadFile(file + "/cgroup.procs")
 		for word := range strings.FieldsSeq(string(text)) {
-			if pid, err := strconv.Atoi(word); err == nil {
+			if pid, err := strconv.Atoi(word); err == nil && pid > 0 { // 0: in another PID namespace
 				pids = append(pids, pid)
 			}
 		}
