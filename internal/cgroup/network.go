@@ -188,8 +188,10 @@ func (n Network) End() error {
 		return nil
 	}
 	if hasSystemd() {
-		if out, err := exec.Command(program("systemctl"), "stop", "--quiet", n.Unit()).CombinedOutput(); err != nil {
-			return fmt.Errorf("stop %s: %w: %s", n.Unit(), err, strings.TrimSpace(string(out)))
+		// The unit may be gone by itself, which is an error then.
+		out, err := exec.Command(program("systemctl"), "stop", "--quiet", n.Unit()).CombinedOutput()
+		if running, runningErr := n.IsRunning(); running || runningErr != nil {
+			return errors.Join(fmt.Errorf("stop %s: %w: %s", n.Unit(), err, strings.TrimSpace(string(out))), runningErr)
 		}
 		return nil
 	}

@@ -87,13 +87,12 @@ func TestAUserWhoFreezesTheirOwnLoginStopsNobodyElses(t *testing.T) {
 
 func TestAUserWhoStopsTheirOwnLoginKeepsNoNetwork(t *testing.T) {
 	t.Parallel()
-	b := newGroupBox(t, 2, "")
+	b := newGroupBox(t, 5, "")
 	stopped := b.olga(t, "su gina -c true")
 	b.awaitSetup(t, "1")
 	b.kill(t, "STOP")
 	b.sh(t, "touch /run/go-on")
 	expect.Equal(t, "network of gus", b.sh(t, "su gus -c '"+netOf+"'") != b.own(t), true)
-	b.sh(t, "PATH=$PATH:/usr/local/bin; command -v pamnetctl >/dev/null")
 	expect.Eventually(t, "prune takes the network down", func() bool {
 		return strings.Contains(b.try(t, "pamnetctl prune").Stdout, "lab: taken down")
 	})

@@ -24,7 +24,7 @@ func TestWhatASetupProgramLeavesRunningLivesAsLongAsTheNetwork(t *testing.T) {
 	)
 	first := h.ssh("tom-x", net)
 	h.run(`loginctl terminate-user tom-x; while loginctl list-users --no-legend | grep -q tom-x; do sleep 0.01; done`)
-	expect.Equal(t, "what was left running, when nobody is logged in", h.run(tunnel), "sleep 4242 ")
+	expect.Equal(t, "what was left running, when nobody is logged in", h.run(tunnel), "sleep 4242")
 	expect.Equal(t, "its unit", h.run(`sed -n 's,^0::,,p' "/proc/$(cat /run/tunnel.pid)/cgroup"`), `/system.slice/pamnet-setup-tom\x2dx.scope`)
 	expect.Equal(t, "network of the next login", h.ssh("tom-x", net), first)
 	expect.Equal(t, "runs of the program", h.run(log), "up")
