@@ -33,7 +33,7 @@ func State(pid int) (state byte, start string, err error) {
 	}
 	// The name, in parentheses, may have any character in it.
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
-	const stateField, startField = 3 - 3, 22 - 3 // as proc_pid_stat(5) counts
+	const stateField, startField = 0, 19 // 3 and 22, as proc_pid_stat(5) counts
 	if len(fields) <= startField {
 		return 0, "", fmt.Errorf("%s has %d fields after the name", Path(pid, "stat"), len(fields))
 	}
