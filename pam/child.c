@@ -15,9 +15,11 @@
 
 #include "_cgo_export.h"
 #include "child_lookup.h"
+#include "detach.h"
 #include "go_start.h"
 
 #define SOCKET 3 /* the child's only descriptor beside 0, 1 and 2 */
+#define GRACE 1	 /* seconds that the child may live on when the parent has given up */
 
 /* What the child answers without Go's help: nothing. The parent reads that as a refusal. */
 static _Noreturn void give_up(void)
@@ -94,7 +96,7 @@ static void lift_limits(void)
 {
 	static const int limits[] = {
 		RLIMIT_AS,    RLIMIT_DATA,   RLIMIT_STACK, RLIMIT_RSS,	 RLIMIT_NPROC,
-		RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_CPU,   RLIMIT_MEMLOCK,
+		RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_CPU,   RLIMIT_MEMLOCK, RLIMIT_SIGPENDING,
 	};
 
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
@@ -125,12 +127,14 @@ _Noreturn void child_run(struct request *request, pid_t parent)
 		give_up();
 	request->socket = SOCKET;
 	lift_limits();
+	end_after(request->options->timeout + GRACE);
 	umask(022);
 	/* The user of su or sudo exports what the login process has: _SSS_LOOPS=NO, and SSSD knows nobody. */
 	environ = go_environment();
 	if (request->answer.membership != MEMBER && !child_lookup(request))
 		_exit(EXIT_SUCCESS);
 	reset_signals();
+	detach_from_caller();
 	/* A working directory whose server hangs holds up this process, which is given up in time. */
 	syscall(SYS_chdir, ".");
 	if (!go_start())

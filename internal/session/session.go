@@ -129,7 +129,7 @@ func (r Request) plan(name string, a Answer, start time.Time, log report.Socket)
 		}
 		p.Program = program.Path
 		p.Setup = func() error {
-			return program.Run("up", start.Add(r.Timeout*3/4), func(line string) {
+			return program.Up(start.Add(r.Timeout*3/4), func(line string) {
 				log.Logf(report.Info, "setup of %q: %s", name, line)
 			})
 		}
