@@ -4,24 +4,25 @@ package proc
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 
-	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
 // CloseOnExec keeps all open files of this program from the programs that it
 // starts, but those that it passes on.
 func CloseOnExec() error {
-	self, err := procfs.Self()
-	if err != nil {
-		return fmt.Errorf("find open descriptors: %w", err)
-	}
-	fds, err := self.FileDescriptors()
+	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return fmt.Errorf("list open descriptors: %w", err)
 	}
-	for _, fd := range fds {
-		unix.CloseOnExec(int(fd))
+	for _, entry := range entries {
+		fd, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			return fmt.Errorf("list open descriptors: %w", err)
+		}
+		unix.CloseOnExec(fd)
 	}
 	return nil
 }
