@@ -128,9 +128,10 @@ _Noreturn void child_run(struct request *request, pid_t parent)
 	umask(022);
 	/* The user of su or sudo exports what the login process has: _SSS_LOOPS=NO, and SSSD knows nobody. */
 	environ = go_environment();
+	/* Before the lookup: a SIGPIPE that it leaves pending would end a member's child later. */
+	reset_signals();
 	if (request->answer.membership != MEMBER && !child_lookup(request))
 		_exit(EXIT_SUCCESS);
-	reset_signals();
 	/* A working directory whose server hangs holds up this process, which is given up in time. */
 	syscall(SYS_chdir, ".");
 	if (!go_start())
