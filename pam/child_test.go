@@ -17,7 +17,7 @@ func TestTheChildUpToTheCoreOrTheLookup(t *testing.T) {
 	underEachTool(t, func(t *testing.T, flags, front []string) {
 		dir := t.TempDir()
 		expect.Check(t, os.WriteFile(dir+"/_cgo_export.h", []byte("void pamnetCore(struct request *r);\n"), 0o600))
-		compile(t, dir+"/child", append(flags, "-I"+dir, "testdata/child.c", "child.c")...)
+		compile(t, dir+"/child", append(flags, "-I"+dir, "testdata/child.c", "child.c", "go_start.c", "-Wl,--wrap=mmap,--wrap=pthread_getattr_np")...)
 		for user, called := range map[string]string{"member": "core", "unknown": "lookup"} {
 			for _, closed := range []string{"", "0", "0 1 2", "3", "2 3 4 5"} {
 				command := append(append(front, dir+"/child", user), strings.Fields(closed)...)

@@ -74,7 +74,7 @@ static void *open_library(const char *name, int flags)
 static enum nss_status no_such_group(const char *name, struct group *gr, char *buffer, size_t size,
 				     int *error)
 {
-	MUST(strcmp(name, "net") == 0 && gr && buffer && size);
+	MUST(name && strcmp(name, "net") == 0 && gr && buffer && size);
 	*error = ENOENT;
 	return NSS_STATUS_NOTFOUND;
 }

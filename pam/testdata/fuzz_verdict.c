@@ -44,7 +44,7 @@ bool sssd_answers(void)
 	abort();
 }
 
-bool child_can_start_go(void)
+bool go_can_start(void)
 {
 	abort();
 }

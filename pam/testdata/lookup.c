@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * usage: lookup KIND USER GROUP [KIND GROUP]...
+ * usage: lookup newnet|groupnet USER GROUP
  *
- * Asks all sources of nsswitch.conf once, and prints a line for each question.
+ * Asks all sources of nsswitch.conf whether the user is a member.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -38,31 +38,21 @@ static void print(const struct lookup *l, const struct answer *a)
 	}
 }
 
-static enum kind kind_of(const char *name)
-{
-	return strcmp(name, "groupnet") == 0 ? KIND_GROUPNET :
-	       strcmp(name, "usernet") == 0  ? KIND_USERNET :
-					       KIND_NEWNET;
-}
-
 int main(int argc, char **argv)
 {
 	struct sources sources;
 	struct lookup l;
+	struct answer a;
 
-	if (argc < 4 || argc % 2)
+	if (argc != 4)
 		return 1;
 	if (!sources_read(&sources)) {
 		printf("unknown: /etc/nsswitch.conf: %s\n", strerror(errno));
 		return 0;
 	}
 	lookup_begin(&l, &sources, argv[2]);
-	for (int i = 3; i < argc; i += 2) {
-		struct answer a;
-
-		lookup_ask(&l, kind_of(argv[i == 3 ? 1 : i - 1]), argv[i], &a);
-		print(&l, &a);
-	}
+	lookup_ask(&l, strcmp(argv[1], "groupnet") == 0 ? KIND_GROUPNET : KIND_NEWNET, argv[3], &a);
+	print(&l, &a);
 	lookup_end(&l);
 	return 0;
 }

@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../../pam/go_start.h"
 #include "../../../pam/verdict.h"
 
 #ifndef KIND
@@ -145,7 +146,7 @@ static void act(int socket, const char *word)
 		datagram(socket, word);
 }
 
-bool child_can_start_go(void)
+bool go_can_start(void)
 {
 	return true;
 }
