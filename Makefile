@@ -26,10 +26,12 @@ export CGO_ENABLED = 1
 export CGO_CFLAGS  = $(CFLAGS)
 export PATH       := $(PATH):/usr/local/go/bin
 
-extldflags = \"-Wl,-T,$(CURDIR)/build/deferred-start.ld\" \
-	\"-Wl,--version-script=$(CURDIR)/build/module.map\" \
+# Behind LDFLAGS is what the modules need whatever a distribution links with: GNU ld, and
+# relocations that are not packed.
+extldflags = \"-Wl,-T,$(CURDIR)/build/module/deferred-start.ld\" \
+	\"-Wl,--version-script=$(CURDIR)/build/module/module.map\" \
 	-Wl,-z,relro,-z,now,-z,noexecstack,-z,defs,--as-needed \
-	-Wl,--hash-style=gnu,--build-id=sha1 $(LDFLAGS)
+	-Wl,--hash-style=gnu,--build-id=sha1 $(LDFLAGS) -fuse-ld=bfd -Wl,-z,nopack-relative-relocs
 
 # A tool in the version that build/tools.mod names.
 tool = $(GO) tool -modfile=build/tools.mod
@@ -68,19 +70,24 @@ services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 build: $(MODULES) $(CTL) $(UPLINK) ## makes the modules and programs, in out/ (the default)
 
+# The three steps that build/module/README.md describes. What is wrong stays out/NAME.so.new.
 $(MODULES): $(OUT)/%.so:
-	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $@ \
+	$(Q)LDFLAGS='$(LDFLAGS)' build/module/linker.sh
+	$(Q)rm -f $@
+	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $@.new \
 		-ldflags "-s -w -buildid= -extldflags '$(extldflags)'" ./cmd/$*
-	$(Q)rm -f $(@:.so=.h)
-	$(Q)$(GO_HERE) run ./build/deferrelocations $@
+	$(Q)rm -f $@.h
+	$(Q)$(GO_HERE) run ./build/module/deferrelocations $@.new
+	$(Q)build/module/check.sh $@.new
+	$(Q)mv $@.new $@
 
 # With cgo: for libpam, and for users of a directory, whom only libc knows.
 $(CTL) $(UPLINK): $(OUT)/%:
 	$(Q)$(GO) build -buildmode=pie -trimpath -o $@ -ldflags "-s -w -buildid= -linkmode=external \
 		-extldflags '-Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--build-id=sha1 $(LDFLAGS)'" ./cmd/$*
 
-check-build: build ## proves that the modules are linked as they are meant to be
-	$(Q)build/check-module.sh $(MODULES)
+check-build: build ## checks the modules as building them does, and fails if a login could not be tried here
+	$(Q)CI=true build/module/check.sh $(MODULES)
 
 check-reproducible: package ## proves that another folder makes the same files and packages, bit by bit
 	$(Q)build/check-reproducible.sh $(MODULES) $(CTL) $(UPLINK)
@@ -161,7 +168,7 @@ lint-package: package ## lintian, on the packages for Debian
 # For an ordinary user, who cannot install packages either, it runs what it can.
 test: ## runs all tests; TESTS='-run REGEXP ./...' some; CI=true makes a skipped one a failure
 	$(Q)$(MAKE) --no-print-directory deps || [ "$$(id -u)" != 0 ]
-	$(Q)$(MAKE) --no-print-directory check-build
+	$(Q)$(MAKE) --no-print-directory build
 	$(Q)$(MAKE) --no-print-directory -o build package || [ "$$(id -u)" != 0 ]
 	$(Q)[ "$$(id -u)" = 0 ] || echo 'test: not root, so tests that need namespaces are skipped; see the end' >&2
 	$(Q)MODULES_BUILT=1 $(tool) gotestsum --format standard-quiet $(no-skips) -- -count=1 -timeout=15m $(TESTS)

@@ -19,16 +19,15 @@
 #include "relocate.h"
 
 /*
- * Go's entries of DT_INIT_ARRAY, which build/deferred-start.ld keeps from the
+ * Go's entries of DT_INIT_ARRAY, which build/module/deferred-start.ld keeps from the
  * dynamic linker. Weak: a module linked without the script has none.
  */
 typedef void go_init(int argc, char **argv, char **envp);
 extern go_init *const pamnet_go_init_start[] __attribute__((weak));
 extern go_init *const pamnet_go_init_end[] __attribute__((weak));
 
-/* What build/deferrelocations has kept from the dynamic linker, and where the module is. */
+/* What build/module/deferrelocations has kept from the dynamic linker, and where the module is. */
 extern const struct relocations pamnet_go_relocations __attribute__((weak));
-extern const char pamnet_go_constants_end[] __attribute__((weak));
 extern char __ehdr_start[] __attribute__((visibility("hidden")));
 
 #define SOCKET 3 /* the child's only descriptor beside 0, 1 and 2 */
@@ -159,7 +158,7 @@ static bool start_go(void)
 {
 	struct rlimit files, none;
 
-	if (!relocate(__ehdr_start, &pamnet_go_relocations, pamnet_go_constants_end))
+	if (!relocate(__ehdr_start, &pamnet_go_relocations))
 		return false;
 	mallopt(M_ARENA_MAX, 1); /* one for each thread takes more time than it saves */
 	for (size_t i = 0; i < AUXILIARY; i++) {

@@ -19,7 +19,7 @@ struct request {
 	int socket; /* where the verdict goes */
 };
 
-/* Whether Go can be started later, see build/deferred-start.ld. */
+/* Whether Go can be started later, see build/module/deferred-start.ld. */
 bool child_can_start_go(void);
 
 /*

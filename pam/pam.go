@@ -15,6 +15,7 @@ package pam
 import "C"
 
 import (
+	"runtime"
 	"syscall"
 	"time"
 	"unsafe"
@@ -30,6 +31,7 @@ import (
 //export pamnetCore
 func pamnetCore(r *C.struct_request) {
 	socket := report.Socket(r.socket)
+	socket.Logf(report.Debug, "Go has started (%s)", runtime.Version()) // internal/check/module.c waits for it
 	keepFileLimit()
 	_ = socket.Send(session.Open(request(r), socket))
 }

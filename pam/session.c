@@ -256,7 +256,7 @@ static int isolate(struct session *s)
 	if (!child_can_start_go()) {
 		snprintf(s->reason, sizeof(s->reason),
 			 "this module starts Go when it is loaded, so it must not be used: "
-			 "build it with \"make build\", which links it with build/deferred-start.ld");
+			 "build it with \"make build\", which links it with build/module/deferred-start.ld");
 		return PAM_ABORT;
 	}
 	if (place_open(&before, s->reason, sizeof(s->reason)) && start_child(s, &child)) {
