@@ -56,7 +56,7 @@ check_link() {
 		wrong "has Go's data relocated by the dynamic linker (deferrelocations)"
 }
 
-# Logs in where /proc/1 is the program's own, if this machine allows that: in a PID namespace.
+# Logs in as process 1 of a PID namespace, if this machine allows that.
 log_in() {
 	if [ -n "$emulator" ] && ! command -v "${emulator% *}" >/dev/null; then
 		untried "there is no ${emulator% *} to run it (package qemu-user-static)"
@@ -78,7 +78,7 @@ emulator=
 [ "$processor" = "$(uname -m)" ] || emulator=qemu-$processor-static
 own_pids=
 for how in '' '--user --map-root-user'; do
-	own_pids="unshare $how --pid --fork --kill-child --mount-proc"
+	own_pids="unshare $how --pid --mount --fork --kill-child"
 	# shellcheck disable=SC2086 # a list
 	! $own_pids true 2>/dev/null || break
 	own_pids=

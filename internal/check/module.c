@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -141,30 +141,28 @@ static bool find_member(bool groupnet, char user[ROOM], char group[ROOM])
 }
 
 /*
+ * Mounts a /proc in which this process is process 1, if it is that in a PID namespace and
+ * a mount namespace of its own: a login looks at process 1, and without rights only at itself.
+ */
+static void see_oneself(void)
+{
+	if (getpid() == 1 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+		mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+}
+
+/*
  * Makes the calling thread nobody's, by system calls of its own: libc's would change all
- * threads. It may still look at process 1, as each login does. Returns false if it could
- * not be done, and more is left.
+ * threads. In a user namespace with one user there is nobody else: it loses its capabilities.
  */
 static bool drop_rights(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct rights[2] = { 0 };
-	const unsigned int look = 1U << CAP_SYS_PTRACE;
+	const struct __user_cap_data_struct none[2] = { 0 };
 
-	if (syscall(SYS_capget, &header, rights) < 0)
-		return false;
-	if (rights[0].effective & (1U << CAP_SETUID) && rights[0].effective & (1U << CAP_SETGID)) {
-		/* In a user namespace with one user these fail, and the user is nobody special. */
-		prctl(PR_SET_KEEPCAPS, 1);
-		syscall(SYS_setgroups, 0, NULL);
-		syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY);
-		syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY);
-	}
-	rights[0].permitted &= look;
-	rights[0].effective = rights[0].permitted;
-	rights[0].inheritable = 0;
-	rights[1] = (struct __user_cap_data_struct){ 0 };
-	return syscall(SYS_capset, &header, rights) == 0;
+	syscall(SYS_setgroups, 0, NULL);
+	syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY);
+	syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY);
+	return syscall(SYS_capset, &header, none) == 0;
 }
 
 const char *try_member(const char *module, const char **untried)
@@ -182,9 +180,10 @@ const char *try_member(const char *module, const char **untried)
 	pamh = start(module, user, group);
 	if (!pamh)
 		return "cannot be loaded by libpam";
+	see_oneself();
 	if (!drop_rights() || stat("/proc/1/ns/net", &process1) < 0) {
 		pam_end(pamh, PAM_ABORT);
-		*untried = "without rights process 1 cannot be looked at here";
+		*untried = "this machine allows no PID namespace, and without rights nobody may look at process 1";
 		return NULL;
 	}
 	code = open_and_end(pamh);

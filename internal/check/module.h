@@ -15,7 +15,8 @@ const char *try_nonmember(const char *module);
 /*
  * Opens a session for a member, up to the start of Go. The calling thread loses all its
  * rights for good, so that the module has to refuse the login: nothing of the machine is
- * changed. Sets untried to the reason if the machine does not allow such a login.
+ * changed. The process should be process 1 in PID and mount namespaces of its own. Sets
+ * untried to the reason if the machine does not allow such a login.
  */
 const char *try_member(const char *module, const char **untried);
 
