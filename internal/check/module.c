@@ -25,6 +25,8 @@
 /* What pam/pam.go logs first of all, where the module has the argument "debug". */
 #define GO_HAS_STARTED "Go has started"
 
+#define CANNOT_START "cannot be named to libpam by a file below /tmp"
+
 static char sentence[ROOM];
 
 static const char *say(const char *what, const char *why)
@@ -96,17 +98,19 @@ static int open_and_end(pam_handle_t *pamh)
 const char *try_nonmember(const char *module)
 {
 	pam_handle_t *pamh = start(module, "root", "pamnet-nobody");
+	const char *line;
 	int code;
 
 	if (!pamh)
-		return "cannot be loaded by libpam";
+		return CANNOT_START;
 	code = open_and_end(pamh);
 	/* libpam's answer for a stack in which every module has returned PAM_IGNORE. */
 	if (code == PAM_PERM_DENIED)
 		return NULL;
 	if (code == PAM_SUCCESS)
-		return "isolates a user who is no member";
-	return say("refuses a user who is no member", pam_strerror(NULL, code));
+		return "isolates a non-member";
+	line = last_logged("");
+	return say("refuses a non-member", line ? line : pam_strerror(NULL, code));
 }
 
 /*
@@ -179,7 +183,7 @@ const char *try_member(const char *module, const char **untried)
 	}
 	pamh = start(module, user, group);
 	if (!pamh)
-		return "cannot be loaded by libpam";
+		return CANNOT_START;
 	see_oneself();
 	if (!drop_rights() || stat("/proc/1/ns/net", &process1) < 0) {
 		pam_end(pamh, PAM_ABORT);

@@ -186,7 +186,7 @@ func TestEachFindingIsFound(t *testing.T) {
 				mksocket() { perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => shift, Listen => 1) or die' "$1"; }
 				`+string(file.Data))
 			cmd.Dir = m.Root
-			cmd.Env = append(os.Environ(), "modules="+filepath.Join(m.Root, modulesDir), "compiled="+compiled)
+			cmd.Env = append(os.Environ(), "modules="+filepath.Join(m.Root, modulesDir), "compiled="+compiled, "plain="+filepath.Join(compiled, "bad"))
 			if output, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, output)
 			}
