@@ -16,6 +16,7 @@ CC      = gcc
 endif
 Q      := $(if $(V),,@)
 space  := $() $()
+comma  := ,
 
 # The commit is not stamped into anything: two folders make the same modules, and
 # root may build in a user's clone, where git refuses to tell it.
@@ -26,12 +27,13 @@ export CGO_ENABLED = 1
 export CGO_CFLAGS  = $(CFLAGS)
 export PATH       := $(PATH):/usr/local/go/bin
 
-# Behind LDFLAGS is what the modules need whatever a distribution links with: GNU ld, and
-# relocations that are not packed.
+# Behind LDFLAGS is what the modules need whatever a distribution asks for: GNU ld, and
+# relocations that are not packed (build/module/README.md).
 extldflags = \"-Wl,-T,$(CURDIR)/build/module/deferred-start.ld\" \
 	\"-Wl,--version-script=$(CURDIR)/build/module/module.map\" \
 	-Wl,-z,relro,-z,now,-z,noexecstack,-z,defs,--as-needed \
-	-Wl,--hash-style=gnu,--build-id=sha1 $(LDFLAGS) -fuse-ld=bfd -Wl,-z,nopack-relative-relocs
+	-Wl,--hash-style=gnu,--build-id=sha1 $(LDFLAGS) -fuse-ld=bfd \
+	$(if $(findstring pack-relative-relocs,$(LDFLAGS)),-Wl$(comma)-z$(comma)nopack-relative-relocs)
 
 # A tool in the version that build/tools.mod names.
 tool = $(GO) tool -modfile=build/tools.mod
@@ -65,7 +67,8 @@ ctl            = $(if $(GOARCH),$(GO_HERE) run ./cmd/pamnetctl,$(CTL))
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 .PHONY: $(MODULES) $(CTL) $(UPLINK) build check-build check-reproducible install uninstall clean package \
-	deps deps-arm64 lint lint-package test test-faults test-hostile test-races test-systemd soak fuzz mutants demo help \
+	deps deps-arm64 lint lint-package test test-faults test-hostile test-races test-systemd \
+	test-arm64 test-toolchains soak fuzz mutants demo help \
 	bench bench-quick bench-profile bench-doc peers
 
 build: $(MODULES) $(CTL) $(UPLINK) ## makes the modules and programs, in out/ (the default)
@@ -185,6 +188,15 @@ test-hostile: build ## test/hostile with 10,000 logins while files are exchanged
 
 test-systemd: package ## boots a Debian with the package and lets users log in there (out/debian; a minute)
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v ./test/systemd
+
+test-arm64: ## boots a Debian for arm64, emulated, and lets users log in there (out/debian-arm64; some minutes)
+	$(Q)$(MAKE) --no-print-directory deps-arm64
+	$(Q)build/debian-arm64.sh out/debian-arm64
+	$(Q)$(MAKE) --no-print-directory package GOARCH=arm64 CC=aarch64-linux-gnu-gcc
+	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=1h ./test/arm64
+
+test-toolchains: deps ## builds with other flags, compilers, linkers and releases of Go, and logs in (half an hour)
+	$(Q)$(GO) test -count=1 -v -timeout=3h ./test/toolchains -toolchains.full
 
 soak: build ## 10,000 logins, 20 at once, and what they leave
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=1h -run TestManyLoginsLeaveNothing ./test/races -races.soak=10000
