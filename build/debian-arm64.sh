@@ -16,13 +16,15 @@ if [ ! -e /etc/debian_version ] || [ "$(id -u)" != 0 ]; then
 	echo "debian-arm64: only root of a Debian can make one" >&2
 	exit 1
 fi
-release=bookworm
+PATH=$PATH:/usr/sbin:/sbin
+# shellcheck source=/dev/null
+release=$(. /etc/os-release && echo "$VERSION_CODENAME")
 # shellcheck disable=SC2016 # apt-get's variables
 mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(LABEL)' 'Created-By: Packages' |
-	sed -n 's/ [^ ]* Debian$//p' | head -n 1)
-# What users log in through, and what that, the package and a kernel need.
+	sed -n "s/ $release Debian$//p" | head -n 1)
+# What users log in through, and what that and the package need.
 packages=at,cron,login,openssh-server,sudo,util-linux,adduser,dbus,iproute2,iputils-ping,libpam-systemd,passwd,procps
-packages=$packages,nftables,systemd,systemd-sysv,kmod,linux-image-arm64,initramfs-tools
+packages=$packages,busybox-static,kmod,nftables,systemd,systemd-sysv,udev
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -44,10 +46,8 @@ done
 # In a user namespace nobody makes devices. Those of this machine are there.
 # shellcheck disable=SC2016 # debootstrap's variable
 sed -i 's/check_sane_mount "\$TARGET"/true/' "$tree/debootstrap/debootstrap"
-# A small initial RAM disk.
-mkdir -p "$tree/etc/initramfs-tools/conf.d"
-printf '%s\n' MODULES=list COMPRESS=gzip >"$tree/etc/initramfs-tools/conf.d/modules"
-printf '%s\n' virtio_pci virtio_blk ext4 >"$tree/etc/initramfs-tools/modules"
+# Nothing is lost that cannot be made anew.
+echo force-unsafe-io >"$tree/etc/dpkg/dpkg.cfg.d/unsafe-io"
 mkfifo "$work/go"
 # shellcheck disable=SC2016 # the inner shell's variables
 unshare --user --mount --pid --fork --kill-child sh -ec '
@@ -82,9 +82,32 @@ cat >"$tree/etc/systemd/system/payload.service" <<-'END'
 	WantedBy=multi-user.target
 END
 ln -s ../payload.service "$tree/etc/systemd/system/multi-user.target.wants/payload.service"
-rm -rf "$tree"/var/cache/apt/archives/*.deb "$tree"/var/lib/apt/lists/*
-mkdir -p "$dir.new"
-cp "$tree"/boot/vmlinuz-* "$dir.new/vmlinuz"
-cp "$tree"/boot/initrd.img-* "$dir.new/initrd.img"
-mke2fs -q -t ext4 -d "$tree" "$dir.new/root.img" 2G
+rm -rf "$tree"/var/cache/apt/archives/*.deb "$tree"/var/lib/apt/lists/* "$tree/etc/dpkg/dpkg.cfg.d/unsafe-io"
+
+# The kernel, and an initial RAM disk with what it needs to mount the file system.
+kernel=$(apt-cache show linux-image-arm64:arm64 | sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p' | head -n 1)
+(cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$kernel:arm64")
+dpkg-deb -x "$work/$kernel"*.deb "$work/kernel"
+cp -a "$work/kernel/lib/modules" "$tree/usr/lib"
+version=${kernel#linux-image-}
+depmod -b "$tree" "$version"
+mkdir -p "$dir.new" "$work/initrd"
+cp "$work/kernel/boot/vmlinuz-$version" "$dir.new/vmlinuz"
+cp "$tree/bin/busybox" "$work/initrd"
+for module in virtio_pci virtio_blk ext4; do
+	modprobe --dirname "$tree" --set-version "$version" --show-depends "$module"
+done | awk '/^insmod/ && !seen[$2]++ { print $2 }' >"$work/modules"
+{
+	echo '#!/busybox sh'
+	echo '/busybox mkdir /dev /root; /busybox mount -t devtmpfs none /dev'
+	while read -r file; do
+		cp "$file" "$work/initrd"
+		echo "/busybox insmod /${file##*/}"
+	done <"$work/modules"
+	echo 'until [ -e /dev/vda ]; do :; done'
+	echo '/busybox mount -t ext4 /dev/vda /root; exec /busybox switch_root /root /sbin/init'
+} >"$work/initrd/init"
+chmod 0755 "$work/initrd/init"
+(cd "$work/initrd" && find . | cpio --quiet -o -H newc) >"$dir.new/initrd.img"
+mke2fs -q -F -t ext4 -d "$tree" "$dir.new/root.img" 2G
 mv "$dir.new" "$dir"

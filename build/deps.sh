@@ -52,6 +52,8 @@ qemu-aarch64-static                     qemu-user-static       -  to log in thro
 qemu-system-aarch64                     qemu-system-arm        -  to log in on a whole machine
 debootstrap                             debootstrap            -  to make that machine
 mke2fs                                  e2fsprogs              -  to make that machine
+modprobe                                kmod                   -  to make that machine
+cpio                                    cpio                   -  to make that machine
 '
 fuzz='
 clang                                       clang            clang        to fuzz the C code
