@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "_cgo_export.h"
+#include "detach.h"
 #include "relocate.h"
 
 /*
@@ -32,6 +33,7 @@ extern const char pamnet_go_constants_end[] __attribute__((weak));
 extern char __ehdr_start[] __attribute__((visibility("hidden")));
 
 #define SOCKET 3 /* the child's only descriptor beside 0, 1 and 2 */
+#define GRACE 1	 /* seconds that the child may live on when the parent has given up */
 
 /* Of the auxiliary vector, what Go's runtime looks for. */
 static const unsigned long auxiliary[] = {
@@ -136,7 +138,7 @@ static void lift_limits(void)
 {
 	static const int limits[] = {
 		RLIMIT_AS,    RLIMIT_DATA,   RLIMIT_STACK, RLIMIT_RSS,	 RLIMIT_NPROC,
-		RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_CPU,   RLIMIT_MEMLOCK,
+		RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_CPU,   RLIMIT_MEMLOCK, RLIMIT_SIGPENDING,
 	};
 
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
@@ -198,6 +200,8 @@ _Noreturn void child_run(struct request *request, pid_t parent)
 		give_up();
 	request->socket = SOCKET;
 	lift_limits();
+	detach_from_caller();
+	end_after(request->options->timeout + GRACE);
 	umask(022);
 	if (!start_go())
 		give_up();
