@@ -134,7 +134,7 @@ func (r Request) plan(name string, a membership.Answer, start time.Time, log rep
 		}
 		p.Program = program.Path
 		p.Setup = func() error {
-			return program.Run("up", start.Add(r.Timeout*3/4), func(line string) {
+			return program.Up(start.Add(r.Timeout*3/4), func(line string) {
 				log.Logf(report.Info, "setup of %q: %s", name, line)
 			})
 		}

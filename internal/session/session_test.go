@@ -57,7 +57,7 @@ func unlock() {
 	fds, _ := os.ReadDir("/proc/self/fd")
 	for _, entry := range fds {
 		fd, err := strconv.Atoi(entry.Name())
-		if path, _ := os.Readlink("/proc/self/fd/" + entry.Name()); err == nil && path == "/run/libpam-net/lock" {
+		if path, _ := os.Readlink("/proc/self/fd/" + entry.Name()); err == nil && path == "/run/libpam-net/use" {
 			unix.Close(fd)
 		}
 	}

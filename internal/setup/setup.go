@@ -15,11 +15,14 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/cgroup"
 )
 
-// The whole environment of the program, but for what Run adds.
+// The whole environment of the program, but for what Up and Down add.
 const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // hangUp is for how long the output of a program is read that has ended, but has
@@ -33,13 +36,27 @@ type Program struct {
 	Env  []string // of the login: "PAM_USER=bob"
 }
 
-// Run runs the program, up or down, as root, in the namespaces of the calling thread, which the
-// caller holds, and without any descriptor, resource limit or group of the login.
-// Its output goes to line, a line at a time. Whatever is of its process group is
-// killed at the deadline; as is the program itself when the thread ends.
+// Up runs the program for a new network, as root, in the namespaces of the calling
+// thread, which the caller holds, and without any descriptor, resource limit or group of
+// the login. It runs in the control group of the network, with all that it leaves running.
+// Its output goes to line, a line at a time. The process group is killed at the deadline,
+// and the program itself when the thread ends.
 //
 // The path must be absolute, and a program that only root can write or replace.
-func (p Program) Run(action string, deadline time.Time, line func(string)) error {
+func (p Program) Up(deadline time.Time, line func(string)) error {
+	return p.run("up", cgroup.Network(p.Name).Start, deadline, line)
+}
+
+// downTime is what a program has for `down`: logins to the network wait for it.
+const downTime = 7 * time.Second
+
+// Down runs the program before its network is taken down, where the caller is; else it
+// is as Up.
+func (p Program) Down(line func(string)) error {
+	return p.run("down", (*exec.Cmd).Start, time.Now().Add(downTime), line)
+}
+
+func (p Program) run(action string, start func(*exec.Cmd) error, deadline time.Time, line func(string)) error {
 	if err := Check("/", p.Path); err != nil {
 		return fmt.Errorf("setup program %w", err)
 	}
@@ -57,7 +74,10 @@ func (p Program) Run(action string, deadline time.Time, line func(string)) error
 		Credential: &syscall.Credential{}, // root's, without the caller's groups
 	}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
-	err := cmd.Run()
+	err := withDefaultSignals(func() error { return start(cmd) })
+	if err == nil {
+		err = cmd.Wait()
+	}
 	out.flush()
 	switch {
 	case ctx.Err() != nil:
@@ -71,12 +91,21 @@ func (p Program) Run(action string, deadline time.Time, line func(string)) error
 	return nil
 }
 
-// downTime is what a program has for `down`: logins to the network wait for it.
-const downTime = 7 * time.Second
-
-// Down runs the program before its network is taken down; else it is as Run.
-func (p Program) Down(line func(string)) error {
-	return p.Run("down", time.Now().Add(downTime), line)
+// withDefaultSignals calls f while SIGXFSZ, which the modules' child ignores, is not
+// ignored: what is ignored stays so in a program that is executed.
+func withDefaultSignals(f func() error) error {
+	var before, byDefault [8]uint64 // the kernel's struct sigaction, on every processor
+	const size = 8                  // of a set of signals
+	act := func(to, old *[8]uint64) unix.Errno {
+		_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGXFSZ),
+			uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(old)), size, 0, 0)
+		return errno
+	}
+	if errno := act(&byDefault, &before); errno != 0 {
+		return fmt.Errorf("sigaction SIGXFSZ: %w", errno)
+	}
+	defer act(&before, &byDefault)
+	return f()
 }
 
 // Check refuses a program that anybody but root could write, or put another in

@@ -153,7 +153,7 @@ func testInterrupts(t *testing.T, h *host) {
 		expect.Check(t, err)
 		d := h.startOnTerminal(t, "su una -c 'echo started'")
 		expect.Eventually(t, "the module waits for its lock", func() bool {
-			return strings.Contains(h.read(t, "/proc/locks"), "-> OFDLCK")
+			return strings.Contains(h.read(t, "/proc/locks"), "-> POSIX")
 		})
 		d.say("\x03")
 		expect.Eventually(t, "su has ended, and the module's child with it", func() bool {
