@@ -57,7 +57,10 @@ func TestWhoWaitsForALockEndsAProcessThatStandsStill(t *testing.T) {
 	}
 	ended := func(t *testing.T, cmd *exec.Cmd) {
 		t.Helper()
-		l, err := state.Acquire("lab", time.Minute)
+		l, err := state.Acquire("lab", 20*time.Second)
+		if err != nil {
+			_ = cmd.Process.Kill()
+		}
 		expect.Check(t, err)
 		l.Release()
 		if err := cmd.Wait(); err == nil || err.Error() != "signal: killed" {
