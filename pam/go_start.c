@@ -1,32 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * The start of Go, which takes most of a member's login: a fault on a page costs more than
- * the page, and the runtime touches some 200. Most are made present in a few calls here.
- * docs/PERFORMANCE.md has the measurements.
- */
 #define _GNU_SOURCE
 #include "go_start.h"
 
-#include <elf.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "relocate.h"
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
-
-#define LAST_FILE 3		    /* the highest descriptor of the child */
-#define STACK_SIZE (256UL << 10)    /* of the child's first thread, as Go gets to know it */
-#define HEAP_CHUNK (4UL << 20)	    /* what the runtime maps of its heap at a time */
+#define LAST_FILE 3		 /* the highest descriptor of the child */
+#define STACK_SIZE (256UL << 10) /* of the child's first thread, as Go gets to know it */
 
 /*
  * Go's entries of DT_INIT_ARRAY, which build/module/deferred-start.ld keeps from the
@@ -72,26 +59,6 @@ bool go_can_start(void)
 }
 
 /*
- * Makes the pages of the module present: code and constants from the page cache, data as
- * copies. What the kernel does not know (Linux before 5.14) or cannot do is left to faults.
- */
-static void populate(char *module)
-{
-	const Elf64_Ehdr *header = (const Elf64_Ehdr *)module;
-	const Elf64_Phdr *segment = (const Elf64_Phdr *)(module + header->e_phoff);
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-
-	for (int i = 0; i < header->e_phnum; i++, segment++) {
-		uint64_t start = segment->p_vaddr & -page, end = segment->p_vaddr + segment->p_memsz;
-
-		if (segment->p_type != PT_LOAD)
-			continue;
-		madvise(module + start, end - start,
-			segment->p_flags & PF_W ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
-	}
-}
-
-/*
  * pthread_getattr_np(3) as Go calls it, by the linker's --wrap. Go asks for the bounds of the
  * stack of each thread of C's that calls it. Of a process's first thread, libc looks them up in
  * /proc/self/maps, line by line.
@@ -112,37 +79,6 @@ int __wrap_pthread_getattr_np(pthread_t thread, pthread_attr_t *attributes)
 }
 
 /*
- * mmap(2) as Go calls it, by the linker's --wrap.
- */
-void *__real_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
-void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
-
-void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset)
-{
-	void *p = __real_mmap(address, size, protection, flags, fd, offset);
-#ifdef HUGE
-	if ((flags & MAP_FIXED) && size == HEAP_CHUNK && p != MAP_FAILED)
-		madvise(p, size, MADV_HUGEPAGE);
-#endif
-#ifdef INCORE
-	static unsigned char *chunk, pages[HEAP_CHUNK / 4096];
-
-	if ((flags & MAP_FIXED) && size == HEAP_CHUNK && p != MAP_FAILED && !chunk)
-		chunk = p;
-	else if (chunk && chunk != MAP_FAILED && mincore(chunk, HEAP_CHUNK, pages) == 0) {
-		for (size_t i = 0; i < sizeof(pages); i++) {
-			if (pages[i]) {
-				madvise(chunk + i * 4096, 800 << 10, MADV_POPULATE_WRITE);
-				chunk = MAP_FAILED;
-				break;
-			}
-		}
-	}
-#endif
-	return p;
-}
-
-/*
  * The runtime would look for the cgroup's limit of processors, whatever GOMAXPROCS is, and read
  * the whole mount table for that, ten thousand lines beside as many networks: so there is no
  * room for another open file while it starts.
@@ -153,7 +89,6 @@ bool go_start(void)
 
 	if (!relocate(__ehdr_start, &pamnet_go_relocations))
 		return false;
-	populate(__ehdr_start);
 	starter = pthread_self();
 	mallopt(M_ARENA_MAX, 1); /* one for each thread takes more time than it saves */
 	for (size_t i = 0; i < AUXILIARY; i++) {

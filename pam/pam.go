@@ -7,7 +7,7 @@ package pam
 
 /*
 #cgo CFLAGS: -std=gnu11 -Wall -Wextra -Wshadow -Wformat=2
-#cgo LDFLAGS: -lpam -ldl -Wl,--wrap=mmap -Wl,--wrap=pthread_getattr_np
+#cgo LDFLAGS: -lpam -ldl -Wl,--wrap=pthread_getattr_np
 #include <stdlib.h>
 
 #include "child.h"

@@ -63,7 +63,8 @@ bool child_lookup(struct request *r)
 
 int main(int argc, char **argv)
 {
-	struct request request = { .socket = -1 };
+	const struct options options = { .timeout = 10 };
+	struct request request = { .options = &options, .socket = -1 };
 	int sockets[2], status, printed = fcntl(1, F_DUPFD, 50);
 	pid_t parent = getpid();
 	char text[1000];
