@@ -76,7 +76,6 @@ build: $(MODULES) $(CTL) $(UPLINK) ## makes the modules and programs, in out/ (t
 # The three steps that build/module/README.md describes. What is wrong stays out/NAME.so.new.
 $(MODULES): $(OUT)/%.so:
 	$(Q)LDFLAGS='$(LDFLAGS)' build/module/linker.sh
-	$(Q)rm -f $@
 	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $@.new \
 		-ldflags "-s -w -buildid= -extldflags '$(extldflags)'" ./cmd/$*
 	$(Q)rm -f $@.h

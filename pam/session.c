@@ -353,9 +353,7 @@ static int open_with_child(struct session *s)
 			 "build it with \"make build\", which links it with build/module/deferred-start.ld");
 		return PAM_ABORT;
 	}
-	if (s->membership == MEMBER && !pin(s))
-		return PAM_ABORT;
-	if (start_child(s, &child)) {
+	if ((s->membership != MEMBER || pin(s)) && start_child(s, &child)) {
 		if (await_verdict(s, child.socket, &v))
 			code = is_nonmember(s) ? PAM_IGNORE : obey(s, &v);
 		end_child(&child);

@@ -222,7 +222,7 @@ func TestTheChildHoldsNothingOfItsHost(t *testing.T) {
 	expect.Check(t, b.StartSSHD())
 	for _, c := range []struct{ name, command string }{
 		{"pamhost", "exec pamhost --bare --open 50 hostile ulf"},
-		{"session", "exec pamhost --bare --open 50 --close-fds 0,1,2 hostile ulf"},
+		{"pamhost", "exec pamhost --bare --open 50 --close-fds 0,1,2 hostile ulf"},
 		{"su", "exec su ulf -c true"},
 		{"sshd", "exec ssh -l ulf 127.0.0.1 true"},
 	} {
