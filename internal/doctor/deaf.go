@@ -37,12 +37,7 @@ func checkDeaf(e *examination) {
 			e.checkOption(s, "/etc/samba/smb.conf", `^obey\s*pam\s*restrictions\s*=\s*(yes|true|1)$`, "smbd opens sessions with \"obey pam restrictions = yes\" alone.",
 				`sed -i '/^ *\[global\]/a obey pam restrictions = yes' /etc/samba/smb.conf`)
 		case s.name == "dovecot":
-			e.found(Finding{
-				Severity: Error, ID: "service-shares-process", Evidence: []string{e.pam.File(s.name)},
-				What:        "dovecot opens the sessions of all users in its own processes, if at all.",
-				Consequence: "A member's mail is served from the host's network, and others' logins may be checked from a member's.",
-				Remedy:      "${EDITOR:-vi} " + quote(e.pam.File(s.name)),
-			})
+			e.checkDovecot()
 		case !slices.Contains(tried, s.name):
 			untried = append(untried, s)
 		}
@@ -96,6 +91,23 @@ func (e *examination) checkOption(s service, file, pattern, what, remedy string)
 		Remedy:      remedy,
 	})
 }
+
+// checkDovecot finds a Dovecot whose worker, which serves all users, opens their sessions.
+func (e *examination) checkDovecot() {
+	for _, file := range append(e.glob("/etc/dovecot/conf.d/*"), "/etc/dovecot/dovecot.conf") {
+		if !dovecotSession.MatchString(e.read(file)) {
+			continue
+		}
+		e.found(Finding{
+			Severity: Error, ID: "service-shares-process", Evidence: []string{file},
+			What:        "Dovecot opens the sessions of all users in a worker of its own.",
+			Consequence: "Members' mail is served in the host's network, and the worker stays in a member's.",
+			Remedy:      `sed -i 's/\bsession=yes\b//' ` + quote(file),
+		})
+	}
+}
+
+var dovecotSession = regexp.MustCompile(`(?m)^\s*args\s*=.*\bsession=yes\b`)
 
 // hasOldSesman tells whether a package of an xrdp-sesman is installed that ignores refusals, or of which
 // nobody knows.
