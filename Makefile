@@ -147,6 +147,9 @@ deps: ## installs what building and testing need, and says what and why
 	$(Q)build/unpack.sh $(OUT)/directory slapd nslcd libnss-ldapd sssd-ldap libnss-sss nscd
 	$(Q)build/unpack.sh $(OUT)/resolvers nscd systemd-resolved libnss-resolve
 	$(Q)build/unpack.sh $(OUT)/companions cado vde2 vdeplug
+	$(Q)build/unpack.sh $(OUT)/services at vsftpd xrdp lightdm xvfb samba smbclient dovecot-imapd cockpit-ws cockpit-bridge \
+		pkexec opendoas greetd lxdm
+	$(Q)build/unpack.sh $(OUT)/proftpd proftpd-core
 	$(Q)build/debian-tree.sh $(OUT)/debian
 
 deps-arm64: ## the same for a cross-build for arm64, on Debian

@@ -34,6 +34,8 @@ tcpdump                 tcpdump         tcpdump          to test users who manag
 ping                    iputils-ping    iputils          to test users who manage their network
 nft                     nftables        nftables         to test users who manage their network
 perl                    perl-base       perl-interpreter to test users who manage their network
+curl                    curl            curl             to test logins over http
+dbus-daemon             dbus            dbus-daemon      to test services that need it
 ps                      procps          procps-ng        to look at processes
 strace                  strace          strace           to fail system calls
 valgrind                valgrind        valgrind         to test the C code

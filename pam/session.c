@@ -26,6 +26,7 @@
 #include "lookup.h"
 #include "module.h"
 #include "options.h"
+#include "refusal.h"
 #include "shared.h"
 #include "sources.h"
 #include "verdict.h"
@@ -482,6 +483,8 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 		if (!(flags & PAM_SILENT))
 			pam_error(pamh, "Your session cannot be given its network (%s). "
 				  "The system log says why.", pamnet_module->name);
+		if (s.options.refusal_empty)
+			refusal_enter_empty_network(pamh);
 	}
 	return code;
 }

@@ -18,7 +18,7 @@ import (
 // What pam/options.c takes, for what is probably meant by something else.
 var (
 	flags  = []string{"debug", "lodown", "rootshared", "shownetns", "keepresolver", "selfmanaged"}
-	values = []string{"timeout", "mask", "setup", "group"}
+	values = []string{"timeout", "mask", "refusal", "setup", "group"}
 )
 
 // options are what counts here of the arguments of a line.

@@ -78,10 +78,25 @@ func (b *bench) judge(r *reply) (outcome, []string) {
 		}
 		return ignored, append(wrong, r.changes()...)
 	case pamAbort:
-		return refused, append(wrong, r.changes()...)
+		return refused, append(wrong, b.notRefused(r)...)
 	default:
 		return refused, append(wrong, fmt.Sprintf("the module answered %d", r.Report.Code))
 	}
+}
+
+// notRefused lists what is wrong after a refusal. A login service may ignore it.
+func (b *bench) notRefused(r *reply) []string {
+	if !b.empty {
+		return r.changes()
+	}
+	wrong := r.changes(pamhost.NetNamespace)
+	switch net := r.Report.After.Namespaces["net"]; net {
+	case 0, b.net, r.Report.Before.Namespaces["net"]:
+		wrong = append(wrong, "the login process is refused, and still in the host's network")
+	case b.published():
+		wrong = append(wrong, "the login process is refused, and in the user's network")
+	}
+	return wrong
 }
 
 // changes lists what is not as before in the login process.

@@ -21,6 +21,7 @@ type scenario struct {
 	netns     string // the name of the network namespace that the user gets, "" for one without
 	reset     string // what inject removes before each login, see c/inject.c
 	vforks    bool   // the holder is on its way to a program
+	empty     bool   // a refusal leaves the login process in an empty network
 	prune     bool   // what is disturbed is `pamnetctl prune` after a login, which is not
 	prepare   string // what the administrator has set up
 
@@ -51,6 +52,10 @@ var scenarios = []*scenario{
 	{
 		name: "usernet-own", module: "pam_usernet", arguments: []string{"selfmanaged"}, user: "ulf", member: true, netns: "ulf",
 		reset: "ulf", prepare: "ip netns add other", owner: "ulf",
+	},
+	{
+		name: "usernet-empty", module: "pam_usernet", arguments: []string{"refusal=empty"}, user: "ulf", member: true, netns: "ulf",
+		reset: "ulf", empty: true, prepare: "ip netns add other",
 	},
 	{
 		name: "usernet-setup", module: "pam_usernet", arguments: []string{"setup=" + setup}, user: "ulf", member: true, netns: "ulf",

@@ -61,6 +61,24 @@ func TestGoodVerdicts(t *testing.T) {
 				t.Errorf("the user is told %q", o.Messages)
 			}
 		}},
+		{"refused, into an empty network", session{args: []string{"refusal=empty", say(refused+"no", "")}}, func(o outcome, t *testing.T) {
+			o.ended(t, "PAM_ABORT", pamhost.NetNamespace)
+			if got := o.moved(); !slices.Equal(got, []string{"net"}) {
+				t.Errorf("other namespaces: %v", got)
+			}
+			o.logged(t, "refused: no", 1)
+			o.logged(t, "refusal=empty: the login process is in an empty network now", 1)
+		}},
+		{"refused in a thread, into an empty network", session{
+			args: []string{"refusal=empty", say(refused+"no", "")}, options: []string{"--threads", "3"},
+		}, func(o outcome, t *testing.T) {
+			o.ended(t, "PAM_ABORT", pamhost.NetNamespace)
+			o.logged(t, "refusal=empty: this thread is in an empty network now, and no other thread of the login service", 1)
+		}},
+		{"isolated, and no refusal", session{args: []string{"refusal=empty", say(isolated, good)}}, func(o outcome, t *testing.T) {
+			o.isolated(t)
+			o.logged(t, "refusal=empty", 0)
+		}},
 
 		{"the longest text", session{args: []string{sayMore(isolated, 1021, good)}}, func(o outcome, t *testing.T) {
 			o.isolated(t)
