@@ -24,6 +24,7 @@ static int stat_own(const char *path, struct stat *st)
 #include "../lookup.c"
 #include "../module.c"
 #include "../options.c"
+#include "../refusal.c"
 #include "../session.c"
 #include "../shared.c"
 #include "../sources.c"
