@@ -339,6 +339,15 @@ static int obey(struct session *s, const struct verdict *v)
 	return PAM_SUCCESS;
 }
 
+/* Adds why the login process itself did not find out whether the user is a member, if it has asked. */
+static void add_problem(struct session *s)
+{
+	size_t n = strlen(s->reason);
+
+	if (s->membership == UNKNOWN && s->request.answer.problem[0])
+		snprintf(s->reason + n, sizeof(s->reason) - n, "; %s", s->request.answer.problem);
+}
+
 /*
  * Opens the session of a user who is, or may be, a member, with a child. Returns a PAM code.
  */
@@ -357,6 +366,8 @@ static int open_with_child(struct session *s)
 	if ((s->membership != MEMBER || pin(s)) && start_child(s, &child)) {
 		if (await_verdict(s, child.socket, &v))
 			code = is_nonmember(s) ? PAM_IGNORE : obey(s, &v);
+		else
+			add_problem(s);
 		end_child(&child);
 	}
 	if (s->pinned)

@@ -4,6 +4,7 @@ package hosts
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -78,6 +79,7 @@ func TestArguments(t *testing.T) {
 
 		{"pam_newnet.so debug", "olga", false, []string{`debug pam_newnet: "olga" is not a member`}},
 		{"pam_usernet.so debug", "ulf", true, []string{
+			"debug pam_usernet: Go has started (" + runtime.Version() + ")",
 			`debug pam_usernet: "ulf" is a member by the group "usernet"`,
 			`debug pam_usernet: "ulf": created network namespace "ulf"; now its mounts`,
 			`info pam_usernet: "ulf": created network namespace "ulf"`,

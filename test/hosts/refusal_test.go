@@ -55,7 +55,7 @@ var causes = []cause{
 		breaks: "mount -t tmpfs empty /proc/1/ns", mends: "umount /proc/1/ns",
 	},
 	{
-		is: "a chroot without /proc", host: "pamhost --chroot " + jail, reason: "open /proc/thread-self/ns: No such file or directory",
+		is: "a chroot without /proc", host: "pamhost --chroot " + jail, reason: `the child ended without a verdict; source "files" of nsswitch.conf does not answer: No such file or directory`,
 		breaks: "mkdir " + jail + "; mount --rbind /etc " + jail, mends: "umount " + jail,
 	},
 	{
