@@ -195,7 +195,7 @@ test-arm64: ## boots a Debian for arm64, emulated, and lets users log in there (
 	$(Q)$(MAKE) --no-print-directory deps-arm64
 	$(Q)build/debian-arm64.sh out/debian-arm64
 	$(Q)$(MAKE) --no-print-directory package GOARCH=arm64 CC=aarch64-linux-gnu-gcc
-	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=1h ./test/arm64
+	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=1h -tags arm64_machine ./test/arm64
 
 test-toolchains: deps ## builds with other flags, compilers, linkers and releases of Go, and logs in (half an hour)
 	$(Q)$(GO) test -count=1 -v -timeout=3h ./test/toolchains -toolchains.full

@@ -39,7 +39,6 @@ static void reset_signals(void)
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t none;
 
-	sigaction(SIGPIPE, &ignore, NULL); /* drops the one that the client of a directory may have left */
 	for (int sig = 1; sig < NSIG; sig++)
 		syscall(SYS_rt_sigaction, sig, by_default, NULL, NSIG / 8); /* EINVAL for SIGKILL and SIGSTOP */
 	sigaction(SIGXFSZ, &ignore, NULL);
@@ -131,9 +130,9 @@ _Noreturn void child_run(struct request *request, pid_t parent)
 	umask(022);
 	/* The user of su or sudo exports what the login process has: _SSS_LOOPS=NO, and SSSD knows nobody. */
 	environ = go_environment();
+	reset_signals();
 	if (request->answer.membership != MEMBER && !child_lookup(request))
 		_exit(EXIT_SUCCESS);
-	reset_signals();
 	detach_from_caller();
 	/* A working directory whose server hangs holds up this process, which is given up in time. */
 	syscall(SYS_chdir, ".");

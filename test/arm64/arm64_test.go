@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
+//go:build arm64_machine
+
 // Package arm64 boots a Debian for arm64 in qemu-system-aarch64, with its kernel and the package, and logs users in
 // there by ssh, su, sudo and cron. guest.sh does it; the test judges each login by its network namespace.
 package arm64

@@ -261,7 +261,7 @@ func TestALoginIsRefusedInTime(t *testing.T) {
 	mounts := b.mountTable(t)
 
 	var late []*host
-	for _, options := range []string{"", " --threads 3", " --fork-between", " --block-all-signals", " --sigchld-ignore", " --sigchld-reap"} {
+	for _, options := range []string{"", " --threads 3 --fork-between", " --fork-between", " --block-all-signals", " --sigchld-ignore", " --sigchld-reap"} {
 		for _, member := range named {
 			stack := []string{"required " + member.module + ".so timeout=1"}
 			late = append(late, b.start(t, login{host: "pamhost" + options, stack: stack, user: member.user}))
