@@ -16,6 +16,7 @@ CC      = gcc
 endif
 Q      := $(if $(V),,@)
 space  := $() $()
+comma  := ,
 
 # The commit is not stamped into anything: two folders make the same modules, and
 # root may build in a user's clone, where git refuses to tell it.
@@ -26,10 +27,13 @@ export CGO_ENABLED = 1
 export CGO_CFLAGS  = $(CFLAGS)
 export PATH       := $(PATH):/usr/local/go/bin
 
-extldflags = \"-Wl,-T,$(CURDIR)/build/deferred-start.ld\" \
-	\"-Wl,--version-script=$(CURDIR)/build/module.map\" \
+# Behind LDFLAGS is what the modules need whatever a distribution asks for: GNU ld, and
+# relocations that are not packed (build/module/README.md).
+extldflags = \"-Wl,-T,$(CURDIR)/build/module/deferred-start.ld\" \
+	\"-Wl,--version-script=$(CURDIR)/build/module/module.map\" \
 	-Wl,-z,relro,-z,now,-z,noexecstack,-z,defs,--as-needed \
-	-Wl,--hash-style=gnu,--build-id=sha1 $(LDFLAGS)
+	-Wl,--hash-style=gnu,--build-id=sha1 $(LDFLAGS) -fuse-ld=bfd \
+	$(if $(findstring pack-relative-relocs,$(LDFLAGS)),-Wl$(comma)-z$(comma)nopack-relative-relocs)
 
 # A tool in the version that build/tools.mod names.
 tool = $(GO) tool -modfile=build/tools.mod
@@ -63,24 +67,29 @@ ctl            = $(if $(GOARCH),$(GO_HERE) run ./cmd/pamnetctl,$(CTL))
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 .PHONY: $(MODULES) $(CTL) $(UPLINK) build check-build check-reproducible install uninstall clean package \
-	deps deps-arm64 lint lint-package test test-faults test-hostile test-races test-systemd soak fuzz mutants demo help \
+	deps deps-arm64 lint lint-package test test-faults test-hostile test-races test-systemd \
+	test-arm64 test-toolchains soak fuzz mutants demo help \
 	bench bench-quick bench-profile bench-doc peers
 
 build: $(MODULES) $(CTL) $(UPLINK) ## makes the modules and programs, in out/ (the default)
 
+# The three steps that build/module/README.md describes. What is wrong stays out/NAME.so.new.
 $(MODULES): $(OUT)/%.so:
-	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $@ \
+	$(Q)LDFLAGS='$(LDFLAGS)' build/module/linker.sh
+	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $@.new \
 		-ldflags "-s -w -buildid= -extldflags '$(extldflags)'" ./cmd/$*
-	$(Q)rm -f $(@:.so=.h)
-	$(Q)$(GO_HERE) run ./build/deferrelocations $@
+	$(Q)rm -f $@.h
+	$(Q)$(GO_HERE) run ./build/module/deferrelocations $@.new
+	$(Q)build/module/check.sh $@.new
+	$(Q)mv $@.new $@
 
 # With cgo: for libpam, and for users of a directory, whom only libc knows.
 $(CTL) $(UPLINK): $(OUT)/%:
 	$(Q)$(GO) build -buildmode=pie -trimpath -o $@ -ldflags "-s -w -buildid= -linkmode=external \
 		-extldflags '-Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--build-id=sha1 $(LDFLAGS)'" ./cmd/$*
 
-check-build: build ## proves that the modules are linked as they are meant to be
-	$(Q)build/check-module.sh $(MODULES)
+check-build: build ## checks the modules as building them does, and fails if a login could not be tried here
+	$(Q)CI=true build/module/check.sh $(MODULES)
 
 check-reproducible: package ## proves that another folder makes the same files and packages, bit by bit
 	$(Q)build/check-reproducible.sh $(MODULES) $(CTL) $(UPLINK)
@@ -138,6 +147,9 @@ deps: ## installs what building and testing need, and says what and why
 	$(Q)build/unpack.sh $(OUT)/directory slapd nslcd libnss-ldapd sssd-ldap libnss-sss nscd
 	$(Q)build/unpack.sh $(OUT)/resolvers nscd systemd-resolved libnss-resolve
 	$(Q)build/unpack.sh $(OUT)/companions cado vde2 vdeplug
+	$(Q)build/unpack.sh $(OUT)/services at vsftpd xrdp lightdm xvfb samba smbclient dovecot-imapd cockpit-ws cockpit-bridge \
+		pkexec opendoas greetd lxdm
+	$(Q)build/unpack.sh $(OUT)/proftpd proftpd-core
 	$(Q)build/debian-tree.sh $(OUT)/debian
 
 deps-arm64: ## the same for a cross-build for arm64, on Debian
@@ -161,7 +173,7 @@ lint-package: package ## lintian, on the packages for Debian
 # For an ordinary user, who cannot install packages either, it runs what it can.
 test: ## runs all tests; TESTS='-run REGEXP ./...' some; CI=true makes a skipped one a failure
 	$(Q)$(MAKE) --no-print-directory deps || [ "$$(id -u)" != 0 ]
-	$(Q)$(MAKE) --no-print-directory check-build
+	$(Q)$(MAKE) --no-print-directory build
 	$(Q)$(MAKE) --no-print-directory -o build package || [ "$$(id -u)" != 0 ]
 	$(Q)[ "$$(id -u)" = 0 ] || echo 'test: not root, so tests that need namespaces are skipped; see the end' >&2
 	$(Q)MODULES_BUILT=1 $(tool) gotestsum --format standard-quiet $(no-skips) -- -count=1 -timeout=15m $(TESTS)
@@ -178,6 +190,15 @@ test-hostile: build ## test/hostile with 10,000 logins while files are exchanged
 
 test-systemd: package ## boots a Debian with the package and lets users log in there (out/debian; a minute)
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v ./test/systemd
+
+test-arm64: ## boots a Debian for arm64, emulated, and lets users log in there (out/debian-arm64; some minutes)
+	$(Q)$(MAKE) --no-print-directory deps-arm64
+	$(Q)build/debian-arm64.sh out/debian-arm64
+	$(Q)$(MAKE) --no-print-directory package GOARCH=arm64 CC=aarch64-linux-gnu-gcc
+	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=1h -tags arm64_machine ./test/arm64
+
+test-toolchains: deps ## builds with other flags, compilers, linkers and releases of Go, and logs in (half an hour)
+	$(Q)$(GO) test -count=1 -v -timeout=3h ./test/toolchains -toolchains.full
 
 soak: build ## 10,000 logins, 20 at once, and what they leave
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=1h -run TestManyLoginsLeaveNothing ./test/races -races.soak=10000

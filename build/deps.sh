@@ -34,6 +34,8 @@ tcpdump                 tcpdump         tcpdump          to test users who manag
 ping                    iputils-ping    iputils          to test users who manage their network
 nft                     nftables        nftables         to test users who manage their network
 perl                    perl-base       perl-interpreter to test users who manage their network
+curl                    curl            curl             to test logins over http
+dbus-daemon             dbus            dbus-daemon      to test services that need it
 ps                      procps          procps-ng        to look at processes
 strace                  strace          strace           to fail system calls
 valgrind                valgrind        valgrind         to test the C code
@@ -48,7 +50,12 @@ debootstrap             debootstrap     -                to test the package on 
 arm64='
 aarch64-linux-gnu-gcc                   gcc-aarch64-linux-gnu  -  to compile for arm64
 /usr/lib/aarch64-linux-gnu/libpam.so    libpam0g-dev:arm64     -  to link with libpam
-qemu-aarch64-static                     qemu-user-static       -  to load the modules
+qemu-aarch64-static                     qemu-user-static       -  to log in through the modules
+qemu-system-aarch64                     qemu-system-arm        -  to log in on a whole machine
+debootstrap                             debootstrap            -  to make that machine
+mke2fs                                  e2fsprogs              -  to make that machine
+modprobe                                kmod                   -  to make that machine
+cpio                                    cpio                   -  to make that machine
 '
 fuzz='
 clang                                       clang            clang        to fuzz the C code

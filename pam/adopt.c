@@ -4,19 +4,70 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+/* For how long a directory that root may not enter is waited for. */
+#define PATIENCE_MS 1000
+
+/* The capabilities that the functions below need. */
+static const struct {
+	int number;
+	const char *name;
+} capabilities[] = {
+	{ CAP_SYS_PTRACE, "CAP_SYS_PTRACE" }, /* to see PID 1's namespaces */
+	{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN" },
+	{ CAP_SYS_CHROOT, "CAP_SYS_CHROOT" },
+};
+
+/* Writes which capabilities the thread lacks, "" if it has all. internal/session has the same for Go. */
+static void missing_capabilities(char *text, size_t size)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+	size_t n = 0;
+
+	text[0] = '\0';
+	if (syscall(SYS_capget, &header, data) < 0)
+		return;
+	for (size_t i = 0; i < sizeof(capabilities) / sizeof(capabilities[0]); i++) {
+		int c = capabilities[i].number;
+
+		if (!(data[CAP_TO_INDEX(c)].effective & CAP_TO_MASK(c)) && n < size)
+			n += (size_t)snprintf(text + n, size - n, "%s%s", n ? ", " : "",
+					      capabilities[i].name);
+	}
+}
+
+/* Writes what has failed, with errno and the capabilities that may be the reason, and returns false. */
 static bool fail(char *why, size_t size, const char *what)
 {
-	snprintf(why, size, "%s: %s", what, strerror(errno));
+	char missing[64] = "";
+	int error = errno;
+
+	if (error == EPERM || error == EACCES)
+		missing_capabilities(missing, sizeof(missing));
+	if (missing[0])
+		snprintf(why, size,
+			 "%s missing: %s: %s (CapabilityBoundingSet= of the service's unit must have it)",
+			 missing, what, strerror(error));
+	else
+		snprintf(why, size, "%s: %s", what, strerror(error));
 	return false;
 }
 
-/* Where "." is, "(unreachable)/..." if that is not below "/". glibc's getcwd would go and look. */
+/*
+ * Writes the path of ".", "(unreachable)/..." if that is not below "/", "" if it is
+ * deleted. glibc's getcwd would search the directories above.
+ */
 static void read_cwd(char path[PATH_MAX])
 {
 	if (syscall(SYS_getcwd, path, PATH_MAX) < 0)
@@ -38,9 +89,14 @@ bool place_open(struct place *p, char *why, size_t size)
 	p->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (p->root < 0)
 		return fail(why, size, "open /");
-	p->cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/*
+	 * "." itself is not opened: that takes permission to search it, which root does
+	 * not have in a FUSE mount of a user, or on NFS with root_squash. A magic link of
+	 * proc(5) takes none.
+	 */
+	p->cwd = openat(p->ns, "../cwd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (p->cwd < 0)
-		return fail(why, size, "open .");
+		return fail(why, size, "open /proc/thread-self/cwd");
 	read_cwd(p->cwd_path);
 	if (stat("/proc/1/ns/net", &p->host_net) < 0)
 		return fail(why, size, "stat /proc/1/ns/net");
@@ -58,15 +114,78 @@ void place_close(struct place *p)
 }
 
 /*
- * The mount namespace first: setns(2) puts the thread at the namespace's own
- * "/", so the root and the working directory come right after it. A set-uid su
- * would else start the shell in the wrong directory, and a chrooted host would
- * be let out of its chroot.
+ * Enters a mount namespace at the directory root. setns(2) puts the thread at the
+ * namespace's own "/", so that root comes right after it: else a chrooted host would be
+ * let out of its chroot.
  */
-static bool move(int net, int mnt, int root, int cwd)
+static bool enter_mounts(int mnt, int root)
 {
-	return setns(mnt, CLONE_NEWNS) == 0 && fchdir(root) == 0 && chroot(".") == 0 &&
-	       fchdir(cwd) == 0 && setns(net, CLONE_NEWNET) == 0;
+	return setns(mnt, CLONE_NEWNS) == 0 && fchdir(root) == 0 && chroot(".") == 0;
+}
+
+/*
+ * Waits until a process that shares the thread's working directory has ended. Returns
+ * true if it ended well. A process that takes too long is killed, and nothing is shared
+ * with it any more: it may be stuck in the kernel for as long as a server says nothing.
+ */
+static bool await_helper(pid_t pid)
+{
+	const struct timespec pause = { .tv_nsec = 100000 };
+	pid_t got = 0;
+	int status = -1;
+
+	for (int i = 0; i < PATIENCE_MS * 10 && got == 0; i++) {
+		got = waitpid(pid, &status, __WALL | WNOHANG);
+		if (got == 0)
+			nanosleep(&pause, NULL);
+	}
+	if (got == pid)
+		return status == 0;
+	kill(pid, SIGKILL);
+	unshare(CLONE_FS);
+	waitpid(pid, &status, __WALL | WNOHANG);
+	errno = ETIMEDOUT;
+	return false;
+}
+
+/* Enters dir with the IDs of the caller of a set-uid program, for the process that waits. */
+static _Noreturn void help(int dir, uid_t uid, gid_t gid)
+{
+	/* A copy of the login process: nobody may look inside, or miss the end of a pipe. */
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		_exit(1);
+	if (dir > 0)
+		syscall(SYS_close_range, 0, dir - 1, 0);
+	syscall(SYS_close_range, dir + 1, ~0U, 0);
+	/* The raw system calls: libc's would look for the other threads of the login process. */
+	if (syscall(SYS_setresgid, gid, gid, gid) < 0 || syscall(SYS_setresuid, uid, uid, uid) < 0)
+		_exit(1);
+	_exit(fchdir(dir) == 0 ? 0 : 1);
+}
+
+/*
+ * Changes the working directory, as the caller of a set-uid program if root may not. A
+ * FUSE mount asks for all IDs of a process, and this thread has to keep its own: so a
+ * helper, which shares "/" and "." with it, takes the caller's. The helper's end sends no
+ * signal, and waitpid(2) finds it only by __WALL: the host never hears of it.
+ */
+static bool enter_directory(int dir)
+{
+	uid_t uid = getuid();
+	gid_t gid = getgid();
+	pid_t pid;
+	int error;
+
+	if (fchdir(dir) == 0)
+		return true;
+	if (uid == 0)
+		return false;
+	error = errno;
+	pid = (pid_t)syscall(SYS_clone, CLONE_FS, NULL, NULL, NULL, NULL);
+	if (pid == 0)
+		help(dir, uid, gid);
+	errno = error;
+	return pid > 0 && await_helper(pid);
 }
 
 static bool same(const struct stat *a, const struct stat *b)
@@ -80,6 +199,22 @@ static bool is_open_as(int dir, const char *name, int fd)
 	struct stat a, b;
 
 	return fstatat(dir, name, &a, 0) == 0 && fstat(fd, &b) == 0 && same(&a, &b);
+}
+
+/*
+ * Whether "." is the directory that fd has open. No server is asked: it may not answer,
+ * and the thread has no deadline here. A FUSE mount of a user tells root nothing (EACCES);
+ * there the path has to do, which cwd_is_below_root compares.
+ */
+static bool is_cwd(const struct place *before, int fd)
+{
+	struct statx a, b;
+
+	if (statx(before->ns, "../cwd", AT_STATX_DONT_SYNC, STATX_INO, &a) < 0 ||
+	    statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &b) < 0)
+		return errno == EACCES;
+	return a.stx_ino == b.stx_ino && a.stx_dev_major == b.stx_dev_major &&
+	       a.stx_dev_minor == b.stx_dev_minor;
 }
 
 /* The ID of the mount that fd's file is on, as /proc/PID/fdinfo has it; -1 if it cannot be read. */
@@ -113,13 +248,16 @@ static bool root_is_new(const struct place *before, const struct verdict *v)
 	return was >= 0 && is >= 0 && is != was;
 }
 
-/* Whether "." can be reached from "/" as it could be before, so that it is in the same namespace. */
+/*
+ * Whether "." is below "/", and unless it has moved by the same path as before: so it is in
+ * the same mount namespace. A directory of another one has no path, and is not kept.
+ */
 static bool cwd_is_below_root(const struct place *before, const struct verdict *v)
 {
 	char path[PATH_MAX];
 
 	read_cwd(path);
-	return v->cwd_moved ? path[0] == '/' : strcmp(path, before->cwd_path) == 0;
+	return path[0] == '/' && (v->cwd_moved || strcmp(path, before->cwd_path) == 0);
 }
 
 /* What is wrong with the place that the thread has been moved to, or NULL. */
@@ -143,28 +281,65 @@ static const char *check(const struct place *before, const struct verdict *v, bo
 		return "the root directory has changed";
 	if (!root_is_new(before, v))
 		return "the root directory is not in the mount namespace";
-	if (!is_open_as(AT_FDCWD, ".", v->cwd_moved ? v->cwd : before->cwd))
+	if (!is_cwd(before, v->cwd_moved ? v->cwd : before->cwd))
 		return "the working directory has changed";
 	if (!cwd_is_below_root(before, v))
 		return "the working directory is not in the mount namespace";
 	return NULL;
 }
 
-bool adopt(const struct place *before, const struct verdict *v, bool named, char *why, size_t size)
+/* Leaves the thread in "/", where it is, if it cannot be in the directory meant; why says so. */
+static void go_to_cwd(struct verdict *v, char *why, size_t size)
 {
-	const char *wrong;
+	if (enter_directory(v->cwd))
+		return;
+	snprintf(why, size, "the session starts in \"/\": enter the working directory: %s",
+		 strerror(errno));
+	v->cwd = v->root;
+	v->cwd_moved = true;
+}
 
+/* Returns to the place before; false if that is barred. */
+static bool go_back(const struct place *before)
+{
+	return setns(before->net, CLONE_NEWNET) == 0 && enter_mounts(before->mnt, before->root) &&
+	       enter_directory(before->cwd);
+}
+
+bool adopt(const struct place *before, const struct verdict *verdict, bool named, char *why,
+	   size_t size)
+{
+	struct verdict v = *verdict;
+	bool back;
+
+	why[0] = '\0';
 	if (unshare(CLONE_FS) < 0)
 		return fail(why, size, "unshare CLONE_FS");
-	if (!move(v->net, v->mnt, v->root, v->cwd)) {
-		fail(why, size, "enter the namespaces");
+	/*
+	 * The network first: until the thread leaves its mount namespace it keeps its
+	 * working directory, to which there may be no way back.
+	 */
+	if (setns(v.net, CLONE_NEWNET) < 0)
+		return fail(why, size, "enter the network namespace");
+	if (!enter_mounts(v.mnt, v.root)) {
+		fail(why, size, "enter the mount namespace");
 	} else {
-		wrong = check(before, v, named);
-		if (!wrong)
+		const char *wrong;
+		char path[PATH_MAX];
+
+		go_to_cwd(&v, why, size);
+		wrong = check(before, &v, named);
+		if (!wrong) {
+			read_cwd(path);
+			if (!why[0] && strcmp(path, "/") == 0 && strcmp(before->cwd_path, "/") != 0)
+				snprintf(why, size,
+					 "the session starts in \"/\": the working directory is not there");
 			return true;
+		}
 		snprintf(why, size, "%s", wrong);
 	}
-	if (!move(before->net, before->mnt, before->root, before->cwd)) {
+	back = go_back(before);
+	if (!back) {
 		size_t n = strlen(why);
 
 		snprintf(why + n, size - n, "; and the way back is barred: %s", strerror(errno));

@@ -13,7 +13,7 @@
 struct place {
 	int ns; /* /proc/thread-self/ns, to look at the namespaces of the moment */
 	int net, mnt, root, cwd;
-	char cwd_path[PATH_MAX]; /* getcwd(2)'s word for cwd, "" if it has none */
+	char cwd_path[PATH_MAX]; /* of cwd, by getcwd(2); it begins with "/" only if it is below root */
 	struct stat host_net;	 /* PID 1's network namespace */
 };
 
@@ -26,15 +26,20 @@ void place_close(struct place *p);
 
 /*
  * Moves the calling thread from the place where it stands into the verdict's
- * namespaces, and looks whether it is really there: in the network namespace
- * meant, which is not PID 1's and, unless named, not the one it comes from; with
- * the "/" and "." that it had, in the new mount namespace. All or nothing: on false, with the reason in why,
- * the thread is back where it was.
+ * namespaces, and checks that it is really there: in the network namespace meant,
+ * which is not PID 1's and, unless named, not the one it comes from; with the "/" and
+ * "." that it had, in the new mount namespace.
  *
- * The thread must be the one that runs the session afterwards. Its root and
- * working directory are no longer shared with other threads, whatever comes out
- * (unshare(2), CLONE_FS): setns(2) wants that for a mount namespace.
+ * Returns true with an empty why, or with a line for the log if the session cannot
+ * start in its working directory: then "." is "/". On false, with the reason in why,
+ * the thread is back where it was. Only if its old "." is a directory that neither root
+ * nor the caller may enter, "." may be the old "/" afterwards.
+ *
+ * The thread must be the one that runs the session afterwards. Its root and working
+ * directory are no longer shared with other threads on return (unshare(2), CLONE_FS):
+ * setns(2) wants that for a mount namespace.
  */
-bool adopt(const struct place *before, const struct verdict *v, bool named, char *why, size_t size);
+bool adopt(const struct place *before, const struct verdict *verdict, bool named, char *why,
+	   size_t size);
 
 #endif

@@ -3,6 +3,10 @@
 package pam
 
 /*
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "lookup.h"
 #include "options.h"
 
@@ -27,6 +31,19 @@ static void parse(struct options *o, const struct module *module, int argc, cons
 {
 	options_parse(o, module, argc, argv, note, c);
 }
+
+static void ask(struct lookup *l, enum kind kind, const char *user, const char *group, struct answer *a)
+{
+	struct sources sources;
+
+	if (sources_read(&sources)) {
+		lookup_begin(l, &sources, user);
+		lookup_ask(l, kind, group, a);
+	} else {
+		snprintf(a->problem, sizeof(a->problem), "/etc/nsswitch.conf: %s", strerror(errno));
+		a->membership = UNKNOWN;
+	}
+}
 */
 import "C"
 
@@ -35,7 +52,6 @@ import (
 	"runtime"
 	"unsafe"
 
-	"libpam-net/internal/membership"
 	"libpam-net/internal/session"
 )
 
@@ -74,12 +90,16 @@ func Parse(kind session.Kind, group string, args []string) (r session.Request, c
 }
 
 // Lookup finds out whether a module of this kind and with this group= concerns the user.
-func Lookup(kind session.Kind, user, group string) membership.Answer {
+func Lookup(kind session.Kind, user, group string) session.Answer {
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	var l C.struct_lookup
-	C.lookup(&l, uint32(kind), cString(&pin, user), cString(&pin, group))
-	return answer(&l)
+	var a C.struct_answer
+	C.ask(&l, uint32(kind), cString(&pin, user), cString(&pin, group), &a)
+	defer C.lookup_end(&l)
+	result := answer(&l, &a)
+	result.Root = bool(C.lookup_is_local_root(cString(&pin, user)))
+	return result
 }
 
 // cString is one that is pinned and not copied.

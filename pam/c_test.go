@@ -50,7 +50,7 @@ func underEachTool(t *testing.T, f func(t *testing.T, flags, front []string)) {
 	})
 }
 
-// compileProgram makes testdata/NAME.c, which calls the C of NAME.c.
+// compileProgram compiles testdata/NAME.c, which calls the C of NAME.c.
 func compileProgram(t testing.TB, name string) (path string) {
 	t.Helper()
 	path = t.TempDir() + "/" + name
@@ -87,8 +87,8 @@ func TestOptions(t *testing.T) {
 		{"none", nil, "group=default timeout=10"},
 		{
 			"all",
-			[]string{"debug", "lodown", "rootshared", "shownetns", "keepresolver", "selfmanaged", "group=g", "timeout=1", "mask=/a", "mask=/b c"},
-			"group=g timeout=1 debug lodown rootshared shownetns keepresolver selfmanaged mask=/a mask=/b c",
+			[]string{"debug", "lodown", "rootshared", "shownetns", "keepresolver", "selfmanaged", "refusal=empty", "group=g", "timeout=1", "mask=/a", "mask=/b c"},
+			"group=g timeout=1 debug lodown rootshared shownetns keepresolver selfmanaged refusal=empty mask=/a mask=/b c",
 		},
 		{"the last of several counts", []string{"group=a", "timeout=1", "group=b=c", "timeout=3600"}, "group=b=c timeout=3600"},
 		{"one that is unknown is skipped", []string{"no_such", "debug"}, "no_such: is unknown\ngroup=default timeout=10 debug"},
@@ -98,6 +98,10 @@ groups=x: is unknown
 group=default timeout=10`},
 		{"capitals count", []string{"Debug", "GROUP=x"}, "Debug: is unknown\nGROUP=x: is unknown\ngroup=default timeout=10"},
 		{"a flag has no value", []string{"debug=1", "lodown="}, "debug=1: is unknown\nlodown=: is unknown\ngroup=default timeout=10"},
+		{"a refusal that is no empty network", []string{"refusal=", "refusal=Empty", "refusal"}, `refusal=: wants the word empty
+refusal=Empty: wants the word empty
+refusal: is unknown
+group=default timeout=10`},
 		{"the others need one", []string{"group", "timeout", "mask"}, "group: is unknown\ntimeout: is unknown\nmask: is unknown\ngroup=default timeout=10"},
 		{"an empty group", []string{"group=x", "group="}, "group=: wants a group name\ngroup=x timeout=10"},
 		{"an empty argument", []string{""}, ": is unknown\ngroup=default timeout=10"},

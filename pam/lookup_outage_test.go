@@ -18,7 +18,7 @@ const (
 )
 
 // Whatever fails in a source that may know better, and however nsswitch.conf is
-// written, the answer is never "none".
+// written, the answer is never "non-member".
 func TestNobodyIsNoMemberWhileASourceFails(t *testing.T) {
 	if private.Namespaces(t) {
 		return
@@ -46,7 +46,7 @@ func TestNobodyIsNoMemberWhileASourceFails(t *testing.T) {
 			arrange(t, c.nsswitch, group)
 			got := ask(t, c.kind, c.user, c.group, c.environment...)
 			t.Log(got)
-			if strings.Contains(got, "none") {
+			if strings.Contains(got, "non-member") {
 				t.Error("a source was down")
 			}
 		})
@@ -67,7 +67,7 @@ func TestNobodyIsNoMemberWhileASourceFails(t *testing.T) {
 			for first := 1; first <= 6; first++ {
 				for second := first + 1; second <= 14; second++ {
 					got := ask(t, q[0], q[1], q[2], unavail, econn, fmt.Sprintf("FAKE_CALLS=,%d,%d,", first, second))
-					if strings.Contains(got, "none") {
+					if strings.Contains(got, "non-member") {
 						t.Errorf("calls %d and %d fail: %s", first, second, got)
 					}
 				}
@@ -91,7 +91,7 @@ func TestWhereEverySourceAnswersTheAnswerIsProven(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			arrange(t, c.nsswitch, group)
-			if got := ask(t, "newnet", "olga", "newnet", c.environment...); !strings.Contains(got, "none") {
+			if got := ask(t, "newnet", "olga", "newnet", c.environment...); !strings.Contains(got, "non-member") {
 				t.Error(got)
 			}
 		})
@@ -101,7 +101,7 @@ func TestWhereEverySourceAnswersTheAnswerIsProven(t *testing.T) {
 		if _, err := private.Sh("rm /etc/nsswitch.conf"); err != nil {
 			t.Fatal(err)
 		}
-		if got := ask(t, "newnet", "olga", "newnet"); !strings.Contains(got, "none") {
+		if got := ask(t, "newnet", "olga", "newnet"); !strings.Contains(got, "non-member") {
 			t.Error(got)
 		}
 	})

@@ -24,7 +24,7 @@ type lookup func(t *testing.T, kind, user, group string, environment ...string) 
 func newLookup(t *testing.T, flags []string, front ...string) lookup {
 	t.Helper()
 	dir := t.TempDir()
-	compile(t, dir+"/lookup", append(flags, "testdata/lookup.c", "lookup.c", "-ldl")...)
+	compile(t, dir+"/lookup", append(flags, "testdata/lookup.c", "lookup.c", "sources.c", "child_sssd.c", "-ldl")...)
 	fake := []string{"-shared", "-fPIC", "-Wl,--no-as-needed", "testdata/libnss_fake.c", "-L" + dir}
 	compile(t, dir+"/libnss_fake.so.2", fake...)
 	compile(t, dir+"/libmissing.so", fake...)
@@ -97,17 +97,17 @@ func testMembers(t *testing.T, ask lookup) {
 	}{
 		{"a member by the group's list", "", "", "newnet", "alice", "newnet", "member of newnet as alice"},
 		{"a member by the primary group", "", "", "newnet", "bob", "newnet", "member of newnet as bob"},
-		{"no member", "", "", "newnet", "olga", "newnet", "none"},
-		{"root is asked about like everybody", "", "", "newnet", "root", "newnet", "none"},
+		{"no member", "", "", "newnet", "olga", "newnet", "non-member"},
+		{"root is asked about like everybody", "", "", "newnet", "root", "newnet", "non-member"},
 		{"a user without an account in the list", "", "", "newnet", "ghost", "newnet", "member of newnet as ghost"},
-		{"a user who does not exist", "", "", "newnet", "nobody-such", "newnet", "none, no user"},
-		{"a group that does not exist", "", "", "newnet", "alice", "nosuch", "none, no group"},
-		{"neither exists", "", "", "newnet", "nobody-such", "nosuch", "none, no user, no group"},
+		{"a user who does not exist", "", "", "newnet", "nobody-such", "newnet", "non-member, no user"},
+		{"a group that does not exist", "", "", "newnet", "alice", "nosuch", "non-member, no group"},
+		{"neither exists", "", "", "newnet", "nobody-such", "nosuch", "non-member, no user, no group"},
 		{"a dot in the name", "", "", "newnet", "in.name", "newnet", "member of newnet as in.name"},
 		{"an @ in the name", "", "", "newnet", "in@example.org", "newnet", "member of newnet as in@example.org"},
 		{"a backslash in the name", "", "", "newnet", `EXAMPLE\in`, "newnet", `member of newnet as EXAMPLE\in`},
 		{"a name that is not ASCII", "", "", "newnet", "ægir日", "newnet", "member of newnet as ægir日"},
-		{"a name that is too long", "", "", "newnet", strings.Repeat("x", 256), "newnet", "unproven: user name: File name too long"},
+		{"a name that is too long", "", "", "newnet", strings.Repeat("x", 256), "newnet", "unknown: user name: File name too long"},
 		{"another group of the same number", "", "newnet:x:500:\nalias:x:500:alice\n", "newnet", "alice", "newnet", "member of newnet as alice"},
 
 		{"a group named by its prefix", "", "", "groupnet", "alice", "groupnet", "member of groupnet-lab as alice"},
@@ -115,30 +115,35 @@ func testMembers(t *testing.T, ask lookup) {
 		{"a group with an empty name is one", "", "", "groupnet", "olga", "groupnet", "member of groupnet- as olga"},
 		{"such a group as the primary one", "", "groupnet-own:x:500:\n", "groupnet", "bob", "groupnet", "member of groupnet-own as bob"},
 		{"the primary one is the first", "", "groupnet-a:x:499:bob\ngroupnet-own:x:500:\n", "groupnet", "bob", "groupnet", "member of groupnet-own and others as bob"},
-		{"no such group", "", "", "groupnet", "bob", "groupnet", "none"},
-		{"nobody has that prefix", "", "", "groupnet", "gina", "gr", "none"},
-		{"a user in no group who does not exist", "", "", "groupnet", "nobody-such", "groupnet", "none, no user"},
+		{"no such group", "", "", "groupnet", "bob", "groupnet", "non-member"},
+		{"nobody has that prefix", "", "", "groupnet", "gina", "gr", "non-member"},
+		{"a user in no group who does not exist", "", "", "groupnet", "nobody-such", "groupnet", "non-member, no user"},
 
 		{"a group with 20,000 members", "", bigGroup, "newnet", "olga", "newnet", "member of newnet as olga"},
-		{"a group with 20,000 others", "", bigGroup, "newnet", "alice", "newnet", "none"},
+		{"a group with 20,000 others", "", bigGroup, "newnet", "alice", "newnet", "non-member"},
 		{"a user in 202 groups", "", manyGroups, "newnet", "many", "late", "member of late as many"},
 		{"a user in 202 groups, one by its prefix", "", manyGroups, "groupnet", "many", "groupnet", "member of groupnet-late as many"},
 
 		{
 			"comments, tabs, actions and other databases are passed over",
 			"#group: fake\n\n\tpasswd:\tfiles [SUCCESS=return NOTFOUND=continue] [!UNAVAIL=continue] systemd\nhosts: fake\nshadow: fake\ngroup:files systemd\n", "",
-			"newnet", "olga", "newnet", "none",
+			"newnet", "olga", "newnet", "non-member",
 		},
-		{"an empty nsswitch.conf means files", "\n", "", "newnet", "olga", "newnet", "none"},
+		{"an empty nsswitch.conf means files", "\n", "", "newnet", "olga", "newnet", "non-member"},
 		{"so does a line that has no newline, for libc", "passwd: files\ngroup: fake", "", "newnet", "alice", "newnet", "member of newnet as alice"},
 		{"and one that begins with a colon", "passwd: files\n:group: fake\n", "", "newnet", "alice", "newnet", "member of newnet as alice"},
 		{"but one without newline may be meant, too", "passwd: files\ngroup: fake", "", "newnet", "olga", "farnet", "member of farnet as olga"},
-		{"a source that is not on this machine, and up", "passwd: files fake\ngroup: files fake\n", "", "newnet", "olga", "newnet", "none"},
+		{"a source that is not on this machine, and up", "passwd: files fake\ngroup: files fake\n", "", "newnet", "olga", "newnet", "non-member"},
 		{"its user in its group", "passwd: files fake\ngroup: files fake\n", "", "newnet", "far", "farnet", "member of farnet as far"},
 		{"its user in the machine's group", "passwd: files fake\ngroup: files fake\n", "newnet:x:500:far\n", "newnet", "far", "newnet", "member of newnet as far"},
 		{"its user with the machine's group as the primary one", "passwd: files fake\ngroup: files fake\n", "", "newnet", "fargo", "newnet", "member of newnet as fargo"},
 		{"the machine's user in its group", "passwd: files\ngroup: files fake\n", "", "newnet", "olga", "farnet", "member of farnet as olga"},
 		{"its group by a prefix", "passwd: files fake\ngroup: files fake\n", "", "groupnet", "far", "groupnet", "member of groupnet-far as far"},
+		{"a member by a source behind [NOTFOUND=return], which is not obeyed", "passwd: files\ngroup: files [NOTFOUND=return] fake\n", "", "newnet", "olga", "farnet", "member of farnet as olga"},
+		{"a user by such a source", "passwd: files [NOTFOUND=return] fake\ngroup: files [NOTFOUND=return] fake\n", "", "groupnet", "far", "groupnet", "member of groupnet-far as far"},
+		{"a member by a source behind [SUCCESS=return], which is libc's default", "passwd: files\ngroup: files [SUCCESS=return] fake\n", group + "farnet:x:600:\n", "newnet", "olga", "farnet", "member of farnet as olga"},
+		{"a member by a source that is merged", "passwd: files\ngroup: files [SUCCESS=merge] fake\n", group + "farnet:x:600:\n", "newnet", "olga", "farnet", "member of farnet as olga"},
+		{"a non-member by all of them", "passwd: files\ngroup: files [NOTFOUND=return] fake [SUCCESS=merge] systemd\n", "", "newnet", "gina", "farnet", "non-member"},
 		{"initgroups has sources of its own", "passwd: files\ngroup: files\ninitgroups: files [SUCCESS=continue] fake\n", group + "farnet:x:600:\n", "newnet", "olga", "farnet", "member of farnet as olga"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -176,10 +181,10 @@ func testDown(t *testing.T, ask lookup) {
 		{"groupnet", "bob", "groupnet"},
 		{"groupnet", "far", "groupnet"},
 	}
-	unproven := func(what string, question, environment []string) {
+	unknown := func(what string, question, environment []string) {
 		t.Run(what, func(t *testing.T) {
 			got := ask(t, question[0], question[1], question[2], environment...)
-			if strings.Contains(got, "none") || !strings.Contains(got, "unproven: ") {
+			if strings.Contains(got, "non-member") || !strings.Contains(got, "unknown: ") {
 				t.Error(got)
 			}
 		})
@@ -191,13 +196,18 @@ func testDown(t *testing.T, ask lookup) {
 		"files fake systemd",
 		"files [NOTFOUND=continue] fake [UNAVAIL=continue TRYAGAIN=continue] systemd",
 		"files fake [!SUCCESS=continue] files",
+		"files [NOTFOUND=return] fake",
+		"files [NOTFOUND=return] fake systemd",
+		"files [SUCCESS=return] fake",
+		"files [SUCCESS=merge] fake systemd",
+		"files [!UNAVAIL=return] fake",
 	} {
 		arrange(t, "passwd: "+sources+"\ngroup: "+sources+"\n", group)
 		for what, environment := range failures {
-			unproven("with "+sources+", fake "+what, questions[0], environment)
+			unknown("with "+sources+", fake "+what, questions[0], environment)
 		}
 		for _, question := range questions[1:] {
-			unproven(fmt.Sprintf("with %s: %q", sources, question), question, failures["unavailable"])
+			unknown(fmt.Sprintf("with %s: %q", sources, question), question, failures["unavailable"])
 		}
 	}
 	for _, c := range []struct{ what, nsswitch string }{
@@ -211,17 +221,17 @@ func testDown(t *testing.T, ask lookup) {
 		{"it comes at the end of a long line", "passwd: files\ngroup: files" + strings.Repeat(" ", 1000) + "fake systemd\n"},
 	} {
 		arrange(t, c.nsswitch, group)
-		unproven("where "+c.what, questions[0], failures["unavailable"])
+		unknown("where "+c.what, questions[0], failures["unavailable"])
 	}
 	t.Run("where only users are there, the machine's own user is none", func(t *testing.T) {
 		arrange(t, "passwd: files fake systemd\ngroup: files\n", group)
 		got := ask(t, "newnet", "olga", "newnet", failures["unavailable"]...)
-		if want := "none"; got != want {
+		if want := "non-member"; got != want {
 			t.Errorf("%s\nand not\n%s", got, want)
 		}
 	})
 	arrange(t, "passwd: files\ngroup: files fake systemd\n", group)
-	unproven("with more to say than fits anywhere", questions[0], []string{"FAKE_STATUS=tryagain", "FAKE_ERRNO=34"})
+	unknown("with more to say than fits anywhere", questions[0], []string{"FAKE_STATUS=tryagain", "FAKE_ERRNO=34"})
 	t.Run("who is found to be a member all the same is one", func(t *testing.T) {
 		got := ask(t, "newnet", "alice", "newnet", failures["unavailable"]...)
 		if want := "member of newnet as alice"; got != want {
@@ -232,10 +242,10 @@ func testDown(t *testing.T, ask lookup) {
 
 func testWithoutFiles(t *testing.T, ask lookup) {
 	for _, c := range []struct{ what, missing, user, want string }{
-		{"/etc/group", "/etc/group", "olga", "unproven: "},
-		{"/etc/passwd", "/etc/passwd", "olga", "unproven: "},
-		{"/etc/passwd, for somebody in the group's list", "/etc/passwd", "alice", "unproven: "},
-		{"/etc/nsswitch.conf, which means files", "/etc/nsswitch.conf", "olga", "none"},
+		{"/etc/group", "/etc/group", "olga", "unknown: "},
+		{"/etc/passwd", "/etc/passwd", "olga", "unknown: "},
+		{"/etc/passwd, for somebody in the group's list", "/etc/passwd", "alice", "unknown: "},
+		{"/etc/nsswitch.conf, which means files", "/etc/nsswitch.conf", "olga", "non-member"},
 		{"/etc/nsswitch.conf, for a member", "/etc/nsswitch.conf", "alice", "member of newnet as alice"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -250,7 +260,7 @@ func testWithoutFiles(t *testing.T, ask lookup) {
 		arrange(t, "", group)
 		expect.Check(t, os.Remove("/etc/nsswitch.conf"))
 		expect.Check(t, os.Mkdir("/etc/nsswitch.conf", 0o755))
-		if got := ask(t, "newnet", "olga", "newnet"); !strings.Contains(got, "unproven: /etc/nsswitch.conf: ") {
+		if got := ask(t, "newnet", "olga", "newnet"); !strings.Contains(got, "unknown: /etc/nsswitch.conf: ") {
 			t.Error(got)
 		}
 	})
@@ -265,11 +275,11 @@ func testUnderValgrind(t *testing.T) {
 		environment       []string
 		want              string
 	}{
-		{"newnet", "far", "newnet", nil, "unproven: "},
+		{"newnet", "far", "newnet", nil, "unknown: "},
 		{"newnet", "far", "farnet", nil, "member of farnet as far"},
 		{"groupnet", "gina", "groupnet", nil, "member of groupnet-lab and others as gina"},
 		{"newnet", "alice", "newnet", []string{"FAKE_STATUS=unavail"}, "member of newnet as alice"},
-		{"groupnet", "far", "groupnet", []string{"FAKE_STATUS=tryagain", "FAKE_ERRNO=34"}, "unproven: "},
+		{"groupnet", "far", "groupnet", []string{"FAKE_STATUS=tryagain", "FAKE_ERRNO=34"}, "unknown: "},
 	} {
 		if got := ask(t, c.kind, c.user, c.group, c.environment...); !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s, not %s", got, c.want)

@@ -7,6 +7,7 @@ enum kind {
 	KIND_NEWNET,   /* a new, empty one for each session */
 	KIND_USERNET,  /* the one named after the user */
 	KIND_GROUPNET, /* the one named by the group, GROUP-NAME */
+	KINDS,
 };
 
 struct module {
@@ -15,7 +16,10 @@ struct module {
 	enum kind kind;
 };
 
-/* Defined by each command of cmd/. Weak, so that this package links alone. */
-extern const struct module pamnet_module __attribute__((weak));
+/* All modules, by their kind. */
+extern const struct module pamnet_modules[KINDS];
+
+/* The module that this is. Each command of cmd/ defines it. Weak, so that this package links alone. */
+extern const struct module *const pamnet_module __attribute__((weak));
 
 #endif

@@ -39,6 +39,14 @@ static const char *add_mask(struct options *o, const char *value)
 	return NULL;
 }
 
+static const char *set_refusal(struct options *o, const char *value)
+{
+	if (strcmp(value, "empty") != 0)
+		return "wants the word empty";
+	o->refusal_empty = true;
+	return NULL;
+}
+
 /* Applies one argument; returns what is wrong with it, or NULL. */
 static const char *apply(struct options *o, enum kind kind, const char *argument)
 {
@@ -69,6 +77,9 @@ static const char *apply(struct options *o, enum kind kind, const char *argument
 	value = value_of(argument, "mask");
 	if (value)
 		return add_mask(o, value);
+	value = value_of(argument, "refusal");
+	if (value)
+		return set_refusal(o, value);
 	value = value_of(argument, "setup");
 	if (value && kind == KIND_NEWNET)
 		return "is for named networks: pam_usernet and pam_groupnet";

@@ -22,6 +22,7 @@ struct options {
 	bool shownetns;
 	bool keepresolver;
 	bool selfmanaged;
+	bool refusal_empty; /* after a refusal the login process gets an empty network */
 	const char *setup; /* NULL: none; anything else is for the core to judge */
 	const char *masks[OPTIONS_MASKS_MAX];
 	size_t nmasks;

@@ -7,7 +7,7 @@ package pam
 
 /*
 #cgo CFLAGS: -std=gnu11 -Wall -Wextra -Wshadow -Wformat=2
-#cgo LDFLAGS: -lpam -ldl
+#cgo LDFLAGS: -lpam -ldl -Wl,--wrap=pthread_getattr_np
 #include <stdlib.h>
 
 #include "child.h"
@@ -15,11 +15,11 @@ package pam
 import "C"
 
 import (
+	"runtime"
 	"syscall"
 	"time"
 	"unsafe"
 
-	"libpam-net/internal/membership"
 	"libpam-net/internal/report"
 	"libpam-net/internal/session"
 )
@@ -30,6 +30,7 @@ import (
 //export pamnetCore
 func pamnetCore(r *C.struct_request) {
 	socket := report.Socket(r.socket)
+	socket.Logf(report.Debug, "Go has started (%s)", runtime.Version()) // internal/check/module.c waits for it
 	keepFileLimit()
 	_ = socket.Send(session.Open(request(r), socket))
 }
@@ -51,8 +52,7 @@ func request(r *C.struct_request) session.Request {
 	all.User = C.GoString(r.user)
 	all.Service = C.GoString(r.service)
 	all.RemoteHost = C.GoString(r.rhost)
-	all.First = answer(r.lookup)
-	all.Again = func() membership.Answer { return ask(r) }
+	all.Answer = answer(&r.lookup, &r.answer)
 	return all
 }
 
@@ -79,22 +79,22 @@ func options(o *C.struct_options) session.Request {
 	}
 }
 
-// ask repeats the lookup.
-func ask(r *C.struct_request) membership.Answer {
-	again := (*C.struct_lookup)(C.calloc(1, C.sizeof_struct_lookup))
-	defer C.free(unsafe.Pointer(again))
-	C.lookup(again, r.module.kind, r.user, r.options.group)
-	return answer(again)
-}
-
-func answer(l *C.struct_lookup) membership.Answer {
-	return membership.Answer{
-		State:   membership.State(l.membership),
+func answer(l *C.struct_lookup, a *C.struct_answer) session.Answer {
+	var groups []uint32
+	for _, gid := range unsafe.Slice(l.gids, l.count) {
+		groups = append(groups, uint32(gid))
+	}
+	return session.Answer{
+		State:   session.State(a.membership),
+		Problem: C.GoString(&a.problem[0]),
+		Known:   bool(l.user_known),
 		User:    C.GoString(&l.user[0]),
 		UID:     uint32(l.uid),
 		GID:     uint32(l.gid),
-		Group:   C.GoString(&l.group[0]),
-		Several: bool(l.several),
-		Problem: C.GoString(&l.problem[0]),
+		GIDs:    groups,
+		Group:   C.GoString(&a.group[0]),
+		GroupID: uint32(a.gid),
+		Listed:  bool(a.listed),
+		Several: bool(a.several),
 	}
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The two functions that PAM calls, in the login process. Go never runs here:
- * who is not a member is sent on by lookup, for everybody else a child
- * does the work, and this process only moves into what the child has made.
+ * The two functions that libpam calls, in the login process. Go never runs here, nor does
+ * the client of a directory. A non-member is let through as soon as that is known; for a
+ * member a child does the work, and this process only moves into what the child has made.
  */
 #define _GNU_SOURCE
 #define PAM_SM_SESSION
@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <time.h>
@@ -21,9 +22,13 @@
 
 #include "adopt.h"
 #include "child.h"
+#include "go_start.h"
 #include "lookup.h"
 #include "module.h"
 #include "options.h"
+#include "refusal.h"
+#include "shared.h"
+#include "sources.h"
 #include "verdict.h"
 
 #define REASON_MAX (MESSAGE_MAX + 256)
@@ -33,8 +38,9 @@ struct session {
 	pam_handle_t *pamh;
 	struct request request;
 	struct options options;
-	struct lookup lookup;
-	bool unknowable;	 /* it has not come out whether the user is a member */
+	enum membership membership; /* of the user, by this module's question */
+	struct place before;	 /* where the login process is; of a member */
+	bool pinned;		 /* before is open */
 	char reason[REASON_MAX]; /* of a refusal */
 };
 
@@ -108,7 +114,51 @@ static bool receive(struct session *s, int socket, struct verdict *v)
 	return true;
 }
 
-/* Passes on the child's log lines up to its verdict; false with the reason in s. */
+/*
+ * Whether this is the process's main thread. setns(2) moves one thread: the login service would
+ * run the session from another, where it is not isolated, and the next session, of somebody
+ * else, in this one.
+ */
+static bool is_main_thread(struct session *s)
+{
+	if (syscall(SYS_gettid) == getpid())
+		return true;
+	snprintf(s->reason, sizeof(s->reason),
+		 "the login service opens the session in a thread that is not its main one");
+	return false;
+}
+
+/* Opens what a member's login needs on the way back. A non-member's does not depend on it. */
+static bool pin(struct session *s)
+{
+	if (!is_main_thread(s))
+		return false;
+	s->pinned = true;
+	return place_open(&s->before, s->reason, sizeof(s->reason));
+}
+
+/* Takes over an answer, for the other modules of the stack as well. */
+static void learn(struct session *s, const struct verdict *v)
+{
+	const struct request *r = &s->request;
+
+	s->membership = v->answer[r->module->kind];
+	for (int kind = 0; kind < KINDS; kind++)
+		shared_put(s->pamh, r->user, (enum kind)kind,
+			   kind == (int)r->module->kind ? s->options.group :
+							  pamnet_modules[kind].group,
+			   v->answer[kind]);
+}
+
+static bool is_nonmember(const struct session *s)
+{
+	return s->membership == NONMEMBER || s->membership == NO_GROUP;
+}
+
+/*
+ * Receives the child's messages up to the verdict, or to the answer that the user is a
+ * non-member, and logs the log lines. Returns false with the reason in s on any failure.
+ */
 static bool await_verdict(struct session *s, int socket, struct verdict *v)
 {
 	long long deadline = now_ms() + s->options.timeout * 1000LL;
@@ -129,10 +179,26 @@ static bool await_verdict(struct session *s, int socket, struct verdict *v)
 		}
 		if (!receive(s, socket, v))
 			return false;
-		if (v->message == MESSAGE_VERDICT)
+		switch (v->message) {
+		case MESSAGE_VERDICT:
 			return true;
-		if (v->priority != LOG_DEBUG || s->options.debug)
-			pam_syslog(s->pamh, v->priority, "%s", v->text);
+		case MESSAGE_ANSWER:
+			if (s->membership != UNKNOWN ||
+			    v->answer[s->request.module->kind] == UNKNOWN) {
+				snprintf(s->reason, sizeof(s->reason),
+					 "the child's answer is no answer, or a second one");
+				return false;
+			}
+			learn(s, v);
+			if (is_nonmember(s))
+				return true;
+			if (!pin(s))
+				return false;
+			break;
+		case MESSAGE_LOG:
+			if (v->priority != LOG_DEBUG || s->options.debug)
+				pam_syslog(s->pamh, v->priority, "%s", v->text);
+		}
 	}
 }
 
@@ -164,6 +230,7 @@ static void take_back_sigchld(void)
 /* A child at work, and what has been changed here for its sake. */
 struct child {
 	pid_t pid;
+	int pidfd; /* -1 before Linux 5.3 */
 	int socket;
 	sigset_t mask; /* the signals that were blocked */
 	bool pending;  /* SIGCHLD was, before there was a child */
@@ -192,79 +259,119 @@ static bool start_child(struct session *s, struct child *c)
 	sigaddset(&waiting, SIGCHLD);
 	pthread_sigmask(SIG_SETMASK, c->pid < 0 ? &c->mask : &waiting, NULL);
 	close(sockets[1]);
-	if (c->pid > 0)
+	if (c->pid > 0) {
+		c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
 		return true;
+	}
 	close(c->socket);
 	return refuse(s, "fork", error);
 }
 
 /*
- * Ends the child, which has nothing left to do. A host that ignores SIGCHLD, or
- * collects every child itself, leaves none to wait for (ECHILD). One that is stuck
- * in the kernel is not waited for beyond the grace.
+ * Whether the child has ended and been collected. A host that ignores SIGCHLD, or collects
+ * every child itself, leaves none to wait for (ECHILD).
+ */
+static bool collect(const struct child *c)
+{
+	siginfo_t info = { 0 };
+	int result = -1;
+
+	errno = EINVAL;
+	if (c->pidfd >= 0)
+		result = waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG);
+	if (result < 0 && errno == EINVAL) /* before Linux 5.4 */
+		result = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG);
+	return result < 0 ? errno != EINTR : info.si_pid != 0;
+}
+
+/* Waits until the child may have ended. */
+static void await_end(const struct child *c, long long ms)
+{
+	struct pollfd p = { .fd = c->pidfd, .events = POLLIN };
+
+	/* Without a pidfd for the shortest time that there is. */
+	poll(&p, c->pidfd >= 0, c->pidfd >= 0 ? (int)ms : 1);
+}
+
+/*
+ * Ends the child, which has nothing left to do. A child that is stuck in the kernel is not
+ * waited for beyond the grace. The signal goes to a pidfd: a thread of the host may collect
+ * the child at any time, and its PID be another process's.
  */
 static void end_child(const struct child *c)
 {
-	long long deadline = now_ms() + REAP_GRACE_MS;
-	const struct timespec pause = { .tv_nsec = 100000 };
-	pid_t got = waitpid(c->pid, NULL, WNOHANG);
+	long long deadline = now_ms() + REAP_GRACE_MS, left = REAP_GRACE_MS;
+	bool ended = collect(c);
 
 	close(c->socket);
-	if (got == 0)
+	if (!ended && c->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
+	else if (!ended)
 		kill(c->pid, SIGKILL);
-	while ((got == 0 || (got < 0 && errno == EINTR)) && now_ms() < deadline) {
-		nanosleep(&pause, NULL);
-		got = waitpid(c->pid, NULL, WNOHANG);
+	for (; !ended && left > 0; left = deadline - now_ms()) {
+		await_end(c, left);
+		ended = collect(c);
 	}
+	if (c->pidfd >= 0)
+		close(c->pidfd);
 	if (!c->pending)
 		take_back_sigchld();
 	pthread_sigmask(SIG_SETMASK, &c->mask, NULL);
 }
 
-/* Does what the verdict says; the PAM code comes out. */
-static int obey(struct session *s, const struct place *before, const struct verdict *v)
+/* Carries out the verdict. Returns a PAM code. */
+static int obey(struct session *s, const struct verdict *v)
 {
 	bool named = s->request.module->kind != KIND_NEWNET, moved;
 
-	s->unknowable = v->outcome == OUTCOME_UNKNOWABLE;
-	switch (v->outcome) {
-	case OUTCOME_NOT_CONCERNED:
-		return PAM_IGNORE;
-	case OUTCOME_REFUSED:
-	case OUTCOME_UNKNOWABLE:
+	if (v->outcome != OUTCOME_ISOLATED) {
 		snprintf(s->reason, sizeof(s->reason), "%s", v->text);
 		return PAM_ABORT;
-	case OUTCOME_ISOLATED:
-		break;
 	}
-	moved = adopt(before, v, named, s->reason, sizeof(s->reason));
+	snprintf(s->reason, sizeof(s->reason), "the child has not said that the user is a member");
+	moved = s->pinned && adopt(&s->before, v, named, s->reason, sizeof(s->reason));
 	close_all((const int[]){ v->net, v->mnt, v->root, v->cwd }, VERDICT_FDS);
 	if (!moved)
 		return PAM_ABORT;
 	pam_syslog(s->pamh, LOG_INFO, "%s", v->text);
+	if (s->reason[0])
+		pam_syslog(s->pamh, LOG_NOTICE, "\"%s\": %s", s->request.user, s->reason);
 	return PAM_SUCCESS;
 }
 
-/* Everything for somebody who is not proven to be no member; the PAM code comes out. */
-static int isolate(struct session *s)
+/* Adds why the login process itself did not find out whether the user is a member, if it has asked. */
+static void add_problem(struct session *s)
+{
+	size_t n = strlen(s->reason);
+
+	if (s->membership == UNKNOWN && s->request.answer.problem[0])
+		snprintf(s->reason + n, sizeof(s->reason) - n, "; %s", s->request.answer.problem);
+}
+
+/*
+ * Opens the session of a user who is, or may be, a member, with a child. Returns a PAM code.
+ */
+static int open_with_child(struct session *s)
 {
 	int code = PAM_ABORT;
-	struct place before;
 	struct child child;
 	struct verdict v;
 
-	if (!child_can_start_go()) {
+	if (!go_can_start()) {
 		snprintf(s->reason, sizeof(s->reason),
 			 "this module starts Go when it is loaded, so it must not be used: "
-			 "build it with \"make build\", which links it with build/deferred-start.ld");
+			 "build it with \"make build\", which links it with build/module/deferred-start.ld");
 		return PAM_ABORT;
 	}
-	if (place_open(&before, s->reason, sizeof(s->reason)) && start_child(s, &child)) {
+	if ((s->membership != MEMBER || pin(s)) && start_child(s, &child)) {
 		if (await_verdict(s, child.socket, &v))
-			code = obey(s, &before, &v);
+			code = is_nonmember(s) ? PAM_IGNORE : obey(s, &v);
+		else
+			add_problem(s);
 		end_child(&child);
 	}
-	place_close(&before);
+	if (s->pinned)
+		place_close(&s->before);
 	return code;
 }
 
@@ -276,47 +383,109 @@ static const char *item(pam_handle_t *pamh, int type)
 	return pam_get_item(pamh, type, &value) == PAM_SUCCESS && value ? value : "";
 }
 
+/*
+ * Whether the environment, which in su is the caller's, may tell a local source what to leave
+ * out. systemd's source obeys SYSTEMD_ONLY_USERDB, in a set-uid program as well.
+ */
+static bool environment_interferes(void)
+{
+	for (char **variable = environ; variable && *variable; variable++) {
+		if (strncmp(*variable, "SYSTEMD_", 8) == 0 &&
+		    strncmp(*variable, "SYSTEMD_EXEC_PID=", 17) != 0) /* which every service has */
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Asks the name service, if all its sources are of this machine. Afterwards nothing is known
+ * if there is a directory, a source has failed, or the environment interferes. The child asks
+ * then.
+ */
+static void ask_here(struct session *s)
+{
+	struct request *r = &s->request;
+	struct answer *own = &r->answer;
+
+	if (!sources_read(&r->sources) || !sources_are_local(&r->sources) || environment_interferes())
+		return;
+	lookup_begin(&r->lookup, &r->sources, r->user);
+	lookup_ask(&r->lookup, r->module->kind, s->options.group, own);
+	s->membership = own->membership;
+	if (s->membership == UNKNOWN)
+		return;
+	for (int kind = 0; kind < KINDS; kind++) {
+		const char *group = pamnet_modules[kind].group;
+		struct answer other;
+
+		if (!r->siblings[kind])
+			continue;
+		lookup_ask(&r->lookup, (enum kind)kind, group, &other);
+		shared_put(s->pamh, r->user, (enum kind)kind, group, other.membership);
+	}
+}
+
+/*
+ * Finds out whether the user is a member, and opens a member's session. Returns a PAM code;
+ * PAM_IGNORE for a non-member.
+ */
+static int open_session(struct session *s)
+{
+	const char *user = s->request.user, *why;
+	int code;
+
+	s->membership = shared_get(s->pamh, user, s->request.module->kind, s->options.group);
+	if (is_nonmember(s))
+		return PAM_IGNORE;
+	why = shared_get_unknown(s->pamh, user);
+	if (why) {
+		snprintf(s->reason, sizeof(s->reason), "%s", why);
+		return PAM_ABORT;
+	}
+	shared_siblings(s->request.module, s->request.siblings);
+	ask_here(s);
+	code = is_nonmember(s) ? PAM_IGNORE : open_with_child(s);
+	lookup_end(&s->request.lookup);
+	if (code == PAM_ABORT && s->membership == UNKNOWN)
+		shared_put_unknown(s->pamh, user, s->reason);
+	return code;
+}
+
+static int let_through(const struct session *s)
+{
+	if (s->membership == NO_GROUP)
+		pam_syslog(s->pamh, LOG_WARNING, "there is no group \"%s\", so it has no members",
+			   s->options.group);
+	else if (s->options.debug)
+		pam_syslog(s->pamh, LOG_DEBUG, "\"%s\" is not a member", s->request.user);
+	return PAM_IGNORE;
+}
+
 int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-	struct session s = { .pamh = pamh };
-	const struct module *module = &pamnet_module;
-	const char *user = item(pamh, PAM_USER);
-	int code = PAM_ABORT;
-
-	options_parse(&s.options, module, argc, argv, complain, pamh);
-	if (!*user) {
-		snprintf(s.reason, sizeof(s.reason), "the login service names no user");
-	} else {
-		s.request = (struct request){
-			.module = module,
+	struct session s = {
+		.pamh = pamh,
+		.membership = UNKNOWN,
+		.request = {
+			.module = pamnet_module,
 			.options = &s.options,
-			.user = user,
+			.user = item(pamh, PAM_USER),
 			.service = item(pamh, PAM_SERVICE),
 			.rhost = item(pamh, PAM_RHOST),
-			.lookup = &s.lookup,
-		};
-		lookup(&s.lookup, module->kind, user, s.options.group);
-		/*
-		 * Clients of directories listen to the environment, which in su and
-		 * sudo is the caller's: _SSS_LOOPS=NO, and SSSD knows nobody. The
-		 * child asks again, in one of its own.
-		 */
-		if (s.lookup.membership == MEMBERSHIP_NONE && !s.lookup.local)
-			s.lookup.membership = MEMBERSHIP_UNPROVEN;
-		if (s.lookup.membership == MEMBERSHIP_NONE) {
-			if (s.lookup.group_missing)
-				pam_syslog(pamh, LOG_WARNING,
-					   "there is no group \"%s\", so it has no members",
-					   s.options.group);
-			else if (s.options.debug)
-				pam_syslog(pamh, LOG_DEBUG, "\"%s\" is not a member", user);
-			return PAM_IGNORE;
-		}
-		s.unknowable = s.lookup.membership == MEMBERSHIP_UNPROVEN;
-		code = isolate(&s);
-	}
-	/* To lock root out of the machine while a directory is away would help nobody. */
-	if (code == PAM_ABORT && s.unknowable && s.lookup.user_known && s.lookup.uid == 0) {
+		},
+	};
+	const char *user = s.request.user;
+	int code = PAM_ABORT;
+
+	options_parse(&s.options, pamnet_module, argc, argv, complain, pamh);
+	if (*user)
+		code = open_session(&s);
+	else
+		snprintf(s.reason, sizeof(s.reason), "the login service names no user");
+	if (code == PAM_IGNORE)
+		return let_through(&s);
+	/* Root must be able to log in during a directory outage. */
+	if (code == PAM_ABORT && s.membership == UNKNOWN && lookup_is_local_root(user)) {
 		pam_syslog(pamh, LOG_ERR, "\"%s\" let in as root, not isolated: %s", user, s.reason);
 		return PAM_IGNORE;
 	}
@@ -324,7 +493,9 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 		pam_syslog(pamh, LOG_ERR, "\"%s\" refused: %s", user, s.reason);
 		if (!(flags & PAM_SILENT))
 			pam_error(pamh, "Your session cannot be given its network (%s). "
-				  "The system log says why.", module->name);
+				  "The system log says why.", pamnet_module->name);
+		if (s.options.refusal_empty)
+			refusal_enter_empty_network(pamh);
 	}
 	return code;
 }

@@ -5,22 +5,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "lookup.h"
+#include "module.h"
+
 /*
- * What the child says over its SOCK_SEQPACKET socket, one message a datagram:
+ * The messages of the child, over its SOCK_SEQPACKET socket, each a datagram:
  *
  *	MESSAGE_LOG	priority (syslog's, 0 to 7)	text
+ *	MESSAGE_ANSWER	an enum membership for each kind of module
  *	MESSAGE_VERDICT	outcome, cwd_moved (0 or 1)	text
  *
- * The first three are a byte each, texts are not terminated. Any number of log
- * lines, then one verdict. An isolated one carries the descriptors of struct
- * verdict by SCM_RIGHTS, in that order; nothing else carries any.
+ * Priority, known, outcome and cwd_moved are a byte each; texts are not terminated. Any
+ * number of log lines; at most one answer, if the login process has none itself; then one
+ * verdict, unless the answer is that the user is a non-member. The verdict of an isolated
+ * session carries the descriptors of struct verdict by SCM_RIGHTS, in that order; no other
+ * message carries any.
  */
-enum message { MESSAGE_LOG = 'L', MESSAGE_VERDICT = 'V' };
+enum message { MESSAGE_LOG = 'L', MESSAGE_ANSWER = 'A', MESSAGE_VERDICT = 'V' };
 enum outcome {
 	OUTCOME_ISOLATED = 'I',
 	OUTCOME_REFUSED = 'R',
-	OUTCOME_UNKNOWABLE = 'U', /* refused, for it cannot be known who is a member */
-	OUTCOME_NOT_CONCERNED = 'N',
+	OUTCOME_UNKNOWN = 'U', /* refused, since it is unknown whether the user is a member */
 };
 
 #define MESSAGE_MAX 1024
@@ -28,7 +33,12 @@ enum outcome {
 
 struct verdict {
 	enum message message;
-	int priority; /* of a log line */
+	int priority;		 /* of a log line */
+	/*
+	 * Of an answer, by this module's question. By that of another kind, with the default of
+	 * group=, it is UNKNOWN as well if nobody wants to know, or the user is a member.
+	 */
+	enum membership answer[KINDS];
 	enum outcome outcome;
 	bool cwd_moved; /* "." is not the directory it was: a mount of the session covers it */
 	char text[MESSAGE_MAX + 1];

@@ -7,7 +7,7 @@ package main
 #cgo CFLAGS: -I${SRCDIR}/../../pam
 #include "module.h"
 
-const struct module pamnet_module = { "pam_usernet", "usernet", KIND_USERNET };
+const struct module *const pamnet_module = &pamnet_modules[KIND_USERNET];
 */
 import "C"
 

@@ -12,8 +12,11 @@ import (
 )
 
 func main() {
-	if os.Args[0] == check.ChildName {
+	switch os.Args[0] {
+	case check.ChildName:
 		check.Child()
+	case check.ModuleChildName:
+		check.ModuleChild()
 	}
 	os.Exit(ctl.Main(os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
@@ -40,10 +41,12 @@ type Login struct {
 	in     *json.Decoder
 	out    *json.Encoder
 	forget func() bool // the end of the context
+	typed  chan os.Signal
 }
 
 // Open opens a session of the user's through the stack of a service, and looks at
-// it. With terminal, commands that Run runs have this program's stdin and stdout.
+// it. With terminal, commands that Run runs have this program's stdin and stdout,
+// unless these are a terminal.
 //
 // The end of ctx ends the session at once. The caller holds its thread, with which
 // the session ends, too, and is root. It has no other children, and adopts what the
@@ -91,20 +94,29 @@ func (l *Login) start(terminal bool) error {
 	}
 	l.socket = conn.(*net.UnixConn)
 	l.in, l.out = json.NewDecoder(conn), json.NewEncoder(conn)
+	// The child has no terminal, nor has what modules start: Ctrl-C does not get there.
+	l.typed = make(chan os.Signal, 1)
+	signal.Notify(l.typed, unix.SIGINT, unix.SIGQUIT)
 	l.child = &exec.Cmd{
 		Path: "/proc/self/exe", Args: []string{ChildName}, Dir: "/", ExtraFiles: []*os.File{theirs},
 		Env:    []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=" + os.Getenv("TERM")},
 		Stderr: os.Stderr,
 		// No mount of the session's, nor of another module's, gets out.
-		SysProcAttr: &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL},
+		SysProcAttr: &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Setsid: true, Pdeathsig: syscall.SIGKILL},
 	}
 	if terminal {
 		l.child.Stdin, l.child.Stdout = os.Stdin, os.Stdout
 	}
 	if err := l.child.Start(); err != nil {
 		conn.Close()
+		l.forgetTyped()
 		return fmt.Errorf("start a child: %w", err)
 	}
+	go func() {
+		for s := range l.typed {
+			_ = l.child.Process.Signal(s)
+		}
+	}()
 	return nil
 }
 
@@ -163,6 +175,11 @@ func (l *Login) Run(command string) (Ran, error) {
 	return answer.Ran, nil
 }
 
+func (l *Login) forgetTyped() {
+	signal.Stop(l.typed)
+	close(l.typed)
+}
+
 func (l *Login) kill() { _ = l.child.Process.Kill() }
 
 // Close closes the session, and ends and takes down what it has left. What it could
@@ -170,6 +187,7 @@ func (l *Login) kill() { _ = l.child.Process.Kill() }
 func (l *Login) Close() (stays []netns.Pruned, err error) {
 	l.socket.Close()
 	defer l.forget()
+	defer l.forgetTyped()
 	impatient := time.AfterFunc(grace, l.kill)
 	err = l.child.Wait()
 	impatient.Stop()

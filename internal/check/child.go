@@ -10,18 +10,16 @@ import (
 	"maps"
 	"net"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/msteinert/pam/v2"
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/account"
+	"libpam-net/internal/asuser"
 	"libpam-net/internal/mask"
 )
 
@@ -154,45 +152,21 @@ func (s *session) run(r runRequest) (Ran, error) {
 	if err != nil {
 		return Ran{}, err
 	}
-	maps.Copy(env, s.account.Env())
-	maps.Copy(env, map[string]string{"PATH": cmp.Or(env["PATH"], "/usr/local/bin:/usr/bin:/bin"), "TERM": os.Getenv("TERM")})
-	cmd := exec.Command(s.account.Shell, "-c", r.Command)
-	cmd.Args[0] = filepath.Base(s.account.Shell)
+	maps.Copy(env, map[string]string{"PATH": cmp.Or(env["PATH"], asuser.Path), "TERM": os.Getenv("TERM")})
+	cmd := asuser.Command(s.account, env, s.account.Shell, "-c", r.Command)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	var output strings.Builder
 	if r.Capture {
 		cmd.Stdout = &output
 	}
-	cmd.WaitDelay = 100 * time.Millisecond // for what it leaves running
-	for key, value := range env {
-		cmd.Env = append(cmd.Env, key+"="+value)
-	}
-	cmd.Dir = "/"
-	if unix.Access(s.account.Home, unix.X_OK) == nil {
-		cmd.Dir = s.account.Home
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Credential: &syscall.Credential{Uid: s.account.UID, Gid: s.account.GID, Groups: s.account.Groups},
-		Pdeathsig:  syscall.SIGKILL,
-	}
 	// Ctrl-C is for the command. To ignore it would be inherited.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGINT, unix.SIGQUIT)
-	own := getLimits()
-	s.limits.set()
-	err = cmd.Start()
-	own.set()
-	if err != nil {
-		return Ran{}, fmt.Errorf("run %s: %w", s.account.Shell, err)
-	}
-	err = cmd.Wait()
-	if err != nil && !errors.As(err, new(*exec.ExitError)) && !errors.Is(err, exec.ErrWaitDelay) {
-		return Ran{}, err
-	}
-	code := cmd.ProcessState.ExitCode()
-	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() {
-		code = 128 + int(status.Signal())
-	}
-	return Ran{code, output.String()}, nil
+	code, err := asuser.Run(cmd, false, func() error {
+		defer getLimits().set()
+		s.limits.set()
+		return cmd.Start()
+	})
+	return Ran{code, output.String()}, err
 }
 
 // limits are the resource limits of a process, by their number.

@@ -159,9 +159,9 @@ func list(dir string) (names []string, err error) {
 // reachable returns those sockets that have their path in the session, too, and that
 // the user may connect to.
 func reachable(a *account.Account, sockets map[string]file) (paths []string, err error) {
-	err = asRealUser(a, func() {
+	err = withRightsTo(a, func() {
 		for path, was := range sockets {
-			if is, err := stat(path); err == nil && is == was && unix.Access(path, unix.W_OK) == nil {
+			if mayConnect(path, was) {
 				paths = append(paths, path)
 			}
 		}
@@ -170,9 +170,26 @@ func reachable(a *account.Account, sockets map[string]file) (paths []string, err
 	return paths, err
 }
 
-// asRealUser calls f on the calling thread while its real user and groups, after which access(2) goes,
-// are the account's. The system calls are made directly, as libc's are for all threads.
-func asRealUser(a *account.Account, f func()) (err error) {
+// mayConnect tells whether the path leads the calling thread to a socket that it may
+// write to. No socket can be opened, but only who may write to one is told so (ENXIO).
+func mayConnect(path string, socket file) bool {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK || socket != (file{st.Dev, st.Ino}) {
+		return false
+	}
+	_, err = unix.Open(fmt.Sprintf("/proc/thread-self/fd/%d", fd), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	return errors.Is(err, unix.ENXIO)
+}
+
+// withRightsTo calls f while the calling thread has the user's rights to files, and no
+// others. By all other IDs the thread stays root's: no user may send it a signal. The
+// system calls are made directly, as libc's are for all threads.
+func withRightsTo(a *account.Account, f func()) (err error) {
 	was, err := unix.Getgroups()
 	if err != nil {
 		return fmt.Errorf("getgroups: %w", err)
@@ -181,15 +198,16 @@ func asRealUser(a *account.Account, f func()) (err error) {
 	for i, g := range was {
 		roots[i] = uint32(g)
 	}
-	if err := setReal(a.UID, a.GID, a.Groups); err != nil {
-		return errors.Join(err, setReal(0, 0, roots))
+	err = setFileRights(a.UID, a.GID, a.Groups)
+	if err == nil {
+		f()
 	}
-	f()
-	return setReal(0, 0, roots)
+	return errors.Join(err, setFileRights(0, 0, roots))
 }
 
-func setReal(uid, gid uint32, groups []uint32) error {
-	const keep = ^uintptr(0)
+// setFileRights sets the IDs by which the kernel judges the calling thread's access to
+// files. The capabilities that have to do with files go and come with the user ID.
+func setFileRights(uid, gid uint32, groups []uint32) error {
 	var first *uint32
 	if len(groups) > 0 {
 		first = &groups[0]
@@ -197,11 +215,15 @@ func setReal(uid, gid uint32, groups []uint32) error {
 	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(first)), 0); errno != 0 {
 		return fmt.Errorf("setgroups: %w", errno)
 	}
-	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESGID, uintptr(gid), keep, keep); errno != 0 {
-		return fmt.Errorf("setresgid: %w", errno)
-	}
-	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(uid), keep, keep); errno != 0 {
-		return fmt.Errorf("setresuid: %w", errno)
+	for _, id := range []struct {
+		call, value uintptr
+		name        string
+	}{{unix.SYS_SETFSGID, uintptr(gid), "setfsgid"}, {unix.SYS_SETFSUID, uintptr(uid), "setfsuid"}} {
+		unix.RawSyscall(id.call, id.value, 0, 0)
+		// The call never fails. It returns what there was before, and with no valid ID does only that.
+		if now, _, _ := unix.RawSyscall(id.call, ^uintptr(0), 0, 0); now != id.value {
+			return fmt.Errorf("%s %d: operation not permitted", id.name, id.value)
+		}
 	}
 	return nil
 }

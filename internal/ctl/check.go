@@ -64,7 +64,7 @@ func checkCommand() *cobra.Command {
 		runtime.LockOSThread()
 		signals := []os.Signal{unix.SIGTERM, unix.SIGHUP}
 		if command != "" {
-			signal.Notify(make(chan os.Signal, 1), unix.SIGINT, unix.SIGQUIT) // the command's
+			signal.Notify(make(chan os.Signal, 1), unix.SIGINT, unix.SIGQUIT) // check passes them on to the command
 		} else {
 			signals = append(signals, unix.SIGINT)
 		}

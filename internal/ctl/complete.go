@@ -3,11 +3,13 @@
 package ctl
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"libpam-net/internal/decision"
+	"libpam-net/internal/netns"
 	"libpam-net/internal/own"
 	"libpam-net/internal/pamconf"
 	"libpam-net/internal/sessions"
@@ -61,15 +63,23 @@ func completeService(c *cobra.Command, _ []string, begin string) ([]cobra.Comple
 	})(c, nil, begin)
 }
 
-// completeSession completes to the users and the networks of sessions.
-var completeSession = completeFrom(func() (found []cobra.Completion, err error) {
-	all, err := sessions.List()
-	for _, s := range all {
-		found = append(found, s.User)
-		if s.Name != "" {
-			found = append(found, s.Name)
+// completeNetwork completes to the users of sessions, and to the names of their networks,
+// or of all networks if a network without a session will do.
+func completeNetwork(session *bool) completion {
+	return completeFrom(func() (found []cobra.Completion, err error) {
+		all, err := sessions.List()
+		for _, s := range all {
+			found = append(found, s.User)
+			if s.Name != "" {
+				found = append(found, s.Name)
+			}
 		}
-	}
-	slices.Sort(found)
-	return slices.Compact(found), err
-})
+		if !*session && err == nil {
+			var names map[uint64]string
+			names, err = netns.Names()
+			found = slices.AppendSeq(found, maps.Values(names))
+		}
+		slices.Sort(found)
+		return slices.Compact(found), err
+	})
+}

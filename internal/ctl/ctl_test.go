@@ -46,7 +46,7 @@ func TestExitCodes(t *testing.T) {
 		{"join --json lab", usage, "unknown flag: --json"},
 		{"list all", usage, "unknown command"},
 		{"list --json --watch", usage, "say either --json or --watch"},
-		{"enter", usage, "Usage: pamnetctl enter [--as-user] USER|NAME|PID"},
+		{"enter", usage, "Usage: pamnetctl enter [--as-user] NAME|USER|PID"},
 		{"check", usage, "say either a user or --all-members"},
 		{"check ulf gina", usage, "say either a user or --all-members"},
 		{"check ulf --all-members", usage, "say either a user or --all-members"},

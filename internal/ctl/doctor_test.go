@@ -23,7 +23,7 @@ func TestDoctor(t *testing.T) {
 	}
 	module := filepath.Join(t.TempDir(), "module")
 	cmd := exec.Command("gcc", "-shared", "-fPIC", "-nostdlib", "-x", "c", "-o", module, "-")
-	cmd.Stdin = strings.NewReader(`__attribute__((section(".go_init_array"), used)) static void *entry;
+	cmd.Stdin = strings.NewReader(`__attribute__((section(".pamnet.go.relro"), used)) static void *entry;
 		int pam_sm_open_session(void) { return 0; } int pam_sm_close_session(void) { return 0; }`)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("gcc: %v: %s", err, output)

@@ -14,7 +14,6 @@ import (
 
 	"libpam-net/internal/account"
 	"libpam-net/internal/decision"
-	"libpam-net/internal/membership"
 	"libpam-net/internal/netns"
 	"libpam-net/internal/session"
 )
@@ -80,7 +79,7 @@ func explain(user, service string, d decision.Decision) explained {
 		s := &d.Steps[i]
 		x := explainedStep{
 			Module: s.Name, Group: s.Groups(), Complaints: []string{}, Asked: s.Asked,
-			Member:  map[membership.State]string{membership.Member: "yes", membership.None: "no", membership.Unproven: "unknown"}[s.State],
+			Member:  map[session.State]string{session.Member: "yes", session.NonMember: "no", session.NoGroup: "no", session.Unknown: "unknown"}[s.State],
 			Decides: d.Outcome == decision.Isolated && s == d.Network(),
 		}
 		for _, c := range s.Complaints {
@@ -89,7 +88,7 @@ func explain(user, service string, d decision.Decision) explained {
 		if s.Line != nil {
 			x.File, x.Line, x.Text = s.Line.File, s.Line.Number, text(s)
 		}
-		if s.State == membership.Member {
+		if s.State == session.Member {
 			x.MemberBy = s.Group
 		}
 		if s.Isolates() {
@@ -125,11 +124,11 @@ func action(s *decision.Step) string {
 		return "does nothing, for libpam does not come to this line"
 	case s.Line == nil:
 		return "is not asked"
-	case s.State == membership.None:
+	case s.IsNonMember():
 		return "passes"
-	case s.State == membership.Unproven && s.User != "" && s.UID == 0:
+	case s.State == session.Unknown && s.Root:
 		return "lets root in, not isolated: cannot tell whether the user is a member: " + s.Problem
-	case s.State == membership.Unproven:
+	case s.State == session.Unknown:
 		return "refuses: cannot tell whether the user is a member: " + s.Problem
 	case s.Kind == session.NewNet:
 		return "makes a new network namespace" + owner(s)

@@ -51,26 +51,27 @@ func listCommand() *cobra.Command {
 			return watchSessions(c.Context())
 		}
 		all, err := listSessions()
-		if err != nil {
+		if all == nil && err != nil {
 			return err
 		}
 		if *asJSON {
-			return printJSON(c.OutOrStdout(), all)
+			return errors.Join(printJSON(c.OutOrStdout(), all), err)
 		}
-		return printSessions(c.OutOrStdout(), all)
+		return errors.Join(printSessions(c.OutOrStdout(), all), err)
 	}
 	return c
 }
 
+// listSessions lists the sessions, also with an error that is of some networks only.
 func listSessions() ([]sessions.Session, error) {
 	all, err := sessions.List()
 	if err == nil {
 		all, err = sessions.Look(all)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list: %w", err)
+		err = fmt.Errorf("list: %w", err)
 	}
-	return all, nil
+	return all, err
 }
 
 func printSessions(w io.Writer, all []sessions.Session) error {
@@ -141,11 +142,14 @@ func watchSessions(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		all, err := listSessions()
-		if err != nil {
+		if all == nil && err != nil {
 			return err
 		}
 		var text bytes.Buffer
 		fmt.Fprintf(&text, "%s  sessions: %d  (q ends)\n\n", time.Now().Format(time.TimeOnly), len(all))
+		if err != nil {
+			fmt.Fprintf(&text, "%s\n\n", plain(err.Error()))
+		}
 		if err := printSessions(&text, all); err != nil {
 			return err
 		}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 
-	"libpam-net/internal/membership"
 	"libpam-net/internal/netns"
 	"libpam-net/internal/pamconf"
 	"libpam-net/internal/session"
@@ -112,12 +111,12 @@ const (
 // Step is what a rule comes to for a user.
 type Step struct {
 	Rule
-	membership.Answer
+	session.Answer
 	Asked bool // libpam comes to the line
 }
 
 // Isolates tells whether the module takes the user into a network namespace.
-func (s Step) Isolates() bool { return s.Asked && s.State == membership.Member }
+func (s Step) Isolates() bool { return s.Asked && s.State == session.Member }
 
 // Netns is the name of the network namespace that a member gets, "" for one without.
 func (s Step) Netns() string { return s.Request.NetnsName(s.Answer) }
@@ -179,9 +178,9 @@ func (p Policy) Decide(user string) Decision {
 // code is what the module returns to libpam, if nothing fails.
 func (s Step) code() pamconf.Code {
 	switch {
-	case s.State == membership.Member:
+	case s.State == session.Member:
 		return pamconf.Success
-	case s.State == membership.None || s.User != "" && s.UID == 0:
+	case s.IsNonMember() || s.Root:
 		return pamconf.Ignore
 	default:
 		return pamconf.Abort
@@ -203,7 +202,7 @@ func (d Decision) Network() *Step {
 // line of the module, or libpam does not come to it.
 func (d Decision) Holes() (holes []Step) {
 	for _, s := range d.Steps {
-		if s.State == membership.Member && !s.Asked {
+		if s.State == session.Member && !s.Asked {
 			holes = append(holes, s)
 		}
 	}

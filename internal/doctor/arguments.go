@@ -3,19 +3,22 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"libpam-net/internal/mask"
 	"libpam-net/internal/setup"
+	"libpam-net/internal/trust"
 	"libpam-net/pam"
 )
 
 // What pam/options.c takes, for what is probably meant by something else.
 var (
 	flags  = []string{"debug", "lodown", "rootshared", "shownetns", "keepresolver", "selfmanaged"}
-	values = []string{"timeout", "mask", "setup", "group"}
+	values = []string{"timeout", "mask", "refusal", "setup", "group"}
 )
 
 // options are what counts here of the arguments of a line.
@@ -75,8 +78,8 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// checkArguments finds what the modules log and skip, and setup programs that they
-// refuse.
+// checkArguments finds what the modules log and skip, and setup programs and masks that
+// they refuse.
 func checkArguments(e *examination) {
 	for _, l := range e.lines {
 		for _, bad := range l.problems {
@@ -98,6 +101,26 @@ func checkArguments(e *examination) {
 				What:        fmt.Sprintf("%s: the argument %q %s.", l.module, bad.Argument, bad.Problem),
 				Evidence:    []string{l.String()},
 				Consequence: consequence,
+				Remedy:      replace(l.Line, l.Control, args),
+			})
+		}
+		for _, path := range l.masks {
+			err := mask.Check(e.Root, path)
+			untrusted := (*trust.Error)(nil)
+			if !errors.As(err, &untrusted) {
+				continue
+			}
+			args := slices.Clone(l.Args)
+			for i, arg := range args {
+				if value, ok := strings.CutPrefix(arg, "mask="); ok && filepath.Clean(value) == path {
+					args[i] = "mask=" + untrusted.Path
+				}
+			}
+			e.found(Finding{
+				Severity: Error, ID: "line-mask",
+				What:        fmt.Sprintf("%s: a path cannot be covered: %v.", l.module, err),
+				Evidence:    []string{l.String()},
+				Consequence: "Members are refused.",
 				Remedy:      replace(l.Line, l.Control, args),
 			})
 		}

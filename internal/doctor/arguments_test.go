@@ -31,7 +31,7 @@ func TestArgumentsAreThoseOfTheModules(t *testing.T) {
 	}
 	said := map[string]bool{}
 	for _, c := range []struct{ module, args string }{
-		{newnet, "nosuch timeout=0 timeout=3601 timeout=1s timeout= timeout=+1 mask=x setup=/x group= =x group"},
+		{newnet, "nosuch timeout=0 timeout=3601 timeout=1s timeout= timeout=+1 mask=x setup=/x group= =x group refusal=none"},
 		{groupnet, "selfmanaged"},
 		{usernet, strings.Repeat("mask=/x ", 65)},
 	} {
@@ -53,7 +53,7 @@ func TestArgumentsAreThoseOfTheModules(t *testing.T) {
 
 func TestGoodArgumentsAreGood(t *testing.T) {
 	t.Parallel()
-	o, bad := parseArguments(concern{newnet, "newnet"}, strings.Fields("debug lodown rootshared shownetns keepresolver selfmanaged timeout=3600 mask=/a mask=/b/ group=x"))
+	o, bad := parseArguments(concern{newnet, "newnet"}, strings.Fields("debug lodown rootshared shownetns keepresolver selfmanaged refusal=empty timeout=3600 mask=/a mask=/b/ group=x"))
 	if len(bad) > 0 || o.group != "x" || !o.selfmanaged || !o.rootshared || !slices.Equal(o.masks, []string{"/a", "/b"}) {
 		t.Errorf("%+v %+v", o, bad)
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"libpam-net/internal/decision"
-	"libpam-net/internal/membership"
 	"libpam-net/internal/pamconf"
 	"libpam-net/internal/session"
 	"libpam-net/pam"
@@ -96,7 +95,7 @@ func (c concern) kind() session.Kind {
 
 // network names the network that a user has from a concern, "" if a new one each time.
 func (c concern) network(group, user string) string {
-	return session.Request{Kind: c.kind(), Group: c.group}.NetnsName(membership.Answer{User: user, Group: group})
+	return session.Request{Kind: c.kind(), Group: c.group}.NetnsName(session.Answer{User: user, Group: group})
 }
 
 // networks lists the names of all networks that members have, sorted.

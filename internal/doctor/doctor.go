@@ -55,6 +55,7 @@ var checks = []func(*examination){
 	checkMembers,
 	checkLines,
 	checkServices,
+	checkDeaf,
 	checkArguments,
 	checkSSHD,
 	checkEtcNetns,

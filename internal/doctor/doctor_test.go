@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/tools/txtar"
 
+	"libpam-net/internal/check"
 	"libpam-net/internal/doctor"
 	"libpam-net/internal/netns"
 	"libpam-net/test/expect"
@@ -59,17 +60,40 @@ const (
 	modulesDir = "/usr/lib/security"
 )
 
-// modules compiles what looks like a module, and one that was built plainly.
+// modules compiles what looks and answers like a module, one that was built plainly, and ones with which
+// logins go wrong.
 var modules = sync.OnceValues(func() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "doctor"); err != nil {
 		return "", err
 	}
+	const (
+		linked = `#include <security/pam_ext.h>
+			#include <security/pam_modules.h>
+			#include <string.h>
+			#include <syslog.h>
+			__attribute__((section(".pamnet.go.relro"), used)) static void *entry;
+			int pam_sm_close_session(pam_handle_t *h, int flags, int n, const char **args) { return PAM_SUCCESS; }
+			int pam_sm_open_session(pam_handle_t *h, int flags, int n, const char **args) {
+				int member = strcmp(args[n - 1], "group=pamnet-nobody") != 0;
+				%s
+				return member ? PAM_ABORT : PAM_IGNORE;
+			}`
+		starts = `if (member) pam_syslog(h, LOG_DEBUG, "Go has started");`
+	)
 	for name, source := range map[string]string{
-		"good": `__attribute__((section(".go_init_array"), used)) static void *entry;`,
-		"bad":  `int crosscall2(void) { return 0; }`,
+		"good":             fmt.Sprintf(linked, starts),
+		"bad":              `int crosscall2(void) { return 0; } int pam_sm_open_session(void) { return 0; } int pam_sm_close_session(void) { return 0; }`,
+		"crashes":          fmt.Sprintf(linked, "*(volatile char *)0 = 0;"),
+		"crashes-members":  fmt.Sprintf(linked, "if (member) *(volatile char *)0 = 0;"),
+		"refuses":          fmt.Sprintf(linked, "return PAM_ABORT;"),
+		"starts-nothing":   fmt.Sprintf(linked, `if (member) pam_syslog(h, LOG_ERR, "\"x\" refused: the child ended without a verdict");`),
+		"lets-members-out": fmt.Sprintf(linked, starts+" return PAM_IGNORE;"),
 	} {
-		cmd := exec.Command("gcc", "-shared", "-fPIC", "-nostdlib", "-x", "c", "-o", filepath.Join(dir, name), "-")
-		cmd.Stdin = strings.NewReader(source + "int pam_sm_open_session(void) { return 0; } int pam_sm_close_session(void) { return 0; }")
+		cmd := exec.Command("gcc", "-shared", "-fPIC", "-x", "c", "-o", filepath.Join(dir, name), "-", "-lpam")
+		if name != "bad" {
+			cmd.Args = append(cmd.Args, "-Wl,--version-script=../../build/module/module.map")
+		}
+		cmd.Stdin = strings.NewReader(source)
 		if output, err := cmd.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("gcc: %w: %s", err, output)
 		}
@@ -78,6 +102,9 @@ var modules = sync.OnceValues(func() (dir string, err error) {
 })
 
 func TestMain(m *testing.M) {
+	if os.Args[0] == check.ModuleChildName {
+		check.ModuleChild()
+	}
 	code := m.Run()
 	if dir, err := modules(); err == nil {
 		os.RemoveAll(dir)
@@ -139,7 +166,9 @@ func found(t testing.TB, m doctor.Machine) (all []string, findings []doctor.Find
 
 func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 	t.Parallel()
-	if all, findings := found(t, newMachine(t)); len(all) > 0 {
+	m := newMachine(t)
+	m.TryModule = check.Module
+	if all, findings := found(t, m); len(all) > 0 {
 		t.Errorf("%+v", findings)
 	}
 }
@@ -155,11 +184,14 @@ func TestEachFindingIsFound(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
+			if strings.HasSuffix(want, "module-login") {
+				m.TryModule = check.Module
+			}
 			cmd := exec.Command("sh", "-ec", `gpasswd() { sed -i "s/^\($3:.*\)$2/\1/" etc/group; sed -i "s/^carol:x:5003:902/carol:x:5003:100/" etc/passwd; }
 				mksocket() { perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => shift, Listen => 1) or die' "$1"; }
 				`+string(file.Data))
 			cmd.Dir = m.Root
-			cmd.Env = append(os.Environ(), "modules="+filepath.Join(m.Root, modulesDir), "plain="+filepath.Join(compiled, "bad"))
+			cmd.Env = append(os.Environ(), "modules="+filepath.Join(m.Root, modulesDir), "compiled="+compiled, "plain="+filepath.Join(compiled, "bad"))
 			if output, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, output)
 			}

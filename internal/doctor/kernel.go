@@ -9,9 +9,7 @@ import (
 	"strings"
 )
 
-// checkKernel finds what the modules need of the kernel and do not have. What forbids
-// user namespaces to unprivileged users (kernel.unprivileged_userns_clone,
-// kernel.apparmor_restrict_unprivileged_userns) is no finding: root makes them.
+// checkKernel finds what the modules need of the kernel and do not have.
 func checkKernel(e *examination) {
 	const release = "/proc/sys/kernel/osrelease"
 	version := e.read(release)
@@ -56,8 +54,40 @@ func checkKernel(e *examination) {
 		missing("user", "user", selfmanaged)
 		limits = append(limits, "user")
 	}
+	checkUserNamespaces(e)
 	for _, kind := range limits {
 		e.checkLimit(kind)
+	}
+}
+
+// restrictions are the parameters that keep unprivileged users from user namespaces, and
+// their values that do.
+var restrictions = []struct{ name, value string }{
+	{"kernel.unprivileged_userns_clone", "0"},             // Debian's
+	{"kernel.apparmor_restrict_unprivileged_userns", "1"}, // Ubuntu's
+}
+
+// checkUserNamespaces finds lines that hand out what the machine withholds: the owner of a
+// network is the owner of a user namespace, with all capabilities in it. The modules make
+// it as root, whom the parameters do not keep.
+func checkUserNamespaces(e *examination) {
+	for _, r := range restrictions {
+		file := "/proc/sys/" + strings.ReplaceAll(r.name, ".", "/")
+		if e.read(file) != r.value {
+			continue
+		}
+		for _, l := range e.lines {
+			if !l.selfmanaged {
+				continue
+			}
+			e.found(Finding{
+				Severity: Note, ID: "selfmanaged-userns",
+				What:        fmt.Sprintf("Users may not make user namespaces here (%s=%s), and selfmanaged gives members one.", r.name, r.value),
+				Evidence:    []string{file, l.String()},
+				Consequence: "Members reach code of the kernel that the parameter keeps from users: mounts, nftables and more.",
+				Remedy:      replace(l.Line, l.Control, slices.DeleteFunc(slices.Clone(l.Args), func(arg string) bool { return arg == "selfmanaged" })),
+			})
+		}
 	}
 }
 

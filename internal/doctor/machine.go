@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"libpam-net/internal/check"
 	"libpam-net/internal/netns"
 )
 
@@ -26,6 +27,8 @@ type Machine struct {
 	Run func(name string, args ...string) (string, error)
 	// OpenNetns opens a network namespace by its name, as a login does; nil likewise.
 	OpenNetns func(name string) error
+	// TryModule logs in through a module, and returns what that does wrong; nil likewise.
+	TryModule func(path string) error
 }
 
 // This is the machine that the program runs on.
@@ -43,6 +46,7 @@ func This() Machine {
 			}
 			return err
 		},
+		TryModule: check.Module,
 	}
 }
 

@@ -106,7 +106,7 @@ func (e *examination) checkOwner(file string) {
 
 type flaw struct{ id, what, consequence string }
 
-// flaws looks at how a module was built: see build/check-module.sh.
+// flaws looks at how a module was built: see build/module/README.md.
 func (e *examination) flaws(file string) (flaws []flaw) {
 	f, err := elf.Open(e.path(file))
 	if err != nil {
@@ -116,7 +116,7 @@ func (e *examination) flaws(file string) (flaws []flaw) {
 	if f.Machine != machines[runtime.GOARCH] {
 		return []flaw{{"module-load", "is for another processor", "Whoever comes to its line is refused."}}
 	}
-	if f.Section(".go_init_array") == nil {
+	if f.Section(".pamnet.go.relro") == nil {
 		flaws = append(flaws, flaw{
 			"module-start", "starts Go when it is loaded",
 			"Each login process gets Go's threads and signal handlers, and the module lets no member in.",
@@ -135,6 +135,11 @@ func (e *examination) flaws(file string) (flaws []flaw) {
 			"module-symbols", fmt.Sprintf("exports %s, not just %s", some(exported), list(want)),
 			"It can get in the way of other modules.",
 		})
+	}
+	if len(flaws) == 0 && e.TryModule != nil {
+		if err := e.TryModule(e.path(file)); err != nil {
+			flaws = append(flaws, flaw{"module-login", err.Error(), "Whoever comes to its line is refused or cut off, root and non-members perhaps included."})
+		}
 	}
 	return flaws
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/mount"
+	"libpam-net/internal/trust"
 )
 
 // Resolvers are where libc's name service asks daemons of the host for
@@ -25,9 +26,26 @@ var Resolvers = []string{
 
 const null = "/dev/null"
 
+// Check refuses a path that leads, if anywhere, where a user can make it lead: below a
+// directory of a user's, or one like /tmp. The user would choose by a link what is covered
+// in the view of set-uid programs. The path is absolute, on the machine whose root directory
+// is root; whose the file itself is does not matter.
+func Check(root, path string) error {
+	_, _, err := trust.Follow(root, path)
+	if untrusted := (*trust.Error)(nil); errors.As(err, &untrusted) {
+		return fmt.Errorf("mask=%s: %w: who can change that decides what is covered: use mask=%s, which covers all of it",
+			path, err, untrusted.Path)
+	}
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return nil
+	}
+	return err
+}
+
 // Cover makes path, if it exists, an empty read-only directory if it is a
 // directory, else /dev/null. Symbolic links are followed; where they lead is
-// returned, or "" if nothing is there.
+// returned, or "" if nothing is there. The caller has the path from Check, or trusts who
+// decides about it.
 //
 // The calling thread, which the caller holds, is in a mount namespace whose
 // mounts do not propagate.

@@ -88,6 +88,45 @@ func TestCover(t *testing.T) {
 	})
 }
 
+// A user must not choose what is covered in the view of set-uid programs.
+func TestAPathThatAUserCanLeadElsewhereIsRefused(t *testing.T) {
+	if private.Namespaces(t) {
+		return
+	}
+	_, err := private.Sh(`cd /run; mkdir -p user/5001/below dir; chown 5001 user/5001 user/5001/below; touch user/5001/bus dir/file
+		mkdir -m 1777 sticky; mkdir -m 775 group; touch sticky/file group/file; ln -s user/5001/bus to-user; ln -s dir rooted
+		ln -s dir theirs; chown -h 5001 theirs; ln -s dir sticky/rooted; ln -s loop loop`)
+	expect.Check(t, err)
+	for _, c := range []struct{ what, path, because string }{
+		{"a file in a user's directory", "/run/user/5001/bus", "/run/user/5001: belongs to uid 5001"},
+		{"what is missing in a user's directory", "/run/user/5001/nosuch", "/run/user/5001: belongs to uid 5001"},
+		{"a directory in a user's directory", "/run/user/5001/below/", "use mask=/run/user/5001,"},
+		{"a link of root's into a user's directory", "/run/to-user", "/run/user/5001: belongs to uid 5001"},
+		{"a file in a sticky directory for all", "/run/sticky/file", "/run/sticky: can be written by others than root (mode 01777)"},
+		{"a link of root's in a sticky directory for all", "/run/sticky/rooted", "/run/sticky: can be written by others"},
+		{"a file in a directory of a group", "/run/group/file", "/run/group: can be written by others"},
+		{"a link that is a user's", "/run/theirs", "/run/theirs: belongs to uid 5001"},
+		{"a path through a link that is a user's", "/run/theirs/file", "/run/theirs: belongs to uid 5001"},
+		{"a link to itself", "/run/loop", "too many levels"},
+		{"a user's directory itself", "/run/user/5001", ""},
+		{"a user's directory itself, with a slash", "/run/user/5001/", ""},
+		{"a sticky directory itself", "/run/sticky", ""},
+		{"a path through a link of root's", "/run/rooted/file", ""},
+		{"what is missing", "/run/nosuch", ""},
+		{"what is below a file", "/run/dir/file/nosuch", ""},
+		{"everything", "/", ""},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			err := mask.Check("/", c.path)
+			if c.because == "" {
+				expect.Check(t, err)
+			} else if err == nil || !strings.Contains(err.Error(), c.because) {
+				t.Errorf("%v, want %q", err, c.because)
+			}
+		})
+	}
+}
+
 // connect does so on the calling thread.
 func connect(path string) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	threadCwd       = "/proc/thread-self/cwd"
 	threadNamespace = "/proc/thread-self/ns/mnt"
 	hostNamespace   = "/proc/1/ns/mnt"
 	hostRoot        = "/proc/1/root"
@@ -25,16 +26,20 @@ type Namespace struct {
 	Cwd  int // ".", O_PATH
 
 	// CwdMoved tells that Cwd is not the directory it was: a mount of the session
-	// covers that one.
+	// covers that one, or it was not below "/".
 	CwdMoved bool
 
-	cwdPath string // "" if the working directory has none
+	cwdPath string // "" if the working directory was not below "/"
 	peers   []peer
 }
 
 // Unshare moves the calling thread, which the caller holds for good, into a new
-// mount namespace, a copy of its own. The thread keeps its root and working
-// directory, in the copy.
+// mount namespace, a copy of its own. The thread keeps its root, in the copy, and is in
+// "/" afterwards: the working directory may be a user's, where root does not work, and
+// may not even be let in (FUSE, NFS with root_squash). Cwd is that directory, in the copy.
+//
+// A working directory that is not below "/" is not kept: Cwd is "/". It may be in the
+// mount namespace of somebody else.
 //
 // What the host mounts later shows up in the new namespace; what is mounted in
 // the new one stays there (mount_namespaces(7), "slave"). With shared, the
@@ -50,8 +55,12 @@ func Unshare(shared bool) (*Namespace, error) {
 			return nil, fmt.Errorf("rootshared: %w", err)
 		}
 	}
-	if n.cwdPath, err = unix.Getwd(); err != nil || !strings.HasPrefix(n.cwdPath, "/") {
-		n.cwdPath = ""
+	n.cwdPath, err = unix.Getwd()
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.ERANGE):
+		n.cwdPath = "" // deleted, not below "/", or deeper than a path can say
+	case err != nil:
+		return nil, fmt.Errorf("getcwd: %w", err)
 	}
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return nil, fmt.Errorf("unshare mount namespace: %w", err)
@@ -62,7 +71,12 @@ func Unshare(shared bool) (*Namespace, error) {
 	if n.Root, err = Pin("/", unix.O_DIRECTORY); err != nil {
 		return nil, err
 	}
-	if n.Cwd, err = Pin(".", unix.O_DIRECTORY); err != nil {
+	// The magic link takes no permission to search the directory; "." does.
+	cwd := threadCwd
+	if n.cwdPath == "" {
+		cwd, n.CwdMoved = "/", true
+	}
+	if n.Cwd, err = Pin(cwd, unix.O_DIRECTORY); err != nil {
 		return nil, err
 	}
 	// Propagation can be set where something is mounted, and the "/" of a chrooted
@@ -83,9 +97,6 @@ func (n *Namespace) goBack() error {
 	}
 	if err := unix.Chroot("."); err != nil {
 		return fmt.Errorf("chroot: %w", err)
-	}
-	if err := unix.Fchdir(n.Cwd); err != nil {
-		return fmt.Errorf("fchdir .: %w", err)
 	}
 	return nil
 }
@@ -112,12 +123,10 @@ func (n *Namespace) FindCwd(covered []string) error {
 	if err != nil {
 		return err
 	}
-	was, is := unix.Stat_t{}, unix.Stat_t{}
-	if err := errors.Join(unix.Fstat(n.Cwd, &was), unix.Fstat(now, &is)); err != nil {
-		return fmt.Errorf("stat working directory: %w", err)
-	}
 	// The same directory may be on another mount now, and the old mount be gone.
-	n.Cwd, n.CwdMoved = now, was.Dev != is.Dev || was.Ino != is.Ino
+	was, is := unix.Stat_t{}, unix.Stat_t{}
+	same := unix.Fstat(n.Cwd, &was) == nil && unix.Fstat(now, &is) == nil && was.Dev == is.Dev && was.Ino == is.Ino
+	n.Cwd, n.CwdMoved = now, !same
 	return nil
 }
 

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -309,29 +308,31 @@ func TestSetup(t *testing.T) {
 	t.Run("others wait for its end, and get the same, whatever that is", func(t *testing.T) {
 		for _, result := range []error{nil, failure} {
 			name := fmt.Sprint("wait ", result != nil)
-			ids, errs := make([]string, 8), make([]error, 8)
-			var all sync.WaitGroup
-			all.Go(func() {
-				ids[0], _, errs[0] = openBy(name, netns.Plan{Program: "/program", Setup: func() error {
-					for i := 1; i < len(ids); i++ {
-						all.Go(func() {
-							ids[i], _, errs[i] = openBy(name, netns.Plan{Program: "/program", Setup: func() error { return errors.New("a second time") }})
-						})
-					}
-					expect.Eventually(t, "all wait for the lock", func() bool {
-						locks, err := os.ReadFile("/proc/locks")
-						return err == nil && strings.Count(string(locks), "-> OFDLCK") == len(ids)-1
-					})
-					return result
-				}})
-			})
-			all.Wait()
-			for i := range ids {
+			others, outputs := make([]*exec.Cmd, 7), make([]strings.Builder, 7)
+			id, _, err := openBy(name, netns.Plan{Program: "/program", Setup: func() error {
+				for i := range others {
+					others[i] = exec.Command("/proc/self/exe") // opener
+					others[i].Env = append(os.Environ(), opener+"="+name)
+					others[i].Stdout = &outputs[i]
+					expect.Check(t, others[i].Start())
+				}
+				expect.Eventually(t, "all wait for the lock", func() bool {
+					locks, err := os.ReadFile("/proc/locks")
+					return err == nil && strings.Count(string(locks), "-> POSIX") == len(others)
+				})
+				return result
+			}})
+			if !errors.Is(err, result) {
+				t.Errorf("%s: %v", id, err)
+			}
+			for i := range others {
+				expect.Check(t, others[i].Wait())
+				got := outputs[i].String()
 				switch {
-				case result == nil && (errs[i] != nil || ids[i] != ids[0]):
-					t.Errorf("%s: %v", ids[i], errs[i])
-				case result != nil && (errs[i] == nil || !strings.Contains(errs[i].Error(), "no uplink")):
-					t.Errorf("let in: %v", errs[i])
+				case result == nil && got != id+" false <nil>\n":
+					t.Errorf("%q, not %s", got, id)
+				case result != nil && !strings.Contains(got, "no uplink"):
+					t.Errorf("let in: %q", got)
 				}
 			}
 			if result != nil {

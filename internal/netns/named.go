@@ -12,7 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"libpam-net/internal/cgroup"
 	"libpam-net/internal/mount"
+	"libpam-net/internal/state"
 )
 
 const (
@@ -26,6 +28,10 @@ const (
 	patience = 500 * time.Millisecond
 	nap      = 10 * time.Millisecond
 	attempts = 100 // more than patience / nap
+
+	// How long after the end of a setup program a process of its may take to end that it
+	// does not mean to leave running.
+	settling = 200 * time.Millisecond
 )
 
 // ErrNotNamespace says that what has the name of a namespace is none.
@@ -33,11 +39,13 @@ var ErrNotNamespace = errors.New("not a network namespace")
 
 // errAbsent: nothing has the name. errUnmounted: an empty file has it, which is
 // what a crash leaves behind, or a creation that is just going on. errIncomplete:
-// a namespace has it whose setup has not come to its end.
+// a namespace has it whose setup has not come to its end, or has left processes of which
+// none is there any more. errBusy: a namespace has it that may be taken down just now.
 var (
 	errAbsent     = errors.New("no such network namespace")
 	errUnmounted  = errors.New("handle without a network namespace")
 	errIncomplete = errors.New("network namespace without a complete setup")
+	errBusy       = errors.New("network namespace that is being taken down")
 )
 
 // CheckName refuses what cannot be the name of a namespace under /run/netns.
@@ -47,6 +55,8 @@ func CheckName(name string) error {
 		return fmt.Errorf("%q cannot name a network namespace", name)
 	case len(name) > 255:
 		return fmt.Errorf("%.32q... cannot name a network namespace: longer than 255 bytes", name)
+	case strings.HasPrefix(name, "-"):
+		return fmt.Errorf("%q cannot name a network namespace: programs would take it for an option", name)
 	case strings.ContainsRune(name, '/') || strings.ContainsFunc(name, unicode.IsControl):
 		return fmt.Errorf("%q cannot name a network namespace: it has a slash or a control character", name)
 	}
@@ -65,14 +75,18 @@ type Plan struct {
 type Named struct {
 	FD      int
 	Created bool
-	lock    lock // shared
+	use     state.Use
 }
 
 // Close closes the descriptor and lets go of the name.
 func (n Named) Close() {
 	unix.Close(n.FD)
-	n.lock.release()
+	n.use.Close()
 }
+
+// untilTheEnd is how long a login waits for the creation of its namespace: its login
+// process ends it before that.
+const untilTheEnd = time.Hour
 
 // OpenOrCreate opens the network namespace name, which CheckName has passed. If
 // there is none, it makes one by the plan, for the whole machine: it is published
@@ -83,32 +97,60 @@ func (n Named) Close() {
 // Until it is closed, or the process ends, nobody takes the name away from the
 // namespace because it is empty.
 //
+// A process that creates a namespace leaves the control groups of its caller, and does
+// not die with its parent any more: others wait for it.
+//
 // The caller holds its thread, which may be in another network namespace
 // afterwards: Join the one returned.
 func OpenOrCreate(name string, p Plan) (n Named, err error) {
+	var before record
 	err = mount.InHost(func() error {
-		before, err := readRecord(name)
-		if err != nil {
+		if before, err = readRecord(name); err != nil {
 			return err
 		}
-		if n.lock, err = lockShared(name); err != nil {
-			return err
-		}
-		if n.FD, err = openComplete(name); isMissing(err) {
-			n.lock.release()
-			if n.lock, err = lockExclusive(name); err != nil {
-				return err
-			}
-			if n.FD, n.Created, err = create(name, p, before); err == nil {
-				err = n.lock.set(unix.F_RDLCK)
-			}
-		}
-		if err != nil {
-			n.lock.release()
-		}
+		n, err = openInUse(name)
+		return err
+	})
+	if !isMissing(err) {
+		return n, err
+	}
+	var lock state.Lock
+	err = mount.InHost(func() error {
+		_ = cgroup.MoveToInit(unix.Getpid()) // what it cannot leave, the others' patience is for
+		lock, err = state.Acquire(name, untilTheEnd)
+		return err
+	})
+	if err != nil {
+		return Named{}, err
+	}
+	// A user who kills logins while they create the namespace would keep all others out.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
+		return Named{}, fmt.Errorf("outlive the login process: %w", err)
+	}
+	err = mount.InHost(func() error {
+		defer lock.Release()
+		n, err = create(name, p, before)
 		return err
 	})
 	return n, err
+}
+
+// openInUse is openComplete for a name that is in use from then on: errBusy if somebody
+// is taking the name away.
+func openInUse(name string) (n Named, err error) {
+	use, ok, err := state.NewUse(name)
+	if err != nil {
+		return Named{}, err
+	}
+	if !ok {
+		return Named{}, errBusy
+	}
+	fd, err := openComplete(name)
+	if err != nil {
+		use.Close()
+		return Named{}, err
+	}
+	return Named{FD: fd, use: use}, nil
 }
 
 // openComplete is open for a namespace whose setup has ended: errIncomplete if a
@@ -119,10 +161,15 @@ func openComplete(name string) (int, error) {
 		return -1, err
 	}
 	r, err := readRecord(name)
-	if err == nil && r.state == making {
-		var this bool
-		if this, err = r.tellsOf(fd); this {
-			err = errIncomplete
+	if err == nil && (r.state == making || r.state == served) {
+		var this, running bool
+		if this, err = r.tellsOf(fd); this && err == nil {
+			if r.state == served {
+				running, err = cgroup.Network(name).IsRunning()
+			}
+			if err == nil && !running {
+				err = errIncomplete
+			}
 		}
 	}
 	if err != nil {
@@ -135,7 +182,7 @@ func openComplete(name string) (int, error) {
 // isMissing tells whether the error of openComplete says that the namespace has
 // to be made.
 func isMissing(err error) bool {
-	return errors.Is(err, errAbsent) || errors.Is(err, errUnmounted) || errors.Is(err, errIncomplete)
+	return errors.Is(err, errAbsent) || errors.Is(err, errUnmounted) || errors.Is(err, errIncomplete) || errors.Is(err, errBusy)
 }
 
 // open opens the handle of name without ever blocking on what it may be.
@@ -205,32 +252,44 @@ func openDir() (int, error) {
 
 // create publishes a new namespace as name, or opens what somebody else has
 // published meanwhile. before is the record from before the caller has waited for
-// the exclusive lock, which it has.
-func create(name string, p Plan, before record) (fd int, created bool, err error) {
+// the lock, which it has.
+func create(name string, p Plan, before record) (n Named, err error) {
 	r, err := readRecord(name)
 	switch {
 	case err != nil:
-		return -1, false, err
+		return Named{}, err
 	case r.state == failed && r != before:
-		return -1, false, fmt.Errorf("the setup for another login has just failed: %s", r.rest)
+		return Named{}, fmt.Errorf("the setup for another login has just failed: %s", r.rest)
 	}
-	if fd, err = openComplete(name); !isMissing(err) {
-		return fd, false, err
+	if n, err = openInUse(name); !isMissing(err) {
+		return n, err
 	}
 	if errors.Is(err, errIncomplete) {
 		if err := unpublish(name); err != nil {
-			return -1, false, err
+			return Named{}, err
 		}
 	}
-	fd, r, created, err = establish(name, p)
-	switch {
-	case err != nil:
-		return -1, false, err
-	case !created:
-		return fd, false, removeRecord(name)
-	default:
-		return fd, true, finish(name, p, r)
+	if err := cgroup.Network(name).End(); err != nil {
+		return Named{}, err
 	}
+	var free bool
+	if n.use, free, err = state.NewUse(name); err == nil && !free {
+		err = errBusy // cannot be: to take the name away takes the lock
+	}
+	if err != nil {
+		return Named{}, err
+	}
+	if n.FD, r, n.Created, err = establish(name, p); err == nil {
+		if n.Created {
+			err = finish(name, p, r)
+		} else {
+			err = removeRecord(name)
+		}
+	}
+	if err != nil {
+		n.use.Close()
+	}
+	return n, err
 }
 
 // establish publishes a new namespace with its record, or opens what somebody else
@@ -291,13 +350,24 @@ func finish(name string, p Plan, r record) error {
 	if p.Setup == nil {
 		return nil
 	}
+	group := cgroup.Network(name)
 	err := inHostNet(p.Setup)
+	var running bool
+	if err == nil {
+		running, err = group.Settle(settling)
+	}
+	if err == nil && !running {
+		err = group.End() // the group itself
+	}
 	if err == nil {
 		r.state = made
+		if running {
+			r.state = served
+		}
 		err = r.write(name)
 	}
 	if err != nil {
-		return errors.Join(err, unpublish(name), failure(err).write(name))
+		return errors.Join(err, group.End(), unpublish(name), failure(err).write(name))
 	}
 	return nil
 }
@@ -395,11 +465,11 @@ func shareDir() error {
 	if !errors.Is(err, unix.EINVAL) {
 		return err
 	}
-	lock, err := lockExclusive("")
+	lock, err := state.Acquire("", untilTheEnd)
 	if err != nil {
 		return err
 	}
-	defer lock.release()
+	defer lock.Release()
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", dir, err)

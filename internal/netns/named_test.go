@@ -91,6 +91,9 @@ func mountsOn(t *testing.T, path string) []*mountinfo.Info {
 }
 
 var badNames = map[string]string{
+	"an option":                          "-rf",
+	"a long option":                      "--help",
+	"a dash":                             "-",
 	"nothing":                            "",
 	"the directory itself":               ".",
 	"the directory above":                "..",
@@ -113,7 +116,6 @@ var goodNames = map[string]string{
 	"a Windows domain":          `EXAMPLE\alice`,
 	"not ASCII":                 "Ægir-日本",
 	"not UTF-8":                 "\xff\xfe\x80",
-	"what looks like an option": "-rf",
 	"what a shell would expand": "$(id) *",
 	"what printf would expand":  "%s%n",
 	"255 bytes":                 strings.Repeat("x", 255),

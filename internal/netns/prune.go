@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 
+	"libpam-net/internal/cgroup"
 	"libpam-net/internal/mount"
 	"libpam-net/internal/proc"
+	"libpam-net/internal/state"
 )
 
 // Pruned says what has become of a namespace that a login has made.
@@ -47,16 +50,11 @@ func (p pruner) prune(wanted func(name string) (bool, error)) (result []Pruned, 
 		if err != nil || len(names) == 0 {
 			return err
 		}
-		fd, err := openLock() // it is there: records are written under it
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd) // unlocks all
 		for _, name := range names {
 			if want, err := wanted(name); err == nil && !want {
 				continue
 			}
-			pruned, err := p.one(lockOf(fd, name), name)
+			pruned, err := p.one(name)
 			if err != nil {
 				pruned = &Pruned{Name: name, Why: err.Error(), Failed: true}
 			}
@@ -70,13 +68,24 @@ func (p pruner) prune(wanted func(name string) (bool, error)) (result []Pruned, 
 }
 
 // one returns nil if there is no namespace of a login's with the name.
-func (p pruner) one(l lock, name string) (*Pruned, error) {
-	if free, err := l.try(unix.F_WRLCK); err != nil {
+func (p pruner) one(name string) (*Pruned, error) {
+	lock, free, err := state.Try(name)
+	if err != nil {
 		return nil, err
-	} else if !free {
+	}
+	if !free {
 		return &Pruned{Name: name, Why: "somebody is logging in"}, nil
 	}
-	defer l.set(unix.F_UNLCK)
+	defer lock.Release()
+	alone, free, err := state.TryAlone(name)
+	if err != nil {
+		return nil, err
+	}
+	if !free {
+		return &Pruned{Name: name, Why: "somebody is logging in"}, nil
+	}
+	defer alone.Close()
+	group := cgroup.Network(name)
 	r, err := readRecord(name)
 	if err != nil {
 		return nil, err
@@ -92,14 +101,14 @@ func (p pruner) one(l lock, name string) (*Pruned, error) {
 		if p.dryRun {
 			return nil, nil
 		}
-		return nil, removeRecord(name)
+		return nil, errors.Join(group.End(), removeRecord(name))
 	case users > 0:
 		return &Pruned{Name: name, Why: fmt.Sprintf("threads in it: %d", users)}, nil
 	case p.dryRun:
 		return &Pruned{Name: name, Gone: true}, nil
 	}
 	if r.rest != "" {
-		// From here on it lacks something: whoever logs in next makes it anew.
+		// From here on it lacks something: the next login makes it anew.
 		r.state = making
 		if err := r.write(name); err != nil {
 			return nil, err
@@ -108,7 +117,7 @@ func (p pruner) one(l lock, name string) (*Pruned, error) {
 			return nil, err
 		}
 	}
-	if err := unpublish(name); err != nil {
+	if err := errors.Join(group.End(), unpublish(name)); err != nil {
 		return nil, err
 	}
 	return &Pruned{Name: name, Gone: true}, removeRecord(name)
@@ -129,8 +138,12 @@ func (p pruner) inspect(name string) (id string, users int, err error) {
 	if err != nil {
 		return "", 0, err
 	}
+	own, err := cgroup.Network(name).Processes() // there for the network, not in it for its own sake
+	if err != nil {
+		return "", 0, err
+	}
 	for _, pid := range processes {
-		if p.ours != nil && p.ours(pid) {
+		if slices.Contains(own, pid) || p.ours != nil && p.ours(pid) {
 			continue
 		}
 		tasks := proc.Path(pid, "task")
@@ -167,7 +180,7 @@ func numbered(dir string) (numbers []int, err error) {
 
 // recorded are the names that there are records of, sorted. None is made, nor their directory.
 func recorded() (names []string, err error) {
-	files, err := os.ReadDir(stateDir + "/" + recordDir)
+	files, err := os.ReadDir(state.Dir + "/" + recordDir)
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}

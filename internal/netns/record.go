@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/state"
 )
 
 // recordDir, of the state, holds a record for each name under which a login has made a namespace.
@@ -16,7 +18,7 @@ const recordDir = "netns"
 
 // record tells which namespace that is, and how far it has got: the first line of
 // the file, in three words. A namespace that no record tells of is somebody
-// else's (`ip netns add`). Whoever writes one has the exclusive lock of the name.
+// else's (`ip netns add`). Whoever writes one has the lock of the name.
 type record struct {
 	state recordState
 	id    string // see identity; of a failure: when it was
@@ -28,6 +30,7 @@ type recordState string
 const (
 	making recordState = "making" // published or about to be, but its setup program has not ended
 	made   recordState = "made"
+	served recordState = "served" // made, and its setup program has left processes running: see cgroup.Network
 	failed recordState = "failed" // the setup program, and the namespace is gone
 )
 
@@ -66,7 +69,7 @@ func parseRecord(text string) record {
 	}
 	r := record{recordState(words[0]), words[1], words[2]}
 	switch r.state {
-	case making, made, failed:
+	case making, made, served, failed:
 		return r
 	default:
 		return record{}
@@ -119,12 +122,12 @@ func removeRecord(name string) error {
 }
 
 func openRecords() (int, error) {
-	state, err := openState(unix.O_PATH)
+	dir, err := state.Open(unix.O_PATH)
 	if err != nil {
 		return -1, err
 	}
-	defer unix.Close(state)
-	return openOrMake(state, recordDir, unix.O_RDONLY)
+	defer unix.Close(dir)
+	return state.OpenOrCreate(dir, recordDir, unix.O_RDONLY)
 }
 
 // identity tells a namespace from all others that there have been on this machine

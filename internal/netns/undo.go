@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/mount"
+	"libpam-net/internal/state"
 )
 
 // Before is what there is before a login that is to leave nothing.
@@ -76,15 +77,10 @@ func unshareDir() error {
 	if shared, err := isShared(); err != nil || !shared {
 		return err
 	}
-	locks, err := openLock()
-	if err != nil {
-		return err
-	}
-	defer unix.Close(locks)
-	all := &unix.Flock_t{Type: unix.F_WRLCK}
-	if err := unix.FcntlFlock(uintptr(locks), unix.F_OFD_SETLK, all); err != nil {
-		return nil
-	}
+	return state.TryAll(unshareEmptyDir)
+}
+
+func unshareEmptyDir() error {
 	names, err := os.ReadDir(dir)
 	if err != nil || len(names) > 0 {
 		return err

@@ -5,11 +5,12 @@ package own
 import (
 	"errors"
 	"fmt"
+	"os/exec"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
-	"libpam-net/internal/nsenter"
 	"libpam-net/internal/proc"
 )
 
@@ -40,15 +41,30 @@ func Join(target string, command, env []string) error {
 	if current, err := isSelf(network, "net"); err != nil {
 		return err
 	} else if current {
-		return nsenter.Run(command, env)
+		return run(command, env)
 	}
 	user, err := ownersNamespace(network, pid)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(user)
-	return nsenter.Exec([]nsenter.Enter{{Option: "--user", FD: user}, {Option: "--net", FD: network}},
-		[]string{"--preserve-credentials"}, command, env)
+	enter := []string{"nsenter", "--preserve-credentials"}
+	for option, fd := range map[string]int{"--user": user, "--net": network} {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0); err != nil { // nsenter opens it again
+			return fmt.Errorf("fcntl F_SETFD: %w", err)
+		}
+		enter = append(enter, option+"=/dev/fd/"+strconv.Itoa(fd))
+	}
+	return run(append(append(enter, "--"), command...), env)
+}
+
+// run replaces this program by a command. It returns only if it cannot.
+func run(command, env []string) error {
+	program, err := exec.LookPath(command[0])
+	if err != nil {
+		return fmt.Errorf("run %w", err)
+	}
+	return fmt.Errorf("run %s: %w", program, unix.Exec(program, command, env))
 }
 
 // ownersNamespace returns a descriptor of the user namespace that makes the user

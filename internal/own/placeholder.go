@@ -68,7 +68,7 @@ func Hold(tag string) (pid int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("find sleep(1): %w", err)
 	}
-	if err := closeOnExec(); err != nil {
+	if err := proc.CloseOnExec(); err != nil {
 		return 0, err
 	}
 	cmd := &exec.Cmd{
@@ -85,22 +85,6 @@ func Hold(tag string) (pid int, err error) {
 		return 0, err
 	}
 	return cmd.Process.Pid, nil
-}
-
-// closeOnExec lets programs that are started inherit no descriptor of the caller's.
-func closeOnExec() error {
-	self, err := procfs.Self()
-	if err != nil {
-		return fmt.Errorf("find open descriptors: %w", err)
-	}
-	fds, err := self.FileDescriptors()
-	if err != nil {
-		return fmt.Errorf("list open descriptors: %w", err)
-	}
-	for _, fd := range fds {
-		unix.CloseOnExec(int(fd))
-	}
-	return nil
 }
 
 // refuseHeld returns an error if a placeholder other than the process except has the tag.

@@ -27,10 +27,8 @@ type Outcome byte
 
 // The outcomes.
 const (
-	Isolated     Outcome = 'I'
-	Refused      Outcome = 'R'
-	Unknowable   Outcome = 'U'
-	NotConcerned Outcome = 'N'
+	Isolated Outcome = 'I'
+	Refused  Outcome = 'R'
 )
 
 const (

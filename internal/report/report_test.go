@@ -64,8 +64,7 @@ func TestMessages(t *testing.T) {
 		{"for debugging", logf(report.Debug, "x"), "L\x07x"},
 		{"a line with nothing in it", logf(report.Debug, ""), "L\x07-"},
 		{"refused", verdict(report.Verdict{Outcome: report.Refused, Text: "no"}), "VR\x00no"},
-		{"unknowable", verdict(report.Verdict{Outcome: report.Unknowable, Text: "?"}), "VU\x00?"},
-		{"not concerned", verdict(report.Verdict{Outcome: report.NotConcerned}), "VN\x00-"},
+		{"refused without a reason", verdict(report.Verdict{Outcome: report.Refused}), "VR\x00-"},
 		{"refused, with descriptors all the same", verdict(report.Verdict{Outcome: report.Refused, Text: "no", Net: 1}), "VR\x00no"},
 	} {
 		t.Run(c.what, func(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 
 	"libpam-net/internal/etcnetns"
 	"libpam-net/internal/mask"
-	"libpam-net/internal/membership"
 	"libpam-net/internal/mount"
 	"libpam-net/internal/netns"
 	"libpam-net/internal/report"
@@ -39,8 +38,7 @@ type Request struct {
 	// What a setup program gets to know, "" for nothing.
 	Service, RemoteHost string
 
-	First membership.Answer        // what the login process has found out
-	Again func() membership.Answer // asks once more
+	Answer Answer // of the name service
 
 	Timeout      time.Duration // the login process waits no longer for the verdict
 	SelfManaged  bool          // a network that is made belongs to the user
@@ -64,12 +62,9 @@ func Open(r Request, log report.Socket) (v report.Verdict) {
 	runtime.LockOSThread()
 	start := time.Now()
 
-	answer, err := membership.Decide(r.First, r.Again)
-	switch {
-	case err != nil:
-		return report.Verdict{Outcome: report.Unknowable, Text: err.Error()}
-	case answer.State != membership.Member:
-		return report.Verdict{Outcome: report.NotConcerned}
+	answer := r.Answer
+	if err := answer.check(r.Kind, r.Group); err != nil {
+		return refusal(err)
 	}
 	if answer.Several {
 		log.Logf(report.Warning, "%q is in several groups %s-*; %q counts", r.User, r.Group, answer.Group)
@@ -99,11 +94,11 @@ func Open(r Request, log report.Socket) (v report.Verdict) {
 }
 
 func refusal(err error) report.Verdict {
-	return report.Verdict{Outcome: report.Refused, Text: err.Error()}
+	return report.Verdict{Outcome: report.Refused, Text: explain(err).Error()}
 }
 
 // NetnsName is the name of the network namespace, "" for one without.
-func (r Request) NetnsName(a membership.Answer) string {
+func (r Request) NetnsName(a Answer) string {
 	switch r.Kind {
 	case UserNet:
 		return a.User
@@ -116,7 +111,7 @@ func (r Request) NetnsName(a membership.Answer) string {
 
 // plan says how the network namespace is made, if that is needed. A setup program
 // has so much of the time that what is left is enough to clear up after it.
-func (r Request) plan(name string, a membership.Answer, start time.Time, log report.Socket) netns.Plan {
+func (r Request) plan(name string, a Answer, start time.Time, log report.Socket) netns.Plan {
 	p := netns.Plan{Prepare: netns.RaiseLoopback}
 	if r.LoDown {
 		p.Prepare = func() error { return nil }
@@ -134,7 +129,7 @@ func (r Request) plan(name string, a membership.Answer, start time.Time, log rep
 		}
 		p.Program = program.Path
 		p.Setup = func() error {
-			return program.Run("up", start.Add(r.Timeout*3/4), func(line string) {
+			return program.Up(start.Add(r.Timeout*3/4), func(line string) {
 				log.Logf(report.Info, "setup of %q: %s", name, line)
 			})
 		}
@@ -197,6 +192,11 @@ func isolateMounts(r Request, name string, log report.Socket) (*mount.Namespace,
 		}
 	}
 	covered := []string{"/sys", "/etc", "/run/netns"}
+	for _, path := range r.Masks {
+		if err := mask.Check("/", path); err != nil {
+			return nil, err
+		}
+	}
 	masks := r.Masks
 	if !r.KeepResolver {
 		masks = append(masks, mask.Resolvers...)

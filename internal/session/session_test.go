@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/membership"
 	"libpam-net/internal/report"
 	"libpam-net/internal/session"
 	"libpam-net/test/expect"
@@ -57,79 +57,90 @@ func unlock() {
 	fds, _ := os.ReadDir("/proc/self/fd")
 	for _, entry := range fds {
 		fd, err := strconv.Atoi(entry.Name())
-		if path, _ := os.Readlink("/proc/self/fd/" + entry.Name()); err == nil && path == "/run/libpam-net/lock" {
+		if path, _ := os.Readlink("/proc/self/fd/" + entry.Name()); err == nil && path == "/run/libpam-net/use" {
 			unix.Close(fd)
 		}
 	}
 }
 
-func member(user, group string) membership.Answer {
-	return membership.Answer{State: membership.Member, User: user, Group: group}
+func member(user, group string) session.Answer {
+	return session.Answer{State: session.Member, User: user, Group: group, Listed: true}
 }
 
 func TestOpenDecides(t *testing.T) {
-	again := func(a membership.Answer) func() membership.Answer {
-		return func() membership.Answer { return a }
+	const wrongState, wrongGroup, wrongGID = `is not "member"`, "is about another group", "the group is not one of the user's"
+	newnet := func(a session.Answer) session.Request {
+		return session.Request{Kind: session.NewNet, Group: "newnet", User: "alice", Answer: a}
 	}
+	groupnet := func(a session.Answer) session.Request {
+		return session.Request{Kind: session.GroupNet, Group: "groupnet", User: "alice", Answer: a}
+	}
+	usernet := func(a session.Answer) session.Request {
+		return session.Request{Kind: session.UserNet, Group: "newnet", User: "alice", Answer: a}
+	}
+	by := func(listed, known bool, groupID, gid uint32, gids ...uint32) session.Answer {
+		return session.Answer{
+			State: session.Member, User: "../alice", Group: "newnet", Listed: listed, Known: known, GroupID: groupID, GID: gid, GIDs: gids,
+		}
+	}
+	// The next thing to be refused, so that the answer is a member's.
+	const isMember = `"../alice" cannot name a network namespace`
 	for _, c := range []struct {
 		what    string
 		request session.Request
-		outcome report.Outcome
 		text    string
 		log     string
 	}{
+		{"a non-member", newnet(session.Answer{State: session.NonMember, User: "alice", Group: "newnet", Listed: true}), wrongState, ""},
+		{"a non-member without a group", newnet(session.Answer{State: session.NoGroup, User: "alice", Group: "newnet", Listed: true}), wrongState, ""},
+		{"an unknown user", newnet(session.Answer{State: session.Unknown, User: "alice", Group: "newnet", Listed: true}), wrongState, ""},
+		{"an answer that is missing", newnet(session.Answer{}), wrongState, ""},
+		{"a member without a name", newnet(member("", "newnet")), wrongState, ""},
+		{"a member of another group", newnet(member("alice", "usernet")), wrongGroup, ""},
+		{"a member of a group whose name begins with the right one", newnet(member("alice", "newnet2")), wrongGroup, ""},
+		{"a member of a group of another prefix", groupnet(member("alice", "groupnetx-lab")), wrongGroup, ""},
+		{"a member of a group without the hyphen", groupnet(member("alice", "groupnet")), wrongGroup, ""},
+		{"a member of no group", newnet(member("alice", "")), wrongGroup, ""},
+
+		{"a group that neither lists the user nor is among the user's", usernet(by(false, true, 500, 1000, 501, 502)), wrongGID, ""},
+		{"the primary group of a user without an account", usernet(by(false, false, 500, 500)), wrongGID, ""},
+		{"a group that lists the user", usernet(by(true, false, 500, 0)), isMember, ""},
+		{"the user's primary group", usernet(by(false, true, 500, 500)), isMember, ""},
+		{"one of the user's groups", usernet(by(false, true, 500, 1000, 501, 500)), isMember, ""},
+
 		{
-			"no member is not concerned",
-			session.Request{First: membership.Answer{State: membership.None}},
-			report.NotConcerned, "", "",
+			"a user's name that cannot name a namespace",
+			session.Request{Kind: session.UserNet, Group: "usernet", Answer: member("../alice", "usernet")},
+			isMember, "",
 		},
 		{
-			"no member is not concerned, if that takes a second question",
-			session.Request{Again: again(membership.Answer{State: membership.None})},
-			report.NotConcerned, "", "",
+			"a group's name that cannot name a namespace", groupnet(member("alice", "groupnet-a/b")),
+			`"a/b" cannot name a network namespace`, "",
 		},
 		{
-			"who may be a member is refused as such",
-			session.Request{Again: again(membership.Answer{Problem: "ldap is down"})},
-			report.Unknowable, "ldap is down", "",
+			"a group's name that names nothing", groupnet(member("alice", "groupnet-")),
+			`"" cannot name a network namespace`, "",
 		},
 		{
-			"a panic of the lookup is a refusal",
-			session.Request{Again: func() membership.Answer { panic("mishap") }},
-			report.Refused, "mishap", "",
+			"a panic",
+			session.Request{
+				Group: "newnet", Answer: member("alice", "newnet"),
+				Setup: (*string)(unsafe.Add(unsafe.Pointer(nil), 8)), // which is nowhere
+			},
+			"panic: ", "",
 		},
 		{
-			"a lookup that is missing is a refusal",
-			session.Request{},
-			report.Refused, "nil pointer", "",
-		},
-		{
-			"a user's name that cannot name a namespace is a refusal",
-			session.Request{Kind: session.UserNet, First: member("../alice", "usernet")},
-			report.Refused, `"../alice" cannot name a network namespace`, "",
-		},
-		{
-			"a group's name that cannot name a namespace is a refusal",
-			session.Request{Kind: session.GroupNet, Group: "groupnet", First: member("alice", "groupnet-a/b")},
-			report.Refused, `"a/b" cannot name a network namespace`, "",
-		},
-		{
-			"a group's name that names nothing is a refusal",
-			session.Request{Kind: session.GroupNet, Group: "groupnet", First: member("alice", "groupnet-")},
-			report.Refused, `"" cannot name a network namespace`, "",
-		},
-		{
-			"of several groups one counts, and a warning says which",
-			session.Request{Kind: session.GroupNet, Group: "g", User: "alice", First: membership.Answer{
-				State: membership.Member, Group: "g-..", Several: true,
+			"of several groups one counts, and a warning says which: it",
+			session.Request{Kind: session.GroupNet, Group: "g", User: "alice", Answer: session.Answer{
+				State: session.Member, User: "alice", Group: "g-..", Listed: true, Several: true,
 			}},
-			report.Refused, `".." cannot name a network namespace`, `4 "alice" is in several groups g-*; "g-.." counts`,
+			`".." cannot name a network namespace`, `4 "alice" is in several groups g-*; "g-.." counts`,
 		},
 	} {
-		t.Run(c.what, func(t *testing.T) {
+		t.Run(c.what+" is refused", func(t *testing.T) {
 			v, log, err := open(c.request, func() error { return errors.New("a session") })
 			expect.Check(t, err)
-			if v.Outcome != c.outcome || !strings.Contains(v.Text, c.text) {
+			if v.Outcome != report.Refused || !strings.Contains(v.Text, c.text) {
 				t.Errorf("%c %q", v.Outcome, v.Text)
 			}
 			if all := strings.Join(log, "\n"); !strings.Contains(all, c.log) || c.log == "" && strings.Contains(all, "4 ") {
@@ -155,7 +166,7 @@ func TestOpenMakesTheSession(t *testing.T) {
 		up   = `ip link show up | grep -q LOOPBACK; `
 		down = `! ip link show up | grep -q LOOPBACK; `
 	)
-	lab := session.Request{Kind: session.GroupNet, Group: "groupnet", User: "alice", First: member("alice", "groupnet-lab")}
+	lab := session.Request{Kind: session.GroupNet, Group: "groupnet", User: "alice", Answer: member("alice", "groupnet-lab")}
 	with := func(r session.Request, change func(*session.Request)) session.Request {
 		change(&r)
 		return r
@@ -169,26 +180,26 @@ func TestOpenMakesTheSession(t *testing.T) {
 	}{
 		{
 			"a new network",
-			session.Request{User: "alice", First: member("alice", "newnet")},
+			session.Request{Group: "newnet", User: "alice", Answer: member("alice", "newnet")},
 			isolated + up + `test -z "$(ls -A /run/netns)"; test -z "$(ls -A /run/nscd)"; grep secret /run/secret; ! grep ours /etc/hosts`,
 			`"alice": new network namespace (net:[`, "",
 		},
 		{
 			"lodown",
-			session.Request{User: "alice", First: member("alice", "newnet"), LoDown: true},
+			session.Request{Group: "newnet", User: "alice", Answer: member("alice", "newnet"), LoDown: true},
 			isolated + down, "", "",
 		},
 		{
 			"mask, keepresolver and shownetns",
 			session.Request{
-				User: "alice", First: member("alice", "newnet"),
+				Group: "newnet", User: "alice", Answer: member("alice", "newnet"),
 				Masks: []string{"/run/secret", "/run/nothing"}, KeepResolver: true, ShowNetns: true,
 			},
 			isolated + `test ! -s /run/secret; test -e /run/nscd/socket; test -e /run/netns/other`, "", "",
 		},
 		{
 			"the network of the user, not of the name that the login service uses",
-			session.Request{Kind: session.UserNet, User: "ALICE@example.org", First: member("alice", "usernet")},
+			session.Request{Kind: session.UserNet, Group: "usernet", User: "ALICE@example.org", Answer: member("alice", "usernet")},
 			isolated + up + `test "$(ls /run/netns)" = alice; test "$(ip netns identify)" = alice`,
 			`"ALICE@example.org": created network namespace "alice" (net:[`, "",
 		},
@@ -204,7 +215,7 @@ func TestOpenMakesTheSession(t *testing.T) {
 		},
 		{
 			"a new network with / shared",
-			session.Request{User: "alice", First: member("alice", "newnet"), RootShared: true},
+			session.Request{Group: "newnet", User: "alice", Answer: member("alice", "newnet"), RootShared: true},
 			isolated + up, "", "",
 		},
 	} {
@@ -249,7 +260,7 @@ func TestRootSharedJoins(t *testing.T) {
 	}
 	for _, what := range []string{"created", "joined"} {
 		v, log, err := open(session.Request{
-			Kind: session.UserNet, User: "alice", First: member("alice", "usernet"), RootShared: true,
+			Kind: session.UserNet, Group: "usernet", User: "alice", Answer: member("alice", "usernet"), RootShared: true,
 		}, func() error { return nil })
 		expect.Check(t, err)
 		if v.Outcome != report.Isolated {
@@ -264,7 +275,7 @@ func TestTheHandleInASessionIsNoPeerOfTheHosts(t *testing.T) {
 		return
 	}
 	for _, what := range []string{"created", "joined"} {
-		v, _, err := open(session.Request{Kind: session.UserNet, User: "alice", First: member("alice", "usernet")}, func() error {
+		v, _, err := open(session.Request{Kind: session.UserNet, Group: "usernet", User: "alice", Answer: member("alice", "usernet")}, func() error {
 			_, err := private.Sh("touch /etc/x; mount --bind /etc/x /run/netns/alice")
 			if err != nil {
 				return err

@@ -54,14 +54,16 @@ var services = map[string]string{
 // process is one that is not in the host's network.
 type process struct {
 	procfs.ProcStat
-	uid   uint32
-	inode uint64
+	uid     uint32
+	inode   uint64
+	foreign bool // it is in a user namespace of its own
 }
 
 // List lists the sessions by user and age. The caller is root.
 //
 // A process that no login has to do with is in none: of a container (it has PIDs of
-// its own), or of a service that is shut off from the network.
+// its own), or of a service that is shut off from the network. Nor does a process lead
+// one that pin refuses: its user would decide what root finds in that session.
 func List() ([]Session, error) {
 	t, err := read()
 	if err != nil {
@@ -73,9 +75,17 @@ func List() ([]Session, error) {
 	}
 	var all []Session
 	for _, p := range t.inside {
-		if parent, ok := t.inside[p.PPID]; ok && parent.inode == p.inode {
-			continue // not a leader
+		if t.hasLeader(p) {
+			continue
 		}
+		place, err := pin(p.PID)
+		if proc.Ended(err) || errors.Is(err, ErrForeign) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		place.Close()
 		s := Session{
 			Leader: p.PID, Inode: p.inode, Name: names[p.inode], Service: t.service(p),
 			Since:     time.Unix(int64(t.boot)+int64(p.Starttime/userHZ), 0),
@@ -96,14 +106,15 @@ func List() ([]Session, error) {
 }
 
 // Look fills in what there is in the sessions' networks, looking into each once. The
-// caller holds its thread. Sessions that have ended meanwhile are left out.
-func Look(all []Session) ([]Session, error) {
+// caller holds its thread. Sessions that have ended meanwhile are left out. With an
+// error, for networks that cannot be looked into, the sessions are returned as well.
+func Look(all []Session) (live []Session, err error) {
 	type seen struct {
 		*network.Network
 		owner string
 	}
 	known := map[uint64]seen{}
-	var live []Session
+	var failed []error
 	for _, s := range all {
 		n, looked := known[s.Inode]
 		if !looked {
@@ -120,7 +131,8 @@ func Look(all []Session) ([]Session, error) {
 			}
 			unix.Close(fd)
 			if err != nil {
-				return nil, err
+				failed = append(failed, err)
+				n.Network = &network.Network{Interfaces: []network.Interface{}}
 			}
 			known[s.Inode] = n
 		}
@@ -133,7 +145,7 @@ func Look(all []Session) ([]Session, error) {
 		}
 		live = append(live, s)
 	}
-	return live, nil
+	return live, errors.Join(failed...)
 }
 
 // userHZ is the kernel's tick in /proc, on every processor that Go knows.
@@ -164,15 +176,20 @@ func read() (*table, error) {
 	if err := errors.Join(unix.Stat(proc.Path(1, "ns/net"), &hostNet), unix.Stat(proc.Path(1, "ns/pid"), &hostPID)); err != nil {
 		return nil, fmt.Errorf("stat namespaces of process 1: %w", err)
 	}
+	var own unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/user", &own); err != nil {
+		return nil, fmt.Errorf("stat /proc/thread-self/ns/user: %w", err)
+	}
 	t := &table{proc: fs, boot: stat.BootTime, inside: map[int]process{}, children: map[int][]int{}}
 	for _, p := range all {
-		var net, pid, dir unix.Stat_t
+		var net, pid, user, dir unix.Stat_t
 		err := unix.Stat(proc.Path(p.PID, "ns/net"), &net)
 		if err == nil && net.Ino == hostNet.Ino {
 			continue
 		}
 		if err == nil {
-			err = errors.Join(unix.Stat(proc.Path(p.PID, "ns/pid"), &pid), unix.Stat(proc.Path(p.PID, ""), &dir))
+			err = errors.Join(unix.Stat(proc.Path(p.PID, "ns/pid"), &pid), unix.Stat(proc.Path(p.PID, "ns/user"), &user),
+				unix.Stat(proc.Path(p.PID, ""), &dir))
 		}
 		if err == nil && pid.Ino != hostPID.Ino {
 			continue
@@ -186,11 +203,24 @@ func read() (*table, error) {
 		case err != nil:
 			return nil, fmt.Errorf("look at process %d: %w", p.PID, err)
 		default:
-			t.inside[p.PID] = process{stat, dir.Uid, net.Ino}
+			t.inside[p.PID] = process{stat, dir.Uid, net.Ino, user.Ino != own.Ino}
 			t.children[stat.PPID] = append(t.children[stat.PPID], p.PID)
 		}
 	}
 	return t, nil
+}
+
+// hasLeader tells whether a process comes from another one of its session. Those in
+// user namespaces of their own do not count: they lead no session.
+func (t *table) hasLeader(p process) bool {
+	parent, ok := t.inside[p.PPID]
+	for range t.inside { // PIDs that are given away anew may make a circle
+		if !ok || parent.inode != p.inode || !parent.foreign {
+			break
+		}
+		parent, ok = t.inside[parent.PPID]
+	}
+	return ok && parent.inode == p.inode && !parent.foreign
 }
 
 // members are the processes of a session, parents before their children.

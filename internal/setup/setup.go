@@ -9,17 +9,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/cgroup"
+	"libpam-net/internal/trust"
 )
 
-// The whole environment of the program, but for what Run adds.
+// The whole environment of the program, but for what Up and Down add.
 const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // hangUp is for how long the output of a program is read that has ended, but has
@@ -33,13 +35,27 @@ type Program struct {
 	Env  []string // of the login: "PAM_USER=bob"
 }
 
-// Run runs the program, up or down, as root, in the namespaces of the calling thread, which the
-// caller holds, and without any descriptor, resource limit or group of the login.
-// Its output goes to line, a line at a time. Whatever is of its process group is
-// killed at the deadline; as is the program itself when the thread ends.
+// Up runs the program for a new network, as root, in the namespaces of the calling
+// thread, which the caller holds, and without any descriptor, resource limit or group of
+// the login. It runs in the control group of the network, with all that it leaves running.
+// Its output goes to line, a line at a time. The process group is killed at the deadline,
+// and the program itself when the thread ends.
 //
 // The path must be absolute, and a program that only root can write or replace.
-func (p Program) Run(action string, deadline time.Time, line func(string)) error {
+func (p Program) Up(deadline time.Time, line func(string)) error {
+	return p.run("up", cgroup.Network(p.Name).Start, deadline, line)
+}
+
+// downTime is what a program has for `down`: logins to the network wait for it.
+const downTime = 7 * time.Second
+
+// Down runs the program before its network is taken down, where the caller is; else it
+// is as Up.
+func (p Program) Down(line func(string)) error {
+	return p.run("down", (*exec.Cmd).Start, time.Now().Add(downTime), line)
+}
+
+func (p Program) run(action string, start func(*exec.Cmd) error, deadline time.Time, line func(string)) error {
 	if err := Check("/", p.Path); err != nil {
 		return fmt.Errorf("setup program %w", err)
 	}
@@ -57,7 +73,10 @@ func (p Program) Run(action string, deadline time.Time, line func(string)) error
 		Credential: &syscall.Credential{}, // root's, without the caller's groups
 	}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
-	err := cmd.Run()
+	err := withDefaultSignals(func() error { return start(cmd) })
+	if err == nil {
+		err = cmd.Wait()
+	}
 	out.flush()
 	switch {
 	case ctx.Err() != nil:
@@ -71,56 +90,40 @@ func (p Program) Run(action string, deadline time.Time, line func(string)) error
 	return nil
 }
 
-// downTime is what a program has for `down`: logins to the network wait for it.
-const downTime = 7 * time.Second
-
-// Down runs the program before its network is taken down; else it is as Run.
-func (p Program) Down(line func(string)) error {
-	return p.Run("down", time.Now().Add(downTime), line)
+// withDefaultSignals calls f while SIGXFSZ, which the modules' child ignores, is not
+// ignored: what is ignored stays so in a program that is executed.
+func withDefaultSignals(f func() error) error {
+	var before, byDefault [8]uint64 // the kernel's struct sigaction, on every processor
+	const size = 8                  // of a set of signals
+	act := func(to, old *[8]uint64) unix.Errno {
+		_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGXFSZ),
+			uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(old)), size, 0, 0)
+		return errno
+	}
+	if errno := act(&byDefault, &before); errno != 0 {
+		return fmt.Errorf("sigaction SIGXFSZ: %w", errno)
+	}
+	defer act(&before, &byDefault)
+	return f()
 }
 
 // Check refuses a program that anybody but root could write, or put another in
-// the place of: each directory and symbolic link on the way to it counts. The
-// path is that on the machine whose root directory is root.
+// the place of. The path is that on the machine whose root directory is root.
 func Check(root, program string) error {
 	if !strings.HasPrefix(program, "/") {
 		return fmt.Errorf("%q has no absolute path (setup=/DIRECTORY/PROGRAM)", program)
 	}
-	left := strings.Split(program, "/")
-	at, links := "/", 0
-	for len(left) > 0 {
-		here := filepath.Join(at, left[0]) // at has no link in it, so that ".." is what it seems
-		file := filepath.Join(root, here)
-		left = left[1:]
-		var st unix.Stat_t
-		if err := unix.Lstat(file, &st); err != nil {
-			return fmt.Errorf("%s: %w", here, err)
-		}
-		kind := st.Mode & unix.S_IFMT
-		switch {
-		case st.Uid != 0:
-			return fmt.Errorf("%s: belongs to uid %d: it must be root's (chown root)", here, st.Uid)
-		case kind != unix.S_IFLNK && st.Mode&0o022 != 0:
-			return fmt.Errorf("%s: can be written by others than root (mode %#o): chmod go-w", here, st.Mode&0o7777)
-		case kind == unix.S_IFLNK:
-			target, err := os.Readlink(file)
-			if err != nil {
-				return err
-			}
-			if links++; links > 40 {
-				return fmt.Errorf("%s: %w", program, unix.ELOOP)
-			}
-			left = append(strings.Split(target, "/"), left...)
-			if strings.HasPrefix(target, "/") {
-				at = "/"
-			}
-		case len(left) == 0 && kind != unix.S_IFREG:
-			return fmt.Errorf("%s: is no program", here)
-		default:
-			at = here
-		}
+	real, st, err := trust.Follow(root, program)
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return fmt.Errorf("%s: is no program", real)
 	}
-	return nil
+	if err == nil {
+		err = trust.Check(real, st)
+	}
+	if untrusted := (*trust.Error)(nil); errors.As(err, &untrusted) {
+		return fmt.Errorf("%w: it must be root's alone (chown root, chmod go-w)", err)
+	}
+	return err
 }
 
 // lines cuts what is written to it into lines.

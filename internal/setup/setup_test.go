@@ -26,7 +26,7 @@ func install(t *testing.T, script string) {
 // run returns what the program has written.
 func run(path string, patience time.Duration) (output []string, err error) {
 	p := setup.Program{Path: path, Name: "lab", Env: []string{"PAM_USER=alice"}}
-	err = p.Run("up", time.Now().Add(patience), func(line string) { output = append(output, line) })
+	err = p.Up(time.Now().Add(patience), func(line string) { output = append(output, line) })
 	return output, err
 }
 

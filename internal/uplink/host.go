@@ -16,18 +16,21 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
+	"libpam-net/internal/state"
 	"libpam-net/internal/uplink/config"
 	"libpam-net/internal/uplink/firewall"
 	"libpam-net/internal/uplink/sysctl"
 )
 
 const (
-	// lockDir is root's alone, so that nobody else can hold the lock.
-	lockDir        = "/run/libpam-net"
-	lockFile       = lockDir + "/uplink.lock"
-	forwardingFile = lockDir + "/uplink.forwarding"
+	forwardingFile = state.Dir + "/uplink.forwarding"
 
-	// patience is how long the kernel may take to answer on a netlink socket.
+	// uplinksLock is on the nftables table and the note on forwarding, which all uplinks
+	// share; with a name behind it, on one uplink. No network has a name with a slash.
+	uplinksLock = "/uplink"
+
+	// patience is how long the kernel may take to answer on a netlink socket, and another
+	// process to give up a lock.
 	patience = 5 * time.Second
 	attempts = 20 // to list what others change meanwhile
 )
@@ -36,41 +39,65 @@ const (
 // address of its own that duplicate address detection has passed.
 var linkLocal = netip.MustParsePrefix("fe80::1/64")
 
-// host is the host's side, while nobody else changes it.
+// host is the host's side. What is of one name alone is changed by one process at a
+// time, see forName; what all uplinks share in transactions, see locked.
 type host struct {
 	*netlink.Handle
+
+	// As they were in the last call of locked.
 	table      *firewall.Table
 	forwarding *sysctl.Forwarding
 }
 
-// locked calls f with the host's side. Others that want it wait.
-func locked(f func(*host) error) error {
-	if err := unix.Mkdir(lockDir, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("create %s: %w", lockDir, err)
-	}
-	fd, err := unix.Open(lockFile, unix.O_RDONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", lockFile, err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Flock(fd, unix.LOCK_EX); err != nil {
-		return fmt.Errorf("lock %s: %w", lockFile, err)
-	}
+func openHost() (*host, error) {
 	h := &host{}
+	var err error
 	if h.Handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
-		return fmt.Errorf("open netlink: %w", err)
+		return nil, fmt.Errorf("open netlink: %w", err)
+	}
+	if err := h.SetSocketTimeout(patience); err != nil {
+		h.Close()
+		return nil, fmt.Errorf("open netlink: %w", err)
+	}
+	return h, nil
+}
+
+// forName calls f with the host's side, while no other process changes what it has of
+// the uplink of a name. Those of other names do not wait.
+func forName(name string, f func(*host) error) error {
+	lock, err := state.Acquire(uplinksLock+"/"+name, patience)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	h, err := openHost()
+	if err != nil {
+		return err
 	}
 	defer h.Close()
-	if err := h.SetSocketTimeout(patience); err != nil {
-		return fmt.Errorf("open netlink: %w", err)
+	return f(h)
+}
+
+// locked reads what all uplinks share, and calls f while no other process changes it.
+// All who change an uplink wait for that: f does nothing else.
+func (h *host) locked(f func() error) error {
+	lock, err := state.Acquire(uplinksLock, patience)
+	if err != nil {
+		return err
 	}
+	defer lock.Release()
 	if h.table, err = firewall.Open(); err != nil {
 		return err
 	}
 	if h.forwarding, err = sysctl.OpenForwarding(forwardingFile); err != nil {
 		return err
 	}
-	return f(h)
+	return f()
+}
+
+// read reads what all uplinks share.
+func (h *host) read() error {
+	return h.locked(func() error { return nil })
 }
 
 // inside is a netlink handle in the namespace fd. The thread that goes there to

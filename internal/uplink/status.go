@@ -74,7 +74,10 @@ func Show(name string, c *config.Config) (*Status, error) {
 		defer unix.Close(fd)
 	}
 	status := describe(p, c)
-	err = locked(func(h *host) error {
+	err = forName(name, func(h *host) error {
+		if err := h.read(); err != nil {
+			return err
+		}
 		status.State, err = h.state(p, c, fd)
 		status.Changed = h.forwarding.Changed()
 		status.Warnings = h.warnings(status, p, c)

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
@@ -43,7 +44,7 @@ func Up(name string, c *config.Config) (*Status, error) {
 	}
 	defer unix.Close(fd)
 	status := describe(p, c)
-	err = locked(func(h *host) error {
+	err = forName(name, func(h *host) error {
 		if err := h.up(p, c, fd); err != nil {
 			return err
 		}
@@ -64,7 +65,7 @@ func Down(name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	if err := locked(func(h *host) error { return h.down(name) }); err != nil {
+	if err := forName(name, func(h *host) error { return h.down(name) }); err != nil {
 		return fmt.Errorf("disconnect %q: %w", name, err)
 	}
 	return nil
@@ -72,13 +73,15 @@ func Down(name string) error {
 
 // Names returns the names that have an uplink, sorted.
 func Names() (names []string, err error) {
-	err = locked(func(h *host) error {
-		links, err := h.uplinks()
-		for _, link := range links {
-			names = append(names, link.Attrs().Alias)
-		}
-		return err
-	})
+	h, err := openHost()
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	links, err := h.uplinks()
+	for _, link := range links {
+		names = append(names, link.Attrs().Alias)
+	}
 	slices.Sort(names)
 	return slices.Compact(names), err
 }
@@ -106,6 +109,9 @@ func planFor(name string, c *config.Config) (plan, error) {
 }
 
 func (h *host) up(p plan, c *config.Config, fd int) (err error) {
+	if err := h.read(); err != nil {
+		return err
+	}
 	for _, device := range h.table.DevicesOf(p.name) {
 		if device != p.device() { // the user had another UID
 			if err := h.remove(device); err != nil {
@@ -130,7 +136,7 @@ func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 			return err
 		}
 	}
-	if err := h.protect(p, c); err != nil {
+	if err := h.locked(func() error { return h.protect(p, c) }); err != nil {
 		return err
 	}
 	if !good {
@@ -178,21 +184,17 @@ func (h *host) policy(c *config.Config) firewall.Policy {
 }
 
 func (h *host) down(name string) error {
-	var err error
-	if h.table, err = firewall.Open(); err != nil { // as it is by now
+	if err := h.read(); err != nil {
 		return err
 	}
 	links, err := h.uplinks()
 	if err != nil {
 		return err
 	}
-	last := h.table.IsLast(name)
 	devices := h.table.DevicesOf(name)
 	for _, link := range links {
 		if link.Attrs().Alias == name {
 			devices = append(devices, link.Attrs().Name)
-		} else {
-			last = false // also where somebody has flushed the table
 		}
 	}
 	for _, device := range devices {
@@ -200,6 +202,18 @@ func (h *host) down(name string) error {
 			return err
 		}
 	}
+	return h.locked(func() error { return h.unprotect(name) })
+}
+
+// unprotect takes a name out of the firewall, and with the last one forwarding back.
+func (h *host) unprotect(name string) error {
+	links, err := h.uplinks()
+	if err != nil {
+		return err
+	}
+	last := h.table.IsLast(name) && !slices.ContainsFunc(links, func(link netlink.Link) bool {
+		return link.Attrs().Alias != name // also where somebody has flushed the table
+	})
 	if last {
 		if err := h.forwarding.Undo(); err != nil {
 			return err

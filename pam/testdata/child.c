@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * usage: child [NUMBER]...
+ * usage: child member|unknown [NUMBER]...
  *
  * Starts a child as a login does that has closed these descriptors and has others
- * open, and prints what the core finds there: its descriptors, whether it may be
- * dumped, leads its session and has signals blocked, its umask, its environment.
+ * open. Prints what the core of a member finds there, or the lookup of an unknown user:
+ * its name, its descriptors, whether it may be dumped, leads its session and has signals
+ * blocked, its umask, its environment.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "../child.h"
+#include "../child_lookup.h"
 
 /* cgo's _cgo_export.h says that it is Go's; and there is no runtime to wait for. */
 void pamnetCore(struct request *r);
@@ -29,10 +31,10 @@ size_t _cgo_wait_runtime_init_done(void)
 	return 0;
 }
 
-void pamnetCore(struct request *r)
+static void tell(struct request *r, const char *name)
 {
 	char text[1000] = "";
-	size_t n = 0;
+	size_t n = (size_t)snprintf(text, sizeof(text), "%s ", name);
 	sigset_t blocked;
 
 	for (int fd = 0; fd < 100; fd++) {
@@ -48,22 +50,35 @@ void pamnetCore(struct request *r)
 		abort();
 }
 
+void pamnetCore(struct request *r)
+{
+	tell(r, "core");
+}
+
+bool child_lookup(struct request *r)
+{
+	tell(r, "lookup");
+	return false;
+}
+
 int main(int argc, char **argv)
 {
-	struct request request = { .socket = -1 };
+	const struct options options = { .timeout = 10 };
+	struct request request = { .options = &options, .socket = -1 };
 	int sockets[2], status, printed = fcntl(1, F_DUPFD, 50);
 	pid_t parent = getpid();
 	char text[1000];
 	sigset_t all;
 	ssize_t n;
 
-	if (printed < 0)
+	if (printed < 0 || argc < 2)
 		return 1;
+	request.answer.membership = strcmp(argv[1], "member") == 0 ? MEMBER : UNKNOWN;
 	for (int i = 0; i < 20; i++) {
 		if (dup(0) < 0)
 			return 1;
 	}
-	for (int i = 1; i < argc; i++)
+	for (int i = 2; i < argc; i++)
 		close(atoi(argv[i]));
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
 		return 1;

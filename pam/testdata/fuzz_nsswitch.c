@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Fuzzes lookup with nsswitch.conf(5): nobody is "not a member" before every source
- * has been asked that libc would read out of it. The sources know nothing. The input
- * is nsswitch.conf, after a byte for what becomes of it, enum fate.
+ * Fuzzes sources and lookup with nsswitch.conf(5). A user is a non-member only if every
+ * source has been asked that libc reads out of it, and local only if they all are. The
+ * sources know nothing. The input is nsswitch.conf, after a byte for what becomes of it,
+ * enum fate.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <grp.h>
 #include <nss.h>
-#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,20 +17,19 @@
 
 #include "fuzz.h"
 
-/* What lookup.c gets for libc's. */
+/* Instead of libc's. */
 static FILE *open_conf(const char *path, const char *mode);
 static void *open_library(const char *name, int flags);
 static void *find_function(void *library, const char *symbol);
 static int connect_to_sssd(int fd, const struct sockaddr *address, socklen_t size);
-static int ask_libc(const char *name, struct passwd *pw, char *buffer, size_t size,
-		    struct passwd **result);
 
 #define fopen open_conf
 #define dlopen open_library
 #define dlsym find_function
 #define connect connect_to_sssd
-#define getpwnam_r ask_libc
+#include "../child_sssd.c"
 #include "../lookup.c"
+#include "../sources.c"
 
 #define INPUT_MAX 4096
 #define BLANKS " \t\r\n\v\f"
@@ -75,7 +74,7 @@ static void *open_library(const char *name, int flags)
 static enum nss_status no_such_group(const char *name, struct group *gr, char *buffer, size_t size,
 				     int *error)
 {
-	MUST(strcmp(name, "net") == 0 && gr && buffer && size);
+	MUST(name && strcmp(name, "net") == 0 && gr && buffer && size);
 	*error = ENOENT;
 	return NSS_STATUS_NOTFOUND;
 }
@@ -90,14 +89,6 @@ static void *find_function(void *library, const char *symbol)
 static int connect_to_sssd(int fd, const struct sockaddr *address, socklen_t size)
 {
 	MUST(fd >= 0 && address->sa_family == AF_UNIX && size);
-	return 0;
-}
-
-static int ask_libc(const char *name, struct passwd *pw, char *buffer, size_t size,
-		    struct passwd **result)
-{
-	MUST(strcmp(name, "alice") == 0 && pw && buffer && size);
-	*result = NULL;
 	return 0;
 }
 
@@ -175,6 +166,8 @@ static void check(const char *calls, bool local)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct sources sources;
+	struct answer a;
 	struct lookup l;
 	char *calls;
 	size_t calls_size;
@@ -184,15 +177,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fate = data[0] % FATES;
 	conf.data = conf.rest = data + 1;
 	conf.end = data + size;
+	errno = 0;
+	if (!sources_read(&sources)) {
+		MUST(errno);
+		return 0;
+	}
+	MUST(fate != UNREADABLE && fate != BREAKS_OFF);
 	asked = open_memstream(&calls, &calls_size);
 	MUST(asked && fputc('\n', asked) == '\n');
-	lookup(&l, KIND_NEWNET, "alice", "net");
+	lookup_begin(&l, &sources, "alice");
+	lookup_ask(&l, KIND_NEWNET, "net", &a);
+	lookup_end(&l);
 	MUST(fclose(asked) == 0);
-	if (l.membership == MEMBERSHIP_NONE) {
-		MUST(fate != UNREADABLE && fate != BREAKS_OFF);
-		check(calls, l.local);
+	if (a.membership == UNKNOWN) {
+		MUST(*a.problem);
 	} else {
-		MUST(l.membership == MEMBERSHIP_UNPROVEN && *l.problem);
+		MUST(a.membership == NO_GROUP);
+		check(calls, sources_are_local(&sources));
 	}
 	free(calls);
 	return 0;

@@ -13,7 +13,7 @@
 #define ARGUMENTS_MAX 200
 
 static const char good[] = "^(debug|lodown|rootshared|shownetns|keepresolver|selfmanaged"
-			   "|group=.+|mask=/.*|setup=.*"
+			   "|group=.+|mask=/.*|setup=.*|refusal=empty"
 			   "|timeout=0*([1-9][0-9]?[0-9]?|[12][0-9]{3}|3[0-5][0-9]{2}|3600))$";
 
 static const char *arguments[ARGUMENTS_MAX];
@@ -63,6 +63,7 @@ static void check(const struct options *o, enum kind kind, int argc)
 		want.shownetns |= is(argument, "shownetns");
 		want.keepresolver |= is(argument, "keepresolver");
 		want.selfmanaged |= is(argument, "selfmanaged");
+		want.refusal_empty |= is(argument, "refusal=empty");
 		switch (value ? argument[0] : '\0') {
 		case 'g': want.group = value + 1; break;
 		case 't': want.timeout = (unsigned int)atoi(value + 1); break;
@@ -74,6 +75,7 @@ static void check(const struct options *o, enum kind kind, int argc)
 	MUST(o->debug == want.debug && o->lodown == want.lodown);
 	MUST(o->rootshared == want.rootshared && o->shownetns == want.shownetns);
 	MUST(o->keepresolver == want.keepresolver && o->selfmanaged == want.selfmanaged);
+	MUST(o->refusal_empty == want.refusal_empty);
 	MUST(o->setup == want.setup && o->nmasks == want.nmasks);
 	MUST(memcmp(o->masks, want.masks, want.nmasks * sizeof(*want.masks)) == 0);
 }

@@ -1,17 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Fuzzes what the login process does with the datagrams of its child, sockets and
- * descriptors included: a line is logged as it is, the first verdict counts, what
- * is malformed ends it all, and no descriptor stays open that nobody wants.
+ * descriptors included. A line is logged as it is. An answer counts once, if the login
+ * process has none itself. The first verdict counts, and isolates nobody but a member. A
+ * malformed message is an error. No descriptor stays open that nobody wants.
  *
- * The input is how many descriptors the login process may open, and one datagram
- * after the other: the number of descriptors, the kind of each, its size in two
- * bytes, its bytes.
+ * The input is a byte, and one datagram after the other: the number of descriptors, the
+ * kind of each, its size in two bytes, its bytes. Of the first byte the highest bit is 0 if
+ * the login process knows a member; the rest is how many descriptors it may open.
  */
+#define _GNU_SOURCE
+#include <string.h>
+#include <sys/stat.h>
+
+/* Instead of libc's: only root may look at process 1. */
+static int stat_own(const char *path, struct stat *st)
+{
+	return (stat)(strcmp(path, "/proc/1/ns/net") == 0 ? "/proc/self/ns/net" : path, st);
+}
+
+#define stat(path, st) stat_own(path, st)
 #include "../adopt.c"
 #include "../lookup.c"
+#include "../module.c"
 #include "../options.c"
+#include "../refusal.c"
 #include "../session.c"
+#include "../shared.c"
+#include "../sources.c"
 #include "../verdict.c"
 
 #include <sys/resource.h>
@@ -21,10 +37,15 @@
 #define DATAGRAMS_MAX 64
 #define PLENTY 16 /* of descriptors; from here on there is no limit */
 
-/* What session.c needs and is not called. */
-const struct module pamnet_module = { "pam_fuzz", "fuzz", KIND_NEWNET };
+/* What is needed and not called. */
+const struct module *const pamnet_module;
 
-bool child_can_start_go(void)
+bool sssd_answers(void)
+{
+	abort();
+}
+
+bool go_can_start(void)
 {
 	abort();
 }
@@ -46,7 +67,7 @@ enum kind_of_descriptor {
 	REGULAR,
 	DEVICE,
 	SOCKET,
-	KINDS,
+	DESCRIPTORS,
 };
 
 struct datagram {
@@ -60,7 +81,7 @@ static struct datagram datagrams[DATAGRAMS_MAX], *end, *now;
 /* One descriptor of every kind. */
 static const int *descriptors(void)
 {
-	static int fds[KINDS];
+	static int fds[DESCRIPTORS];
 
 	if (fds[NETWORK])
 		return fds;
@@ -73,14 +94,36 @@ static const int *descriptors(void)
 	fds[REGULAR] = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	fds[DEVICE] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	fds[SOCKET] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	for (int i = 0; i < KINDS; i++)
+	for (int i = 0; i < DESCRIPTORS; i++)
 		MUST(fds[i] > 0);
 	return fds;
 }
 
-/* What a datagram is: MESSAGE_LOG, the outcome of a verdict, or 0 if it is malformed. */
+/* By the answers up to now, and what is shared with the other modules. */
+static enum membership known;
+static void *shared;
+static char handle; /* of PAM, which nobody looks into */
+#define PAMH ((pam_handle_t *)&handle)
+
+static bool is_answer(const struct datagram *d)
+{
+	if (d->size != 4 || d->nfds)
+		return false;
+	for (size_t i = 1; i < 4; i++) {
+		if (!memchr("-mng", d->data[i], 4))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * What a datagram is: MESSAGE_LOG, MESSAGE_ANSWER, the outcome of a verdict, or 0 if it is
+ * malformed.
+ */
 static int meaning(const struct datagram *d)
 {
+	if (d->size >= 3 && d->data[0] == 'A')
+		return is_answer(d) ? MESSAGE_ANSWER : 0;
 	if (d->size < 3 || d->size > 1024)
 		return 0;
 	if (d->data[0] == 'L')
@@ -88,9 +131,9 @@ static int meaning(const struct datagram *d)
 	if (d->data[0] != 'V' || d->data[2] > 1)
 		return 0;
 	if (d->data[1] != 'I')
-		return memchr("RUN", d->data[1], 3) && !d->nfds ? d->data[1] : 0;
+		return memchr("RU", d->data[1], 2) && !d->nfds ? d->data[1] : 0;
 	for (size_t i = 0; i < d->nfds; i++) {
-		uint8_t kind = d->kinds[i] % KINDS;
+		uint8_t kind = d->kinds[i] % DESCRIPTORS;
 
 		if (i < 2 ? kind != i : kind != DIRECTORY && kind != PATH_DIRECTORY)
 			return 0;
@@ -110,7 +153,38 @@ static bool is_text_of(const char *text, const struct datagram *d, size_t head)
 	return !*text;
 }
 
+/* What the datagram answers to the question of this module, which is pam_usernet. */
+static enum membership own_answer(const struct datagram *d)
+{
+	return d->data[1 + KIND_USERNET];
+}
+
+/* Passes over an answer that lets the login process wait for a verdict. */
+static void pass_answer(void)
+{
+	if (now < end && meaning(now) == MESSAGE_ANSWER && known == UNKNOWN &&
+	    own_answer(now) == MEMBER) {
+		known = MEMBER;
+		now++;
+	}
+}
+
 /* Instead of libpam's. */
+int pam_get_data(const pam_handle_t *pamh, const char *name, const void **data)
+{
+	MUST(pamh == PAMH && strcmp(name, SHARED_NAME) == 0);
+	*data = shared;
+	return shared ? PAM_SUCCESS : PAM_NO_MODULE_DATA;
+}
+
+int pam_set_data(pam_handle_t *pamh, const char *name, void *data,
+		 void (*cleanup)(pam_handle_t *pamh, void *data, int error_status))
+{
+	MUST(pamh == PAMH && strcmp(name, SHARED_NAME) == 0 && !shared && cleanup == forget);
+	shared = data;
+	return PAM_SUCCESS;
+}
+
 void pam_syslog(const pam_handle_t *pamh, int priority, const char *format, ...)
 {
 	char text[MESSAGE_MAX + 1];
@@ -120,6 +194,7 @@ void pam_syslog(const pam_handle_t *pamh, int priority, const char *format, ...)
 	va_start(args, format);
 	MUST(vsnprintf(text, sizeof(text), format, args) < (int)sizeof(text));
 	va_end(args);
+	pass_answer();
 	MUST(now < end && meaning(now) == MESSAGE_LOG);
 	MUST(priority == now->data[1] && is_text_of(text, now, 2));
 	now++;
@@ -154,7 +229,7 @@ static bool send_datagram(int socket, const struct datagram *d)
 	int *fds = (int *)CMSG_DATA(&control.header);
 
 	for (size_t i = 0; i < d->nfds; i++)
-		fds[i] = descriptors()[d->kinds[i] % KINDS];
+		fds[i] = descriptors()[d->kinds[i] % DESCRIPTORS];
 	if (d->nfds) {
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = CMSG_SPACE(d->nfds * sizeof(int));
@@ -195,19 +270,52 @@ static void check_verdict(const struct verdict *v)
 		struct stat sent, received;
 
 		MUST(fcntl(got[i], F_GETFD) == FD_CLOEXEC);
-		MUST(fstat(descriptors()[now->kinds[i] % KINDS], &sent) == 0);
+		MUST(fstat(descriptors()[now->kinds[i] % DESCRIPTORS], &sent) == 0);
 		MUST(fstat(got[i], &received) == 0 && same(&sent, &received));
 		close(got[i]);
 	}
 }
 
+/* Whether a datagram ends it all. */
+static bool is_wrong(const struct datagram *d)
+{
+	switch (meaning(d)) {
+	case 0:
+		return true;
+	case MESSAGE_ANSWER:
+		return known != UNKNOWN || own_answer(d) == UNKNOWN;
+	default:
+		return false;
+	}
+}
+
+/* The other modules learn of what the user is a non-member, and nothing else. */
+static void check_shared(const struct datagram *answer)
+{
+	for (int kind = 0; kind < KINDS; kind++) {
+		const char *group = kind == KIND_USERNET ? "net" : pamnet_modules[kind].group;
+		enum membership expected = UNKNOWN;
+
+		if (answer && (answer->data[1 + kind] == 'n' || answer->data[1 + kind] == 'g'))
+			expected = answer->data[1 + kind];
+		MUST(shared_get(PAMH, "alice", kind, group) == expected);
+		MUST(shared_get(PAMH, "alice", kind, "another") == UNKNOWN);
+		MUST(shared_get(PAMH, "bob", kind, group) == UNKNOWN);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct session s = { .options = { .timeout = 1, .debug = true } };
+	struct session s = {
+		.pamh = PAMH,
+		.request = { .module = &pamnet_modules[KIND_USERNET], .user = "alice" },
+		.options = { .group = "net", .timeout = 1, .debug = true },
+	};
 	int sockets[2];
-	bool plenty = size == 0 || data[0] >= PLENTY, ok;
+	rlim_t allowed = size ? data[0] & 0x7f : PLENTY, limit;
+	bool plenty = allowed >= PLENTY, knows = !size || !(data[0] & 0x80), ok;
+	const struct datagram *answer = NULL;
 	struct verdict v;
-	rlim_t limit;
 
 	descriptors(); /* come first */
 	MUST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) == 0);
@@ -217,15 +325,35 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	end = now; /* those that went through */
 	now = datagrams;
 	close(sockets[1]);
+	s.membership = known = knows ? MEMBER : UNKNOWN;
 
-	limit = set_limit(plenty ? FD_SETSIZE : (rlim_t)sockets[1] + data[0]);
+	limit = set_limit(plenty ? FD_SETSIZE : (rlim_t)sockets[1] + allowed);
 	ok = await_verdict(&s, sockets[0], &v);
 	set_limit(limit);
-	if (ok)
+	for (const struct datagram *d = datagrams; !knows && d < end && !answer; d++) {
+		if (meaning(d) != MESSAGE_LOG)
+			answer = d;
+	}
+	pass_answer();
+	if (ok && v.message == MESSAGE_ANSWER) {
+		MUST(now < end && meaning(now) == MESSAGE_ANSWER && known == UNKNOWN);
+		MUST(is_nonmember(&s) && s.membership == own_answer(now));
+	} else if (ok && v.outcome == OUTCOME_ISOLATED && known != MEMBER) {
+		MUST(meaning(now) == OUTCOME_ISOLATED && obey(&s, &v) == PAM_ABORT && *s.reason);
+	} else if (ok) {
+		MUST(s.membership == known);
 		check_verdict(&v);
-	else
-		MUST(*s.reason && (now == end || !meaning(now) || !plenty));
+	} else {
+		MUST(*s.reason && (now == end || is_wrong(now) || !plenty));
+	}
+	if (s.membership == UNKNOWN || !answer || meaning(answer) != MESSAGE_ANSWER)
+		answer = NULL;
+	check_shared(answer);
+	if (s.pinned)
+		place_close(&s.before);
 	MUST(lowest_free() == sockets[1]); /* where the first descriptor was received */
 	close(sockets[0]);
+	free(shared);
+	shared = NULL;
 	return 0;
 }

@@ -16,10 +16,10 @@ int main(int argc, char **argv)
 	struct options o;
 
 	options_parse(&o, &module, argc - 2, (const char *const *)argv + 2, complain, stdout);
-	printf("group=%s timeout=%u%s%s%s%s%s%s", o.group, o.timeout, o.debug ? " debug" : "",
+	printf("group=%s timeout=%u%s%s%s%s%s%s%s", o.group, o.timeout, o.debug ? " debug" : "",
 	       o.lodown ? " lodown" : "", o.rootshared ? " rootshared" : "",
 	       o.shownetns ? " shownetns" : "", o.keepresolver ? " keepresolver" : "",
-	       o.selfmanaged ? " selfmanaged" : "");
+	       o.selfmanaged ? " selfmanaged" : "", o.refusal_empty ? " refusal=empty" : "");
 	if (o.setup)
 		printf(" setup=%s", o.setup);
 	for (size_t i = 0; i < o.nmasks; i++)

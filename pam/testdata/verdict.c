@@ -21,6 +21,9 @@ static void print(const unsigned char *data, size_t size, const int *fds, size_t
 		printf("malformed\n");
 	else if (v.message == MESSAGE_LOG)
 		printf("log %d: %s\n", v.priority, v.text);
+	else if (v.message == MESSAGE_ANSWER)
+		printf("answer %c%c%c\n", v.answer[KIND_NEWNET], v.answer[KIND_USERNET],
+		       v.answer[KIND_GROUPNET]);
 	else
 		printf("verdict %c %d (%d %d %d %d): %s\n", v.outcome, v.cwd_moved, v.net, v.mnt,
 		       v.root, v.cwd, v.text);

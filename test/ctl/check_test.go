@@ -260,11 +260,12 @@ func TestCompletion(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	h.session(t, h.Command("su", "gina", "-c", "touch /tmp/gina; sleep 1000; true"))
-	h.Bash(t, "until [ -e /tmp/gina ]; do sleep 0.01; done")
+	h.Bash(t, "until [ -e /tmp/gina ]; do sleep 0.01; done; ip netns add spare")
 	for args, want := range map[string]string{
 		"check ''":             "gina gus nina ulf :4",
 		"explain ''":           "gina gus nina ulf :4",
-		"enter ''":             "gina lab :4",
+		"enter ''":             "gina lab spare :4",
+		"enter --as-user ''":   "gina lab :4",
 		"check --service sudo": "sudo sudo-i :4",
 	} {
 		got := strings.Fields(h.Bash(t, "pamnetctl __complete "+args))
@@ -330,13 +331,14 @@ echo "$1 $2" >>/var/uplinks
 			until [ -e ~ulf/ready ]; do sleep 0.01; done
 			su ulf -c 'stat -Lc %i /proc/self/ns/net; exec sleep 1000' </dev/null >/var/session &
 			until pgrep -u ulf -xf 'sleep 1000' >/var/sleeps; do sleep 0.01; done; touch ~ulf/go
-			wait %1; echo $?; cat /var/checked; cat /var/session; stat -c %i /run/netns/ulf; pgrep -xc sleep; pkill -x sleep; wait`)
+			wait %1; echo $?; cat /var/checked; cat /var/session; stat -c %i /run/netns/ulf
+			su ulf -c 'stat -Lc %i /proc/self/ns/net'; pgrep -xc sleep; pkill -x sleep; wait`)
 		lines := strings.Split(strings.TrimSpace(result.Stdout), "\n")
 		n := len(lines)
-		if lines[0] != "0" || !strings.Contains(result.Stdout, `the network "ulf" that this check has made stays: threads in it: 2`) || lines[n-3] != lines[n-2] ||
+		if lines[0] != "0" || !strings.Contains(result.Stdout, `the network "ulf" that this check has made stays: threads in it: 2`) || lines[n-4] != lines[n-3] ||
 			lines[n-1] != "2" {
 			t.Errorf("%+v", result)
 		}
-		expect.Equal(t, "a further login", h.Bash(t, "su ulf -c 'stat -Lc %i /proc/self/ns/net'"), lines[n-2])
+		expect.Equal(t, "a further login", lines[n-2], lines[n-3])
 	})
 }

@@ -23,6 +23,7 @@ var (
 	members = regexp.MustCompile(`(?m)^(\S+ +(?:isolated|refused|host) +\S+ +\S+ +)\d+\b`)
 	times   = regexp.MustCompile(`"since": "[^"]+"`)
 	local   = regexp.MustCompile(`fe80::\S+`)
+	choices = regexp.MustCompile(`(?m)^(  pamnetctl enter [-a-z ]*)\d+(    # .* since )\S+$`)
 	columns = regexp.MustCompile(`([^\s"])  +`)
 )
 
@@ -31,6 +32,7 @@ func masked(output string) string {
 	output = leaders.ReplaceAllString(output, "${1}N${2}TIME")
 	output = members.ReplaceAllString(output, "${1}N")
 	output = times.ReplaceAllString(output, `"since": "TIME"`)
+	output = choices.ReplaceAllString(output, "${1}N${2}TIME")
 	output = local.ReplaceAllString(output, "fe80::N")
 	return columns.ReplaceAllString(output, "$1  ")
 }

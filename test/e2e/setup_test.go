@@ -75,7 +75,7 @@ func TestFirstLoginsWaitForTheSetupOfTheirNetworkAlone(t *testing.T) {
 		logins[i] = h.start(t, "ssh", "ulf@127.0.0.1", "readlink /proc/self/ns/net")
 	}
 	expect.Eventually(t, "the program runs, and the others wait", func() bool {
-		waiting := strings.Count(h.Try(t, "cat /proc/locks").Stdout, "-> OFDLCK")
+		waiting := strings.Count(h.Try(t, "cat /proc/locks").Stdout, "-> POSIX")
 		return h.Try(t, "[ -e /run/started ]").ExitCode == 0 && waiting >= len(logins)-1
 	})
 	expect.Equal(t, "a login to another network meanwhile", h.Bash(t, "ssh gina@127.0.0.1 echo in"), "in")

@@ -78,10 +78,25 @@ func (b *bench) judge(r *reply) (outcome, []string) {
 		}
 		return ignored, append(wrong, r.changes()...)
 	case pamAbort:
-		return refused, append(wrong, r.changes()...)
+		return refused, append(wrong, b.notRefused(r)...)
 	default:
 		return refused, append(wrong, fmt.Sprintf("the module answered %d", r.Report.Code))
 	}
+}
+
+// notRefused lists what is wrong after a refusal. A login service may ignore it.
+func (b *bench) notRefused(r *reply) []string {
+	if !b.empty {
+		return r.changes()
+	}
+	wrong := r.changes(pamhost.NetNamespace)
+	switch net := r.Report.After.Namespaces["net"]; net {
+	case 0, b.net, r.Report.Before.Namespaces["net"]:
+		wrong = append(wrong, "the login process is refused, and still in the host's network")
+	case b.published():
+		wrong = append(wrong, "the login process is refused, and in the user's network")
+	}
+	return wrong
 }
 
 // changes lists what is not as before in the login process.
@@ -98,7 +113,12 @@ func (b *bench) notIsolated(r *reply) []string {
 	if !b.member {
 		return []string{"no member, but isolated"}
 	}
-	wrong, report := r.changes(pamhost.NetNamespace, pamhost.MountNamespace), r.Report
+	report := r.Report
+	moved := []pamhost.Field{pamhost.NetNamespace, pamhost.MountNamespace}
+	if report.After.Cwd.Path == "/" { // where a directory that cannot be entered becomes it
+		moved = append(moved, pamhost.Cwd)
+	}
+	wrong := r.changes(moved...)
 	complain := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 
 	net, mnt := report.After.Namespaces["net"], report.After.Namespaces["mnt"]
@@ -135,6 +155,8 @@ func (b *bench) judgeUndisturbed(r *reply) []string {
 		wrong = append(wrong, "a process has outlived the login process")
 	case b.member && outcome != isolated, !b.member && outcome != ignored:
 		wrong = append(wrong, fmt.Sprintf("is %v", outcome))
+	case r.Report != nil && r.Report.After.Cwd != r.Report.Before.Cwd:
+		wrong = append(wrong, fmt.Sprintf("is in %v", r.Report.After.Cwd))
 	case r.MS > promptMS:
 		wrong = append(wrong, fmt.Sprintf("took %d ms", r.MS))
 	}

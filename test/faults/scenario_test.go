@@ -21,6 +21,7 @@ type scenario struct {
 	netns     string // the name of the network namespace that the user gets, "" for one without
 	reset     string // what inject removes before each login, see c/inject.c
 	vforks    bool   // the holder is on its way to a program
+	empty     bool   // a refusal leaves the login process in an empty network
 	prune     bool   // what is disturbed is `pamnetctl prune` after a login, which is not
 	prepare   string // what the administrator has set up
 
@@ -53,6 +54,10 @@ var scenarios = []*scenario{
 		reset: "ulf", prepare: "ip netns add other", owner: "ulf",
 	},
 	{
+		name: "usernet-empty", module: "pam_usernet", arguments: []string{"refusal=empty"}, user: "ulf", member: true, netns: "ulf",
+		reset: "ulf", empty: true, prepare: "ip netns add other",
+	},
+	{
 		name: "usernet-setup", module: "pam_usernet", arguments: []string{"setup=" + setup}, user: "ulf", member: true, netns: "ulf",
 		reset: "*", vforks: true, prepare: makeSetup,
 		interfaces: []string{"eth0", "eth1"},
@@ -69,7 +74,11 @@ var scenarios = []*scenario{
 	},
 	{name: "newnet-stranger", module: "pam_newnet", user: "olga", reset: "-"},
 	{name: "groupnet-stranger", module: "pam_groupnet", user: "olga", reset: "-"},
-	// A source that is not known to be local: it takes the child to prove that somebody is no member.
+	// A source that is not known to be local: the child asks.
+	{
+		name: "newnet-directory", module: "pam_newnet", user: "nina", member: true, reset: "-",
+		prepare: `sed -i '/^passwd\|^group/s/files/compat/' /etc/nsswitch.conf`,
+	},
 	{
 		name: "usernet-stranger", module: "pam_usernet", user: "olga", reset: "-",
 		prepare: `sed -i '/^passwd\|^group/s/files/compat/' /etc/nsswitch.conf`,

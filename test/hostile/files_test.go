@@ -93,19 +93,19 @@ func TestAFileSystemThatDoesNotAnswerIsRefusedInTime(t *testing.T) {
 	for _, c := range []struct {
 		is, server, makes, arguments string
 	}{
-		{"the directory, and nobody reads", "deaf", "ln -s /tmp/mute/x /etc/netns/ulf", ""},
-		{"a file, and nobody reads", "deaf", "mkdir /etc/netns/ulf; ln -s /tmp/mute/x /etc/netns/ulf/hosts", ""},
-		{"a file, and nobody answers", "mute", "mkdir /etc/netns/ulf; ln -s /tmp/mute/x /etc/netns/ulf/hosts", ""},
-		{"the file itself, and nobody answers", "mute", "mkdir /etc/netns/ulf; ln -s /tmp/mute /etc/netns/ulf/skel", ""},
-		{"a file, and its server is stopped", "stopped", "mkdir /etc/netns/ulf; ln -s /tmp/mute/x /etc/netns/ulf/hosts", ""},
-		{"what is to be covered, and nobody reads", "deaf", "", "mask=/tmp/mute/x"},
-		{"what is to be covered, and nobody answers", "mute", "", "mask=/tmp/mute/x"},
+		{"the directory, and nobody reads", "deaf", "ln -s /run/mute/x /etc/netns/ulf", ""},
+		{"a file, and nobody reads", "deaf", "mkdir /etc/netns/ulf; ln -s /run/mute/x /etc/netns/ulf/hosts", ""},
+		{"a file, and nobody answers", "mute", "mkdir /etc/netns/ulf; ln -s /run/mute/x /etc/netns/ulf/hosts", ""},
+		{"the file itself, and nobody answers", "mute", "mkdir /etc/netns/ulf; ln -s /run/mute /etc/netns/ulf/skel", ""},
+		{"a file, and its server is stopped", "stopped", "mkdir /etc/netns/ulf; ln -s /run/mute/x /etc/netns/ulf/hosts", ""},
+		{"what is to be covered, and nobody reads", "deaf", "", "mask=/run/mute/x"},
+		{"what is to be covered, and nobody answers", "mute", "", "mask=/run/mute/x"},
 	} {
 		t.Run(c.is, func(t *testing.T) {
 			t.Parallel()
 			b := newBox(t)
 			b.service(t, "late", "timeout=1 "+c.arguments)
-			b.sh(t, "mkdir -p /etc/netns /tmp/mute\n"+c.makes)
+			b.sh(t, "mkdir -p /etc/netns /run/mute\n"+c.makes)
 			end := b.mount(t, c.server)
 			for range 2 {
 				start := time.Now()
@@ -140,11 +140,11 @@ func TestAFileSystemThatDoesNotAnswerIsRefusedInTime(t *testing.T) {
 	}
 }
 
-// mount mounts the file system of testdata/mute.c on /tmp/mute, and returns what
+// mount mounts the file system of testdata/mute.c on /run/mute, and returns what
 // ends it.
 func (b *box) mount(t *testing.T, server string) (end func()) {
 	t.Helper()
-	_, finish, err := b.hold(t, "mute", "/tmp/mute", server)
+	_, finish, err := b.hold(t, "mute", "/run/mute", server)
 	if err != nil {
 		t.Skip(err)
 	}
@@ -161,7 +161,7 @@ func (b *box) mount(t *testing.T, server string) (end func()) {
 		t.Helper()
 		proceed()
 		finish()
-		b.sh(t, "umount --lazy /tmp/mute")
+		b.sh(t, "umount --lazy /run/mute")
 	}
 }
 

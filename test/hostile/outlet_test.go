@@ -105,7 +105,7 @@ func TestWhatANetworkNamespaceCannotClose(t *testing.T) {
 	})
 }
 
-func TestANameServiceThatHangsHoldsUpTheLoginBeforeThereIsAChild(t *testing.T) {
+func TestALocalSourceThatHangsHoldsUpTheLoginBeforeThereIsAChild(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	b.sh(t, "mv /etc/group /etc/saved; mkfifo /etc/group")

@@ -107,7 +107,8 @@ func TestWhatAHostMayBeLike(t *testing.T) {
 		{is: "no standard descriptors", want: allIsolated, options: "--close-fds 0,1,2"},
 		{is: "SIGCHLD ignored", want: allIsolated, options: "--sigchld-ignore"},
 		{is: "all signals blocked", want: allIsolated, options: "--block-all-signals"},
-		{is: "all of these", want: allIsolated, options: "--close-fds 0,1,2 --sigchld-ignore --block-all-signals --open 50 --threads 3"},
+		{is: "all of these", want: allIsolated, options: "--close-fds 0,1,2 --sigchld-ignore --block-all-signals --open 50"},
+		{is: "a thread that is not the main one", want: allRefused, options: "--threads 3"},
 		{is: "no CAP_SYS_ADMIN", want: allRefused, options: "--drop-cap sys_admin"},
 		{is: "no CAP_SYS_PTRACE", options: "--drop-cap sys_ptrace"},
 		{is: "no /proc", want: allRefused, front: private("umount --lazy /proc")},
@@ -314,6 +315,9 @@ func checkHost(t *testing.T, row surroundings, r pamhost.Report, isolated bool) 
 	var expected []pamhost.Field
 	if isolated {
 		expected = append(expected, pamhost.NetNamespace, pamhost.MountNamespace)
+	}
+	if isolated && r.After.Cwd.Path == "/" { // as what is gone becomes
+		expected = append(expected, pamhost.Cwd)
 	}
 	if row.front != "" { // whose mounts may decide how the paths of the mapped files look
 		expected = append(expected, pamhost.MappedFiles)

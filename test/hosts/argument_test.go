@@ -4,6 +4,7 @@ package hosts
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -78,6 +79,7 @@ func TestArguments(t *testing.T) {
 
 		{"pam_newnet.so debug", "olga", false, []string{`debug pam_newnet: "olga" is not a member`}},
 		{"pam_usernet.so debug", "ulf", true, []string{
+			"debug pam_usernet: Go has started (" + runtime.Version() + ")",
 			`debug pam_usernet: "ulf" is a member by the group "usernet"`,
 			`debug pam_usernet: "ulf": created network namespace "ulf"; now its mounts`,
 			`info pam_usernet: "ulf": created network namespace "ulf"`,
@@ -131,4 +133,16 @@ func TestLoopbackAnswersUnlessItIsToBeLeftDown(t *testing.T) {
 	b.sh(t, "ip netns del ulf")
 	o := b.open(t, login{host: "pamhost", stack: []string{"required pam_usernet.so lodown"}, user: "ulf", command: "cat /sys/class/net/lo/operstate"})
 	expect.Equal(t, "lo of a network made with lodown", o.output, "down\n")
+}
+
+// A program would take the name for an option: of a setup program, of ip(8).
+func TestANameThatLooksLikeAnOptionGoesToNoProgram(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	expect.Check(t, b.WriteFile("/usr/local/sbin/uplink", "#!/bin/sh\necho \"$@\" >/run/has-run\n", 0o755))
+	b.sh(t, "echo 'groupnet--x:x:59999:olga' >>/etc/group")
+	stack := []string{"required pam_groupnet.so setup=/usr/local/sbin/uplink", "required pam_permit.so"}
+	o := b.open(t, login{host: "pamhost", stack: stack, user: "olga"})
+	o.logs(t, `err pam_groupnet: "olga" refused: "-x" cannot name a network namespace: programs would take it for an option`)
+	expect.Equal(t, "what the setup program has got, and what there is", b.sh(t, "cat /run/has-run 2>/dev/null || ls /run/netns 2>/dev/null || true"), "")
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"libpam-net/test/machine"
 	"libpam-net/test/pamhost"
 	"libpam-net/test/sandbox"
 )
@@ -20,6 +21,7 @@ import (
 var programs struct {
 	pamhost.Paths
 	oldKernel string
+	fuse      string
 }
 
 // TestMain builds the modules first, so that those of this tree are tested.
@@ -44,12 +46,16 @@ func run(m *testing.M) int {
 }
 
 func build(dir string) (err error) {
+	if err := machine.Build(); err != nil {
+		return err
+	}
 	if programs.Paths, err = pamhost.Build(dir); err != nil {
 		return err
 	}
 	programs.oldKernel = filepath.Join(dir, "old-kernel")
+	programs.fuse = filepath.Join(dir, "fuse")
 	for _, command := range [][]string{
-		{"make", "-C", "../..", "build"},
+		{"go", "build", "-o", programs.fuse, "../fuse"},
 		{"gcc", "-std=gnu11", "-O2", "-o", programs.oldKernel, "testdata/old_kernel.c"},
 	} {
 		output, err := exec.Command(command[0], command[1:]...).CombinedOutput()

@@ -93,6 +93,7 @@ type row struct {
 	reaps   bool            // no child's end may reach the host's handler but the command's
 	unknown bool            // nobody can tell how the command ended
 	covers  bool            // what is replaced stays in the mount table, beneath
+	thread  bool            // the session is opened in another thread than the main one: members are refused
 }
 
 const hostile = "pamhost --setenv GODEBUG=inittrace=1,schedtrace=1,asyncpreemptoff=0 --setenv GOTRACEBACK=crash " +
@@ -103,17 +104,17 @@ const hostile = "pamhost --setenv GODEBUG=inittrace=1,schedtrace=1,asyncpreempto
 
 var rows = []row{
 	{is: "a plain host", host: "pamhost"},
-	{is: "a Go host", host: "gohost", also: []pamhost.Field{pamhost.Threads}},
-	{is: "a thread among others", host: "pamhost --threads 3"},
+	{is: "a Go host", host: "gohost", also: []pamhost.Field{pamhost.Threads}, thread: true},
+	{is: "a thread among others", host: "pamhost --threads 3", thread: true},
 	{is: "a host that forks after pam_start", host: "pamhost --fork-between", before: forked},
 	{is: "a host that forks in a thread after pam_start", host: "pamhost --threads 3 --fork-between", before: forked},
 	{is: "a chrooted host", host: "pamhost --chroot " + jail, before: chrooted, root: jail},
-	{is: "a chrooted thread", host: "pamhost --threads 3 --chroot " + jail, before: slices.Concat(chrooted, []pamhost.Field{pamhost.OtherThreads}), root: jail},
+	{is: "a chrooted thread", host: "pamhost --threads 3 --chroot " + jail, before: slices.Concat(chrooted, []pamhost.Field{pamhost.OtherThreads}), root: jail, thread: true},
 	{is: "a host that ignores SIGCHLD", host: "pamhost --sigchld-ignore", before: handling, unknown: true},
 	{is: "a host that reaps every child", host: "pamhost --sigchld-reap", before: handling, reaps: true},
-	{is: "a host that reaps every child in any thread", host: "pamhost --threads 3 --sigchld-reap", before: handling},
+	{is: "a host that reaps every child in any thread", host: "pamhost --threads 3 --sigchld-reap", before: handling, thread: true},
 	{is: "a host that blocks all signals", host: "pamhost --block-all-signals"},
-	{is: "a thread that blocks all signals", host: "pamhost --threads 3 --block-all-signals"},
+	{is: "a thread that blocks all signals", host: "pamhost --threads 3 --block-all-signals", thread: true},
 	{is: "a host that blocks SIGCHLD and would reap", host: "pamhost --block-all-signals --sigchld-reap", before: handling},
 	{is: "a host without standard descriptors", host: "pamhost --close-fds 0,1,2"},
 	{is: "a host with fifty more descriptors", host: "pamhost --open 50"},
@@ -131,8 +132,8 @@ var rows = []row{
 	{is: "a service with mounts of its own, as systemd makes them", host: "unshare --fork --mount --propagation slave unshare --fork --mount --propagation shared pamhost"},
 
 	{is: "an old kernel", host: "old_kernel pamhost", covers: true},
-	{is: "a Go host on an old kernel", host: "old_kernel gohost", also: []pamhost.Field{pamhost.Threads}, covers: true},
-	{is: "a thread on an old kernel", host: "old_kernel pamhost --threads 3", covers: true},
+	{is: "a Go host on an old kernel", host: "old_kernel gohost", also: []pamhost.Field{pamhost.Threads}, covers: true, thread: true},
+	{is: "a thread on an old kernel", host: "old_kernel pamhost --threads 3", covers: true, thread: true},
 	{is: "a chrooted host on an old kernel", host: "old_kernel pamhost --chroot " + jail, before: chrooted, root: jail, covers: true},
 	{is: "a host without standard descriptors on an old kernel", host: "old_kernel pamhost --open 50 --close-fds 0,1,2", covers: true},
 	{is: "a service with mounts of its own on an old kernel", host: "old_kernel unshare --fork --mount --propagation private pamhost", covers: true},
@@ -160,6 +161,10 @@ func TestEveryHostWithEveryUser(t *testing.T) {
 			for _, user := range users {
 				t.Run(user.is, func(t *testing.T) {
 					o := b.open(t, login{host: row.host, stack: everything, user: user.name, command: look})
+					if row.thread && user.log != "" {
+						row.checkRefusal(t, o, user)
+						return
+					}
 					if o.Command == nil {
 						t.Fatalf("no session: %q, %q", o.Calls, o.log)
 					}
@@ -176,11 +181,23 @@ func TestEveryHostWithEveryUser(t *testing.T) {
 			if row.root != "" { // which has the machine's /run
 				published = append(published, jail+"/run/netns/lab", jail+"/run/netns/lab", jail+"/run/netns/ulf", jail+"/run/netns/ulf")
 			}
+			if row.thread {
+				published = nil
+			}
 			slices.Sort(published)
 			expect.Equal(t, "mounts that have come", fmt.Sprint(b.newMounts(t, mounts)), fmt.Sprint(published))
 			expect.Equal(t, "traces in /tmp", b.sh(t, "ls -d /tmp/x* 2>/dev/null || true"), "")
 		})
 	}
+}
+
+// checkRefusal reports what is not as it was after the refusal of a member in a thread.
+func (r row) checkRefusal(t *testing.T, o outcome, u user) {
+	t.Helper()
+	expect.Equal(t, "result", o.Result("pam_open_session"), "PAM_ABORT")
+	unchanged(t, "pam_open_session", o.Before, o.After, r.also...)
+	module := strings.Fields(u.log)[1]
+	o.logs(t, fmt.Sprintf("err %s %q refused: the login service opens the session in a thread that is not its main one", module, u.name))
 }
 
 // checkHost reports what a session has left changed in the host.

@@ -34,10 +34,18 @@ var (
 
 // Each cause keeps members of all modules out.
 var causes = []cause{
-	{is: "no CAP_SYS_ADMIN", host: "pamhost --drop-cap sys_admin", reason: "operation not permitted"},
-	{is: "no CAP_SYS_CHROOT", host: "pamhost --drop-cap sys_chroot", joins: true, reason: "setns mount namespace: operation not permitted"},
-	{is: "no CAP_NET_ADMIN", host: "pamhost --drop-cap net_admin", reason: "bring up lo: operation not permitted"},
-	{is: "no CAP_SYS_ADMIN in a thread", host: "pamhost --threads 3 --drop-cap sys_admin", reason: "operation not permitted"},
+	{is: "no CAP_SYS_ADMIN", host: "pamhost --drop-cap sys_admin", reason: "refused: CAP_SYS_ADMIN missing: "},
+	{
+		is: "no CAP_SYS_CHROOT", host: "pamhost --drop-cap sys_chroot", joins: true,
+		reason: "refused: CAP_SYS_CHROOT missing: setns mount namespace: operation not permitted (CapabilityBoundingSet= of the service's unit must have it)",
+	},
+	{is: "no CAP_NET_ADMIN", host: "pamhost --drop-cap net_admin", reason: "refused: CAP_NET_ADMIN missing: "},
+	{is: "no CAP_SYS_PTRACE", host: "pamhost --drop-cap sys_ptrace", reason: "refused: CAP_SYS_PTRACE missing: stat /proc/1/ns/net: Permission denied"},
+	{
+		is: "none of these capabilities", host: "pamhost --drop-cap sys_ptrace --drop-cap sys_admin --drop-cap sys_chroot",
+		reason: "refused: CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_SYS_CHROOT missing: ",
+	},
+	{is: "a thread that is not the main one", host: "pamhost --threads 3", reason: "refused: the login service opens the session in a thread"},
 	{
 		is: "no right to look at process 1", reason: "stat /proc/1/ns/net: Permission denied",
 		host: "pamhost --drop-cap sys_ptrace --drop-cap dac_override --drop-cap dac_read_search",
@@ -47,7 +55,7 @@ var causes = []cause{
 		breaks: "mount -t tmpfs empty /proc/1/ns", mends: "umount /proc/1/ns",
 	},
 	{
-		is: "a chroot without /proc", host: "pamhost --chroot " + jail, reason: "open /proc/thread-self/ns: No such file or directory",
+		is: "a chroot without /proc", host: "pamhost --chroot " + jail, reason: `the child ended without a verdict; source "files" of nsswitch.conf does not answer: No such file or directory`,
 		breaks: "mkdir " + jail + "; mount --rbind /etc " + jail, mends: "umount " + jail,
 	},
 	{
@@ -63,6 +71,11 @@ var causes = []cause{
 	{
 		is: "a null device that is none", args: "mask=/etc/hostname", joins: true, reason: "/dev/null is not the null device",
 		breaks: "mv /dev/null /dev/away; : >/dev/null", mends: "mv /dev/away /dev/null",
+	},
+	{
+		is: "what is to be covered in a directory that becomes a user's", args: "mask=/var/d/socket", joins: true,
+		reason: "mask=/var/d/socket: /var/d: belongs to uid ",
+		breaks: "mkdir -p /var/d; chown ulf /var/d; touch /var/d/socket", mends: "chown root /var/d",
 	},
 	{is: "no null device", reason: "without a verdict", breaks: "mv /dev/null /dev/away", mends: "mv /dev/away /dev/null"},
 	{
@@ -248,7 +261,7 @@ func TestALoginIsRefusedInTime(t *testing.T) {
 	mounts := b.mountTable(t)
 
 	var late []*host
-	for _, options := range []string{"", " --threads 3", " --fork-between", " --block-all-signals", " --sigchld-ignore", " --sigchld-reap"} {
+	for _, options := range []string{"", " --threads 3 --fork-between", " --fork-between", " --block-all-signals", " --sigchld-ignore", " --sigchld-reap"} {
 		for _, member := range named {
 			stack := []string{"required " + member.module + ".so timeout=1"}
 			late = append(late, b.start(t, login{host: "pamhost" + options, stack: stack, user: member.user}))

@@ -59,23 +59,30 @@ func makeUnlessDone(target string) error {
 
 // New starts a machine with the modules of this tree. Close it.
 func New() (*Machine, error) {
+	if os.Geteuid() == 0 { // nobody else gets a machine
+		if err := Build(); err != nil {
+			return nil, err
+		}
+	}
+	return NewFrom(Out())
+}
+
+// NewFrom starts a machine with the modules and programs in a directory. Close it.
+func NewFrom(out string) (*Machine, error) {
 	s, err := sandbox.New()
 	if err != nil {
 		return nil, err
 	}
 	m := &Machine{Sandbox: s}
-	if err := m.setUp(); err != nil {
+	if err := m.setUp(out); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("set up the machine: %w", err)
 	}
 	return m, nil
 }
 
-func (m *Machine) setUp() error {
-	if err := Build(); err != nil {
-		return err
-	}
-	if err := m.install(); err != nil {
+func (m *Machine) setUp(out string) error {
+	if err := m.install(out); err != nil {
 		return err
 	}
 	for _, group := range []string{"newnet", "usernet", "groupnet-lab"} {
@@ -110,15 +117,15 @@ func (m *Machine) setUp() error {
 	return nil
 }
 
-func (m *Machine) install() error {
+func (m *Machine) install(out string) error {
 	dir, err := sandbox.ModuleDir()
 	if err != nil {
 		return err
 	}
 	for _, module := range Modules {
-		if err := m.Install(filepath.Join(Out(), module+".so"), filepath.Join(dir, module+".so"), 0o644); err != nil {
+		if err := m.Install(filepath.Join(out, module+".so"), filepath.Join(dir, module+".so"), 0o644); err != nil {
 			return err
 		}
 	}
-	return m.Install(filepath.Join(Out(), "pamnetctl"), "/usr/bin/pamnetctl", 0o755)
+	return m.Install(filepath.Join(out, "pamnetctl"), "/usr/bin/pamnetctl", 0o755)
 }

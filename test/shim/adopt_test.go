@@ -28,7 +28,9 @@ func TestGoodVerdicts(t *testing.T) {
 		}, outcome.isolated},
 		{"beside other threads", session{
 			args: []string{say(isolated, good)}, options: []string{"--threads", "3"},
-		}, outcome.isolated},
+		}, func(o outcome, t *testing.T) {
+			o.refused(t, "the login service opens the session in a thread that is not its main one")
+		}},
 		{"the child killed after its verdict", session{args: []string{say(isolated, good), word("kill")}}, outcome.isolated},
 		{"the child stopped after its verdict", session{args: []string{say(isolated, good), word("stop")}}, outcome.isolated},
 		{"two verdicts", session{args: []string{say(isolated+"first", good), say(isolated+"second", good)}}, func(o outcome, t *testing.T) {
@@ -50,9 +52,6 @@ func TestGoodVerdicts(t *testing.T) {
 				t.Errorf("other namespaces: %v", got)
 			}
 		}},
-		{"not concerned", session{args: []string{say(notConcerned+"-", "")}}, func(o outcome, t *testing.T) {
-			o.ended(t, "PAM_SUCCESS") // pam_permit's
-		}},
 		{"refused", session{args: []string{say(refused+"no %s left", "")}}, func(o outcome, t *testing.T) {
 			o.refused(t, "no %s left")
 		}},
@@ -61,6 +60,24 @@ func TestGoodVerdicts(t *testing.T) {
 			if len(o.Messages) > 0 {
 				t.Errorf("the user is told %q", o.Messages)
 			}
+		}},
+		{"refused, into an empty network", session{args: []string{"refusal=empty", say(refused+"no", "")}}, func(o outcome, t *testing.T) {
+			o.ended(t, "PAM_ABORT", pamhost.NetNamespace)
+			if got := o.moved(); !slices.Equal(got, []string{"net"}) {
+				t.Errorf("other namespaces: %v", got)
+			}
+			o.logged(t, "refused: no", 1)
+			o.logged(t, "refusal=empty: the login process is in an empty network now", 1)
+		}},
+		{"refused in a thread, into an empty network", session{
+			args: []string{"refusal=empty", say(refused+"no", "")}, options: []string{"--threads", "3"},
+		}, func(o outcome, t *testing.T) {
+			o.ended(t, "PAM_ABORT", pamhost.NetNamespace)
+			o.logged(t, "refusal=empty: this thread is in an empty network now, and no other thread of the login service", 1)
+		}},
+		{"isolated, and no refusal", session{args: []string{"refusal=empty", say(isolated, good)}}, func(o outcome, t *testing.T) {
+			o.isolated(t)
+			o.logged(t, "refusal=empty", 0)
 		}},
 
 		{"the longest text", session{args: []string{sayMore(isolated, 1021, good)}}, func(o outcome, t *testing.T) {
@@ -115,26 +132,33 @@ func testAdoption(t *testing.T, m machine, h *host) {
 		})
 	}
 	const (
-		fails  = ":error=EIO:when="
-		claims = ":retval=0:when="
-		failed = "enter the namespaces: Input/output error"
+		fails     = ":error=EIO:when="
+		claims    = ":retval=0:when="
+		inMount   = "enter the mount namespace: Input/output error"
+		inNetwork = "enter the network namespace: Input/output error"
 	)
 	for _, test := range []struct{ name, inject, reason string }{
 		{"stop sharing the directories: fails", "unshare" + fails + "1", "unshare CLONE_FS: Input/output error"},
-		{"enter the mount namespace: fails", "setns" + fails + "1", failed},
-		{"go to its root directory: fails", "fchdir" + fails + "1", failed},
-		{"make that the root directory: fails", "chroot" + fails + "1", failed},
-		{"go to the working directory: fails", "fchdir" + fails + "2", failed},
-		{"enter the network namespace: fails", "setns" + fails + "2", failed},
-		{"enter the mount namespace: claims to have worked", "setns" + claims + "1", "this process is not in the mount namespace it was moved to"},
+		{"enter the network namespace: fails", "setns" + fails + "1", inNetwork},
+		{"enter the mount namespace: fails", "setns" + fails + "2", inMount},
+		{"go to its root directory: fails", "fchdir" + fails + "1", inMount},
+		{"make that the root directory: fails", "chroot" + fails + "1", inMount},
+		{"enter the network namespace: claims to have worked", "setns" + claims + "1", "this process is not in the network namespace it was moved to"},
+		{"enter the mount namespace: claims to have worked", "setns" + claims + "2", "this process is not in the mount namespace it was moved to"},
 		{"go to the working directory: claims to have worked", "fchdir" + claims + "2", "the working directory has changed"},
-		{"enter the network namespace: claims to have worked", "setns" + claims + "2", "this process is not in the network namespace it was moved to"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			open(t, test.inject).refused(t, test.reason)
 		})
 	}
+	t.Run("go to the working directory: fails, and the session starts in the root directory", func(t *testing.T) {
+		t.Parallel()
+		o := open(t, "fchdir"+fails+"2")
+		o.ended(t, "PAM_SUCCESS", pamhost.NetNamespace, pamhost.MountNamespace, pamhost.Cwd)
+		expect.Equal(t, "working directory", o.After.Cwd.Path, "/")
+		o.logged(t, `the session starts in "/": enter the working directory: Input/output error`, 1)
+	})
 	t.Run("the way back is barred, too", func(t *testing.T) {
 		t.Parallel()
 		o := open(t, "setns"+fails+"2+")
@@ -210,12 +234,13 @@ func TestRoot(t *testing.T) {
 		return m.open(t, h, session{user: user, args: append([]string{"timeout=1"}, args...)})
 	}
 
-	m.spy(t)
+	m.withDirectory(t)
 	for _, test := range []struct{ name, word, reason string }{
-		{"unknowable", say(unknowable+"no answer", ""), "no answer"},
+		{"unknown", say(unknownUser+"no answer", ""), "no answer"},
 		{"no verdict", word("exit"), noVerdict},
 		{"no verdict in time", word("pause"), late},
 		{"a malformed verdict", say("text", ""), malformed},
+		{"isolated without an answer", say(isolated, good), notMember},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			o := open("root", test.word)
@@ -224,11 +249,42 @@ func TestRoot(t *testing.T) {
 			open("nobody", test.word).refused(t, test.reason)
 		})
 	}
-	t.Run("refused", func(t *testing.T) { open("root", say(refused+"why", "")).refused(t, "why") })
+	const isMember = "Am--"
+	t.Run("refused", func(t *testing.T) { open("root", say(isMember, ""), say(refused+"why", "")).refused(t, "why") })
 	t.Run("refused by the adoption", func(t *testing.T) {
-		open("root", say(isolated, "Nmrc")).refused(t, "the network namespace is the host's")
+		open("root", say(isMember, ""), say(isolated, "Nmrc")).refused(t, "the network namespace is the host's")
+	})
+	t.Run("no verdict for a member", func(t *testing.T) {
+		open("root", say(isMember, ""), word("exit")).refused(t, noVerdict)
+	})
+	t.Run("unknown after an answer", func(t *testing.T) {
+		open("root", say(isMember, ""), say(unknownUser+"why", "")).refused(t, "why")
 	})
 
-	expect.Check(t, m.AddToGroup("members", "root"))
-	t.Run("no verdict for a member", func(t *testing.T) { open("root", word("exit")).refused(t, noVerdict) })
+	t.Run("no verdict for a member by this machine's files", func(t *testing.T) {
+		m.sources(t, "files")
+		expect.Check(t, m.AddToGroup("members", "root"))
+		open("root", word("exit")).refused(t, noVerdict)
+	})
+}
+
+// Uid 0 counts by this machine's own files alone: a directory makes nobody root here.
+func TestADirectorysRootIsRefusedLikeEverybody(t *testing.T) {
+	m, h := newMachine(t), hosts[0]
+	m.install(t, h)
+	m.fake(t)
+	expect.Check(t, m.WriteFile("/run/fake/passwd", "toor:x:0:0::/root:/bin/sh\n", 0o644))
+	for _, word := range []string{say(unknownUser+"no answer", ""), word("exit")} {
+		o := m.open(t, h, session{user: "toor", args: []string{word}})
+		o.refused(t, "")
+		o.logged(t, "let in as root", 0)
+	}
+	t.Run("but another name of root is root", func(t *testing.T) {
+		passwd, err := m.ReadFile("/etc/passwd")
+		expect.Check(t, err)
+		expect.Check(t, m.WriteFile("/etc/passwd", passwd+"toor:x:0:0::/root:/bin/sh\n", 0o644))
+		o := m.open(t, h, session{user: "toor", args: []string{say(unknownUser+"no answer", "")}})
+		o.ended(t, "PAM_SUCCESS")
+		o.logged(t, `"toor" let in as root, not isolated: no answer`, 1)
+	})
 }

@@ -21,7 +21,7 @@ import (
 const unknown = `cannot tell whether the user is a member: source "spy" of nsswitch.conf does not answer`
 
 // The child is a copy of the login process. All that may not be in it is looked
-// for from inside, where it asks the name service again: by then Go runs.
+// for from inside, by the first that runs there and is not ours: a directory's client.
 func TestChildKeepsNothingOfTheLogin(t *testing.T) {
 	m, h := newMachine(t), hosts[0]
 	m.install(t, h)
@@ -72,6 +72,21 @@ func TestTheEnvironmentCannotHideAMember(t *testing.T) {
 	o.refused(t, unknown)
 }
 
+// systemd's source is local, and obeys its variables in a set-uid program, too.
+func TestTheEnvironmentCannotHideAMemberFromSystemdsSource(t *testing.T) {
+	m, h := newMachine(t), hosts[0]
+	m.install(t, h)
+	m.installCore(t, h, "pam_newnet.so")
+	m.source(t, "systemd", append(spyFiles, "-DSYSTEMD")...)
+	expect.Check(t, m.MkdirAll("/run/spy", 0o700))
+	for _, variable := range []string{"SYSTEMD_ONLY_USERDB=nothing", "SYSTEMD_EXEC_PID=1"} {
+		o := m.open(t, h, session{
+			module: "pam_newnet.so", user: "nobody", args: []string{"group=members"}, options: []string{"--setenv", variable},
+		})
+		o.refused(t, strings.Replace(unknown, "spy", "systemd", 1))
+	}
+}
+
 // installCore brings a real module into the sandbox.
 func (m machine) installCore(t *testing.T, h *host, module string) {
 	t.Helper()
@@ -79,27 +94,41 @@ func (m machine) installCore(t *testing.T, h *host, module string) {
 	expect.Check(t, m.Install(built+"/"+module, m.path(h, module), 0o644))
 }
 
+var spyFiles = []string{"testdata/libnss_spy.c", "../pamhost/c/snapshot.c", "../pamhost/c/json.c"}
+
 // spy installs the source that looks around and never answers.
 func (m machine) spy(t *testing.T) {
 	t.Helper()
-	const library = "libnss_spy.so.2"
-	files := []string{"testdata/libnss_spy.c", "../pamhost/c/snapshot.c", "../pamhost/c/json.c"}
-	expect.Check(t, hosts[0].compile(library, files, "-shared", "-fPIC", "-Wl,-Bsymbolic"))
+	m.source(t, "spy", spyFiles...)
+	expect.Check(t, m.MkdirAll("/run/spy", 0o700))
+}
+
+// fake installs the source that has what stands in /run/fake.
+func (m machine) fake(t *testing.T) {
+	t.Helper()
+	m.source(t, "fake", "../../pam/testdata/libnss_fake.c")
+	expect.Check(t, m.MkdirAll("/run/fake", 0o755))
+}
+
+// source compiles and installs a source of nsswitch.conf, to be asked after the files.
+func (m machine) source(t *testing.T, name string, args ...string) {
+	t.Helper()
+	library := "libnss_" + name + ".so.2"
+	expect.Check(t, hosts[0].compile(library, nil, append(args, "-shared", "-fPIC", "-Wl,-Bsymbolic")...))
 	modules, err := sandbox.ModuleDir()
 	expect.Check(t, err)
 	expect.Check(t, m.Install(hosts[0].path(library), path.Join(path.Dir(modules), library), 0o644))
-	expect.Check(t, m.MkdirAll("/run/spy", 0o700))
-	m.sources(t, "files spy")
+	m.sources(t, "files "+name)
 }
 
-// child returns what the source saw in the child of a session.
+// child returns what the source saw in the child of a session, which alone may ask it.
 func (m machine) child(t *testing.T, o outcome) pamhost.Snapshot {
 	t.Helper()
-	result, err := m.Sh(t.Context(), "ls /run/spy; rm -f /run/spy/"+strconv.Itoa(o.PID))
+	result, err := m.Sh(t.Context(), "ls /run/spy")
 	expect.Check(t, err)
-	pids := slices.DeleteFunc(strings.Fields(result.Stdout), func(pid string) bool { return pid == strconv.Itoa(o.PID) })
-	if len(pids) != 1 {
-		t.Fatalf("asked by %v and the host %d, want a single child; log: %s", pids, o.PID, o.log)
+	pids := strings.Fields(result.Stdout)
+	if len(pids) != 1 || pids[0] == strconv.Itoa(o.PID) {
+		t.Fatalf("asked by %v (the host is %d), want a single child; log: %s", pids, o.PID, o.log)
 	}
 	file := "/run/spy/" + pids[0]
 	data, err := m.ReadFile(file)
@@ -122,11 +151,9 @@ func (m machine) inspect(t *testing.T, child, before pamhost.Snapshot) {
 		}
 	}
 	for _, d := range child.Descriptors {
-		isHosts := slices.ContainsFunc(before.Descriptors, func(b pamhost.Descriptor) bool { return b.FileID == d.FileID })
 		switch {
 		case d.Number <= 2 && d.Target == "/dev/null":
 		case d.Number == 3 && strings.HasPrefix(string(d.Target), "socket:"):
-		case d.Number > 3 && d.CloseOnExec && !isHosts: // Go's
 		default:
 			t.Errorf("descriptor %d is %v", d.Number, d)
 		}

@@ -29,16 +29,17 @@ const (
 	isolated      = "VI\x00"
 	isolatedMoved = "VI\x01"
 	refused       = "VR\x00"
-	unknowable    = "VU\x00"
-	notConcerned  = "VN\x00"
+	unknownUser   = "VU\x00" // cannot be known to be a member
 	logError      = "L\x03"
 	logDebug      = "L\x07"
 )
 
 const (
 	malformed = "the child's message is malformed"
+	notMember = "the child has not said that the user is a member"
 	noVerdict = "the child ended without a verdict"
 	late      = "no verdict within 1 seconds"
+	noAnswer  = "the child's answer is no answer, or a second one"
 	good      = "nmrc" // the right descriptors
 )
 
@@ -70,8 +71,11 @@ func TestForgedVerdicts(t *testing.T) {
 		{"a line for the log of an unknown priority", session{args: []string{say("L\x08line", "")}}, malformed},
 		{"a line for the log with descriptors", session{args: []string{say(logError+"line", good)}}, malformed},
 		{"a refusal with descriptors", session{args: []string{say(refused+"text", "n")}}, malformed},
-		{"an unknowable membership with descriptors", session{args: []string{say(unknowable+"text", "n")}}, malformed},
-		{"not concerned, with descriptors", session{args: []string{say(notConcerned+"text", good)}}, malformed},
+		{"an unknown user with descriptors", session{args: []string{say(unknownUser+"text", "n")}}, malformed},
+		{"a verdict that the user is a non-member", session{args: []string{say("VN\x00text", "")}}, malformed},
+		{"an answer, where the login process has one", session{args: []string{say("Am--", ""), say(isolated, good)}}, noAnswer},
+		{"an answer that a member is a non-member", session{args: []string{say("An--", ""), say(isolated, good)}}, noAnswer},
+		{"an answer that is none, where the login process has one", session{args: []string{say("A---", "")}}, noAnswer},
 
 		{"no descriptors", session{args: []string{say(isolated, "")}}, malformed},
 		{"three descriptors", session{args: []string{say(isolated, "nmr")}}, malformed},
@@ -134,6 +138,11 @@ func TestForgedVerdicts(t *testing.T) {
 			session{args: []string{say(isolated, "nmrC")}},
 			"the working directory is not in the mount namespace",
 		},
+		{
+			"a working directory of another mount namespace that has not moved",
+			session{args: []string{say(isolated, good)}, front: inOtherMounts},
+			"the working directory is not in the mount namespace",
+		},
 	}
 	onEachHost(t, func(t *testing.T, m machine, h *host) {
 		for _, test := range tests {
@@ -149,5 +158,93 @@ func TestForgedVerdicts(t *testing.T) {
 	})
 }
 
+// withDirectory makes a machine on which the child has to find out who is a member.
+func (m machine) withDirectory(t *testing.T) {
+	t.Helper()
+	m.sources(t, "files directory")
+}
+
+func TestForgedAnswers(t *testing.T) {
+	tests := []struct {
+		name    string
+		session session
+		reason  string // of the refusal
+	}{
+		{"no answer: the child ends", session{args: []string{word("exit")}}, noVerdict},
+		{"no answer but lines for the log", session{args: []string{say(logError+"line", "")}}, noVerdict},
+		{"no answer until the deadline", session{args: []string{"timeout=1", word("pause")}}, late},
+		{"isolated without an answer", session{args: []string{say(isolated, good)}}, notMember},
+		{"isolated before the answer", session{args: []string{say(isolated, good), say("Am--", "")}}, notMember},
+		{"a member, and no verdict", session{args: []string{say("Am--", "")}}, noVerdict},
+		{"a member, and no verdict until the deadline", session{args: []string{"timeout=1", say("Am--", ""), word("pause")}}, late},
+		{"a member, unknown afterwards", session{args: []string{say("Am--", ""), say(unknownUser+"why", "")}}, "why"},
+		{"a member of the login's own network", session{args: []string{say("Am--", ""), say(isolated, "Nmrc")}}, "the network namespace is the host's"},
+		{"two answers", session{args: []string{say("Am--", ""), say("Am--", ""), say(isolated, good)}}, noAnswer},
+		{"a member, a non-member afterwards", session{args: []string{say("Am--", ""), say("An--", "")}}, noAnswer},
+		{"an answer to everything but the question", session{args: []string{say("A-nn", "")}}, noAnswer},
+		{"an answer to the question of another module", session{module: "usernet.so", args: []string{say("An--", "")}}, noAnswer},
+		{"an answer with descriptors", session{args: []string{say("An--", good)}}, malformed},
+		{"an answer with a descriptor", session{args: []string{say("An--", "n")}}, malformed},
+		{"an answer of one byte", session{args: []string{say("A", "")}}, malformed},
+		{"an answer too short", session{args: []string{say("Ann", "")}}, malformed},
+		{"an answer too long", session{args: []string{say("Annnn", "")}}, malformed},
+		{"an answer far too long", session{args: []string{sayMore("Annn", 2000, "")}}, malformed},
+		{"an answer of unknown bytes", session{args: []string{say("Axxx", "")}}, malformed},
+		{"an answer with an unknown byte for another module", session{args: []string{say("Anxn", "")}}, malformed},
+		{"an answer of zeros", session{args: []string{say("A\x00\x00\x00", "")}}, malformed},
+	}
+	onEachHost(t, func(t *testing.T, m machine, h *host) {
+		m.withDirectory(t)
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				m.open(t, h, test.session).refused(t, test.reason)
+			})
+		}
+	})
+}
+
+func TestGoodAnswers(t *testing.T) {
+	letIn := func(o outcome, t *testing.T) {
+		t.Helper()
+		o.ended(t, "PAM_SUCCESS") // pam_permit's
+		if o.log != "" {
+			t.Errorf("logged: %s", o.log)
+		}
+	}
+	tests := []struct {
+		name    string
+		session session
+		check   func(o outcome, t *testing.T)
+	}{
+		{"a member, isolated", session{args: []string{say("Am--", ""), say(isolated, good)}}, outcome.isolated},
+		{"a member, a non-member of the others", session{args: []string{say("Amng", ""), say(isolated, good)}}, outcome.isolated},
+		{"a member by another question", session{module: "usernet.so", args: []string{say("A-m-", ""), say(isolated, good)}}, outcome.isolated},
+		{"lines for the log around it", session{args: []string{say(logError+"a", ""), say("Am--", ""), say(logError+"b", ""), say(isolated, good)}}, outcome.isolated},
+		{"a member, refused", session{args: []string{say("Am--", ""), say(refused+"no", "")}}, func(o outcome, t *testing.T) { o.refused(t, "no") }},
+		{"unknown", session{args: []string{say(unknownUser+"down", "")}}, func(o outcome, t *testing.T) { o.refused(t, "down") }},
+		{"a non-member", session{args: []string{say("An--", "")}}, letIn},
+		{"a non-member by another question", session{module: "usernet.so", args: []string{say("A-n-", "")}}, letIn},
+		{"a non-member, isolated all the same", session{args: []string{say("An--", ""), say(isolated, good)}}, letIn},
+		{"a non-member, the child stopped", session{args: []string{say("An--", ""), word("stop")}}, letIn},
+		{"no group", session{args: []string{say("Ag--", "")}}, func(o outcome, t *testing.T) {
+			o.ended(t, "PAM_SUCCESS")
+			o.logged(t, `there is no group "members", so it has no members`, 1)
+		}},
+	}
+	onEachHost(t, func(t *testing.T, m machine, h *host) {
+		m.withDirectory(t)
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				test.check(m.open(t, h, test.session), t)
+			})
+		}
+	})
+}
+
 // inNetwork is in front of a host that is not in process 1's network namespace.
 var inNetwork = []string{"unshare", "--net"}
+
+// inOtherMounts is in front of a host whose working directory is in a mount namespace of its own.
+var inOtherMounts = []string{"unshare", "--mount", "nsenter", "--mount=/proc/1/ns/mnt", "--wd=/usr"}

@@ -113,7 +113,7 @@ func (d *debian) install(deb string) error {
 	if err := d.booted(); err != nil {
 		return err
 	}
-	result, err := d.enter(context.Background(), setUp)
+	result, err := d.enter(context.Background(), machine.SetUpDebian)
 	return errors.Join(err, result.Err())
 }
 
@@ -181,28 +181,6 @@ func (d *debian) enter(ctx context.Context, script string, args ...string) (sand
 		leader=$(` + leader + `)
 		exec nsenter --target "$leader" --mount --uts --ipc --net --pid --root --wd -- bash -ec "$@"`, "bash", script, "bash"}, args...)...)
 }
-
-// setUp installs the package, and adds users by their groups, who let in root's key.
-const setUp = `
-export DEBIAN_FRONTEND=noninteractive
-dpkg -i /opt/libpam-net.deb
-groupadd groupnet-lab
-useradd --create-home --shell /bin/bash olga
-useradd --create-home --shell /bin/bash --groups newnet nina
-useradd --create-home --shell /bin/bash --groups usernet ulf
-useradd --create-home --shell /bin/bash --groups usernet uta
-useradd --create-home --shell /bin/bash --groups groupnet-lab gina
-useradd --create-home --shell /bin/bash --groups groupnet-lab gus
-pam-auth-update --enable libpam-net-newnet libpam-net-usernet libpam-net-groupnet
-sed -i 's,pam_\(user\|group\)net.so,& setup=/usr/libexec/libpam-net/pamnet-uplink,' /etc/pam.d/common-session{,-noninteractive}
-
-mkdir -p /root/.ssh
-ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
-cp /root/.ssh/id_ed25519.pub /etc/ssh/authorized_keys
-echo 'AuthorizedKeysFile /etc/ssh/authorized_keys' >/etc/ssh/sshd_config.d/test.conf
-printf '%s\n' 'StrictHostKeyChecking no' 'UserKnownHostsFile /dev/null' 'LogLevel ERROR' 'BatchMode yes' 'KexAlgorithms curve25519-sha256' >/root/.ssh/config
-systemctl restart ssh
-`
 
 // booted waits for all that is started at boot.
 func (d *debian) booted() error {

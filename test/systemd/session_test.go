@@ -7,10 +7,10 @@ import (
 	"testing"
 
 	"libpam-net/test/expect"
+	"libpam-net/test/machine"
 )
 
-// net tells a process which network namespace it is in.
-const net = "readlink /proc/self/ns/net"
+const net = machine.OwnNet
 
 // users of all kinds, with the named network that each belongs in.
 var users = map[string]string{"olga": "", "nina": "", "ulf": "ulf", "gina": "lab", "gus": "lab"}

@@ -4,9 +4,11 @@ package uplink
 
 import (
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 
+	"libpam-net/internal/uplink/firewall"
 	"libpam-net/test/expect"
 )
 
@@ -125,6 +127,34 @@ func TestSpoofedSourcesAreDropped(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The table of connections is the host's, and one for all.
+func TestOneNamespaceCannotFillTheTableOfConnections(t *testing.T) {
+	l := newLab(t)
+	l.serve("outside", ":80", "outside")
+	for _, name := range []string{"anna", "bert"} {
+		l.ok("up", name)
+	}
+	expect.Check(t, l.in("anna", func() error {
+		for i := range firewall.MaxConnections + 500 {
+			host := []string{outside4, outside6}[i%2]
+			c, err := net.Dial("udp", address(host, 10000+i)) // a connection for each port
+			if err != nil {
+				return err
+			}
+			_, _ = c.Write([]byte("x")) // the server may have refused it by now
+			c.Close()
+		}
+		return nil
+	}))
+	count, err := strconv.Atoi(strings.TrimSpace(l.sh("cat /proc/sys/net/netfilter/nf_conntrack_count")))
+	expect.Check(t, err)
+	if count < firewall.MaxConnections || count > firewall.MaxConnections+50 {
+		t.Errorf("there are %d connections, want %d of anna's", count, firewall.MaxConnections)
+	}
+	l.asks("bert has room, by IPv4", "bert", address(outside4, 80), "outside "+gateway4)
+	l.asks("bert has room, by IPv6", "bert", address(outside6, 80), "outside "+gateway6)
 }
 
 func TestTheLoopbackOfTheMachineIsOutOfReach(t *testing.T) {

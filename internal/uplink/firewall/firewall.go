@@ -26,6 +26,13 @@ import (
 // TableName is the name of the table, of family inet.
 const TableName = "pamnet"
 
+// MaxConnections is how many connections that have begun in it a namespace may have at a
+// time. The host has one table for all, net.netfilter.nf_conntrack_max, which is 65,536
+// or more: a full one stops the host and all others.
+const MaxConnections = 4096
+
+const connectionsSize = 65535 // links at most, as nft has it
+
 // patience is how long the kernel may take to answer. It answers at once, or, for
 // want of memory, never.
 const patience = 5 * time.Second
@@ -64,6 +71,8 @@ type Table struct {
 	services  set
 	routers4  set
 	routers6  set
+
+	connections set // of each link, counted by the kernel
 }
 
 // set is a set or map with the elements that it has.
@@ -126,7 +135,11 @@ func Open() (*Table, error) {
 		routers6:  newSet("routers6", nftables.TypeIFName),
 		forwards4: newMap("forwards4", service, socket4),
 		forwards6: newMap("forwards6", service, socket6),
+
+		connections: newSet("connections", nftables.TypeIFName),
 	}
+	t.connections.Dynamic = true
+	t.connections.Size = connectionsSize
 	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyINet)
 	if err != nil {
 		return nil, fmt.Errorf("list nftables tables: %w", err)
@@ -195,6 +208,9 @@ func (t *Table) Set(p Policy, u Uplink) error {
 		if err := t.add(w); err != nil {
 			return err
 		}
+	}
+	if err := t.conn.AddSet(&t.connections.Set, nil); err != nil {
+		return err
 	}
 	for _, w := range t.wanted(u) {
 		if err := t.conn.AddSet(&w.Set, nil); err != nil {

@@ -23,6 +23,10 @@ func (t *Table) addChains(p Policy) {
 	spoofed(from, noWayBack, drop)
 	spoofed(from, isIPv4, toLoopback, drop)
 
+	// Before they have a place in the host's table: what is dropped here gets none.
+	limit := t.chain("limit", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityMangle)
+	limit(from, ct(expr.CtKeySTATE, expr.CtStateBitNEW), t.connections.countOver(MaxConnections), drop)
+
 	// Not for the host's own programs: conntrack has decided about them before.
 	ports := t.chain("ports", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest)
 	ports(isIPv4, toHost, dnat(&t.forwards4, unix.NFPROTO_IPV4, 4))
@@ -167,6 +171,18 @@ func (s *set) hasNot(device expr.MetaKey) phrase {
 
 func portIn(s *set) phrase {
 	return slices.Concat(destination, phrase{&expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID}})
+}
+
+// countOver is true if the device that a packet comes from has more connections than n. The
+// set has a counter for each device.
+func (s *set) countOver(n uint32) phrase {
+	return phrase{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: first},
+		&expr.Dynset{
+			SrcRegKey: first, SetName: s.Name, SetID: s.ID, Operation: unix.NFT_DYNSET_OP_ADD,
+			Exprs: []expr.Any{&expr.Connlimit{Count: n, Flags: expr.NFT_CONNLIMIT_F_INV}},
+		},
+	}
 }
 
 // dnat sends what a map has an address, of so many bytes, and a port for there.

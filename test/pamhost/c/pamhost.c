@@ -52,6 +52,7 @@ static const char usage_text[] =
 	"  --rhost HOST            set PAM_RHOST\n"
 	"  --twice                 open, close, open again\n"
 	"  --as-root               run COMMAND with the credentials of pamhost\n"
+	"  --ignore-refusal        run COMMAND even if pam_open_session fails, as some login services do\n"
 	"  --hold                  with the session open write \"ready PID\" to stdout and wait for stdin to end\n"
 	"\n"
 	"The process as it is from the start:\n"
@@ -85,6 +86,7 @@ static struct {
 	const char *rhost;
 	bool twice;
 	bool as_root;
+	bool ignore_refusal;
 	bool hold;
 
 	int extra_fds;
@@ -484,7 +486,7 @@ static int session(void)
 		look("again");
 	}
 	opened = result == PAM_SUCCESS;
-	if (opened) {
+	if (opened || opt.ignore_refusal) {
 		if (opt.command)
 			run_command();
 		if (opt.hold)
@@ -589,7 +591,7 @@ static void usage(void)
 static void parse(int argc, char **argv)
 {
 	enum {
-		REPORT = 1, BARE, CONFDIR, SILENT, RHOST, TWICE, AS_ROOT, HOLD, SETENV, OPEN, CLOSE_FDS, BLOCK_ALL_SIGNALS,
+		REPORT = 1, BARE, CONFDIR, SILENT, RHOST, TWICE, AS_ROOT, IGNORE_REFUSAL, HOLD, SETENV, OPEN, CLOSE_FDS, BLOCK_ALL_SIGNALS,
 		IGNORE_ALL_SIGNALS, SETEUID_CALLER, THREADS, FORK_BETWEEN, CHROOT, CHDIR, SIGCHLD_IGNORE, SIGCHLD_REAP, RLIMIT, DROP_CAP,
 	};
 	static const struct option options[] = {
@@ -600,6 +602,7 @@ static void parse(int argc, char **argv)
 		{ "rhost", required_argument, NULL, RHOST },
 		{ "twice", no_argument, NULL, TWICE },
 		{ "as-root", no_argument, NULL, AS_ROOT },
+		{ "ignore-refusal", no_argument, NULL, IGNORE_REFUSAL },
 		{ "hold", no_argument, NULL, HOLD },
 		{ "setenv", required_argument, NULL, SETENV },
 		{ "open", required_argument, NULL, OPEN },
@@ -628,6 +631,7 @@ static void parse(int argc, char **argv)
 		case RHOST: opt.rhost = optarg; break;
 		case TWICE: opt.twice = true; break;
 		case AS_ROOT: opt.as_root = true; break;
+		case IGNORE_REFUSAL: opt.ignore_refusal = true; break;
 		case HOLD: opt.hold = true; break;
 		case SETENV: parse_setenv(optarg); break;
 		case OPEN: opt.extra_fds = (int)number(optarg, INT_MAX - EXTRA_FD); break;

@@ -23,13 +23,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../../pam/go_start.h"
 #include "../../../pam/verdict.h"
 
 #ifndef KIND
 #define KIND KIND_NEWNET
 #endif
 
-const struct module pamnet_module = { "pam_standin", "members", KIND };
+static const struct module standin = { "pam_standin", "members", KIND };
+const struct module *const pamnet_module = &standin;
 
 #define DATAGRAM_MAX 100000
 #define FDS_MAX 253 /* SCM_MAX_FD, unix(7) */
@@ -144,7 +146,7 @@ static void act(int socket, const char *word)
 		datagram(socket, word);
 }
 
-bool child_can_start_go(void)
+bool go_can_start(void)
 {
 	return true;
 }

@@ -3,7 +3,7 @@
  * A source of nsswitch.conf(5) that never answers, and writes down what the
  * process is like that asks it: to /run/spy/PID, as a snapshot of pamhost's. As
  * clients of directories do, it listens to the environment: with SPY=blind it
- * knows nobody.
+ * knows nobody. With -DSYSTEMD it takes the place of systemd's source.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,6 +17,14 @@
 
 #include "../../pamhost/c/snapshot.h"
 
+#ifdef SYSTEMD
+#define VARIABLE "SYSTEMD_ONLY_USERDB"
+#define _nss_spy_getpwnam_r _nss_systemd_getpwnam_r
+#define _nss_spy_getgrnam_r _nss_systemd_getgrnam_r
+#else
+#define VARIABLE "SPY"
+#endif
+
 static struct json report = JSON_BUFFER(1 << 20);
 
 static enum nss_status look_around(int *error)
@@ -24,7 +32,7 @@ static enum nss_status look_around(int *error)
 	char path[32];
 	int fd;
 
-	if (getenv("SPY")) {
+	if (getenv(VARIABLE)) {
 		*error = ENOENT;
 		return NSS_STATUS_NOTFOUND;
 	}

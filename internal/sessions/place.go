@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package sessions
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/mount"
+	"libpam-net/internal/netns"
+	"libpam-net/internal/proc"
+)
+
+// ErrForeign says that a process has its files from a user: what root runs, loads
+// or looks up among them is that user's. unshare(1) lets everybody make such a view.
+var ErrForeign = errors.New("a user decides which files it sees")
+
+// Place is where a process is, by descriptors that mean the same whatever becomes
+// of the process and its PID.
+type Place struct {
+	Net          int
+	mounts, root int
+	inode        uint64 // of the network namespace
+	uid          uint32 // of the process
+}
+
+// pin returns the place of a process, which the caller closes. The error is
+// ErrForeign unless the process is in this program's user namespace, and its
+// mount namespace belongs to that one.
+//
+// The descriptors come first, then the check: no process returns from another user
+// namespace to this one (setns(2)), so one that is here now was here before.
+func pin(pid int) (*Place, error) {
+	dir, err := unix.Open(proc.Path(pid, ""), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", proc.Path(pid, ""), err)
+	}
+	defer unix.Close(dir)
+	p := &Place{Net: -1, mounts: -1, root: -1}
+	err = p.open(dir)
+	if err == nil {
+		err = p.check(dir)
+	}
+	if err != nil {
+		p.Close()
+		return nil, fmt.Errorf("process %d: %w", pid, err)
+	}
+	return p, nil
+}
+
+// open opens what the directory of a process in /proc leads to.
+func (p *Place) open(dir int) error {
+	for _, f := range []struct {
+		fd    *int
+		name  string
+		flags int
+	}{
+		{&p.Net, "ns/net", unix.O_RDONLY},
+		{&p.mounts, "ns/mnt", unix.O_RDONLY},
+		{&p.root, "root", unix.O_PATH | unix.O_DIRECTORY},
+	} {
+		fd, err := unix.Openat(dir, f.name, f.flags|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("open %s: %w", f.name, err)
+		}
+		*f.fd = fd
+	}
+	var net, process unix.Stat_t
+	if err := errors.Join(unix.Fstat(p.Net, &net), unix.Fstat(dir, &process)); err != nil {
+		return fmt.Errorf("stat process: %w", err)
+	}
+	p.inode, p.uid = net.Ino, process.Uid
+	return nil
+}
+
+// check refuses what a user has a hand in. The user namespace of this program is
+// the one that its rights are in.
+func (p *Place) check(dir int) error {
+	var own, user, mounts unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/user", &own); err != nil {
+		return fmt.Errorf("stat /proc/thread-self/ns/user: %w", err)
+	}
+	if err := unix.Fstatat(dir, "ns/user", &user, 0); err != nil {
+		return fmt.Errorf("stat ns/user: %w", err)
+	}
+	if user.Dev != own.Dev || user.Ino != own.Ino {
+		return fmt.Errorf("%w, for it is in a user namespace of its own", ErrForeign)
+	}
+	owner, err := unix.IoctlRetInt(p.mounts, unix.NS_GET_USERNS)
+	switch {
+	case errors.Is(err, unix.EPERM): // it is a namespace above this program's, or beside it
+	case err != nil:
+		return fmt.Errorf("get user namespace of mount namespace: %w", err)
+	default:
+		err = unix.Fstat(owner, &mounts)
+		unix.Close(owner)
+		if err != nil {
+			return fmt.Errorf("stat user namespace: %w", err)
+		}
+	}
+	if mounts.Dev != own.Dev || mounts.Ino != own.Ino {
+		return fmt.Errorf("%w, for its mount namespace belongs to a user namespace", ErrForeign)
+	}
+	return nil
+}
+
+// Enter moves the calling thread, which the caller holds for good, to the place.
+func (p *Place) Enter() error {
+	if err := mount.Enter(p.mounts, p.root); err != nil {
+		return err
+	}
+	return netns.Join(p.Net)
+}
+
+// Close closes the descriptors.
+func (p *Place) Close() {
+	for _, fd := range []int{p.Net, p.mounts, p.root} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}

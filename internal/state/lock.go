@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/cgroup"
+	"libpam-net/internal/proc"
+)
+
+const (
+	lockFile = "lock"
+
+	// A process that has a lock and stands still for so long is ended by the others
+	// that want the lock: it is seen to stand still twice, so long apart.
+	glance = 400 * time.Millisecond
+)
+
+// Lock is a lock on a name, which one process at a time has: on a byte of the file of
+// locks. Two names that share a byte only wait for each other, and nothing has to be
+// cleared away. The lock is the process's (fcntl(2), "traditional record lock"), for the
+// kernel then tells who has it; it ends with the process.
+//
+// A process must not stand still while it has a lock. If it is stopped or frozen, another
+// process that waits for the lock kills it after a second at most.
+type Lock struct {
+	fd     int
+	offset int64
+}
+
+// file is the file of locks. It stays open: any close of it would end the locks.
+var file = sync.OnceValues(func() (int, error) { return openFile(lockFile) })
+
+// of returns the lock of a name.
+func of(name string) (Lock, error) {
+	fd, err := file()
+	return Lock{fd, offset(name)}, err
+}
+
+func offset(name string) int64 {
+	hash := fnv.New64a()
+	hash.Write([]byte(name))
+	return int64(hash.Sum64() >> 2)
+}
+
+// Acquire waits for the lock of a name, for so long as patience is. The process has to
+// end soon after an error, for it may still get the lock.
+func Acquire(name string, patience time.Duration) (Lock, error) {
+	l, err := of(name)
+	if err != nil {
+		return l, err
+	}
+	if free, err := l.set(unix.F_SETLK); free || err != nil {
+		return l, err
+	}
+	got := make(chan error, 1)
+	go func() {
+		_, err := l.set(unix.F_SETLKW)
+		got <- err
+	}()
+	timeout := time.After(patience)
+	look := time.NewTicker(glance)
+	defer look.Stop()
+	var idle process
+	for {
+		select {
+		case err := <-got:
+			return l, err
+		case <-timeout:
+			return l, fmt.Errorf("lock %s/%s: process %d has it for more than %v", Dir, lockFile, l.owner(), patience)
+		case <-look.C:
+			idle = l.endIfIdle(idle)
+		}
+	}
+}
+
+// Try is Acquire without waiting. It tells whether the process has the lock now.
+func Try(name string) (Lock, bool, error) {
+	l, err := of(name)
+	if err != nil {
+		return l, false, err
+	}
+	free, err := l.set(unix.F_SETLK)
+	return l, free, err
+}
+
+// Release gives the lock up.
+func (l Lock) Release() {
+	_ = unix.FcntlFlock(uintptr(l.fd), unix.F_SETLK, l.as(unix.F_UNLCK))
+}
+
+func (l Lock) set(how int) (bool, error) {
+	return set(l.fd, how, l.as(unix.F_WRLCK), lockFile)
+}
+
+func (l Lock) as(kind int16) *unix.Flock_t {
+	return &unix.Flock_t{Type: kind, Start: l.offset, Len: 1}
+}
+
+// set sets a lock, and tells whether it was free.
+func set(fd, how int, lock *unix.Flock_t, name string) (bool, error) {
+	for {
+		err := unix.FcntlFlock(uintptr(fd), how, lock)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES):
+			return false, nil
+		case err != nil:
+			return false, fmt.Errorf("lock %s/%s: %w", Dir, name, err)
+		default:
+			return true, nil
+		}
+	}
+}
+
+// owner returns the process that has the lock, 0 or -1 if it cannot be told.
+func (l Lock) owner() int {
+	lock := l.as(unix.F_WRLCK)
+	if err := unix.FcntlFlock(uintptr(l.fd), unix.F_GETLK, lock); err != nil || lock.Type == unix.F_UNLCK {
+		return 0
+	}
+	return int(lock.Pid)
+}
+
+// process is a process that was seen to stand still; the zero process is none.
+type process struct {
+	pid   int
+	start string // when it was started
+}
+
+// endIfIdle kills the process that has the lock if it stands still, and was seen to do so
+// before. It returns the process that stands still now.
+//
+// The process that has the lock lives. So, if the same PID has it before and after the
+// process was opened, no other process was opened.
+func (l Lock) endIfIdle(before process) (idle process) {
+	pid := l.owner()
+	if pid <= 0 {
+		return process{}
+	}
+	fd, err := unix.PidfdOpen(pid, 0) // Linux 5.3
+	if err != nil {
+		return process{}
+	}
+	defer unix.Close(fd)
+	state, start, err := proc.State(pid)
+	if err != nil || l.owner() != pid || !isIdle(pid, state) {
+		return process{}
+	}
+	idle = process{pid, start}
+	if idle == before {
+		_ = cgroup.MoveToInit(pid) // version 1 lets no signal through to the frozen
+		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	}
+	return idle
+}
+
+// isIdle tells whether a process is stopped or frozen. One that root traces is not: a
+// tracer stops it at every system call.
+func isIdle(pid int, state byte) bool {
+	return state == 'T' || cgroup.IsFrozen(pid)
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef PAMNET_REFUSAL_H
+#define PAMNET_REFUSAL_H
+
+#include <security/pam_modules.h>
+
+/*
+ * Moves the calling thread into a new network namespace, in which lo is down, and logs that,
+ * or why the thread stays where it is. Needs CAP_SYS_ADMIN. The caller must have refused the
+ * session: a login service that ignores the refusal runs it in a network of nobody's.
+ */
+void refusal_enter_empty_network(pam_handle_t *pamh);
+
+#endif
