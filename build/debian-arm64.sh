@@ -46,7 +46,7 @@ done
 # In a user namespace nobody makes devices. Those of this machine are there.
 # shellcheck disable=SC2016 # debootstrap's variable
 sed -i 's/check_sane_mount "\$TARGET"/true/' "$tree/debootstrap/debootstrap"
-# Nothing is lost that cannot be made anew.
+# dpkg need not sync: a tree that is cut off is made again.
 echo force-unsafe-io >"$tree/etc/dpkg/dpkg.cfg.d/unsafe-io"
 mkfifo "$work/go"
 # shellcheck disable=SC2016 # the inner shell's variables

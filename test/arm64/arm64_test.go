@@ -59,7 +59,7 @@ func boot(t *testing.T) string {
 	t.Helper()
 	debian := filepath.Join(machine.Out(), "debian-arm64")
 	if _, err := os.Stat(debian); err != nil {
-		t.Skip("there is no out/debian-arm64: make test-arm64, as root")
+		t.Fatal("there is no out/debian-arm64: make test-arm64, as root")
 	}
 	results := filepath.Join(t.TempDir(), "results")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
