@@ -30,7 +30,7 @@ import (
 //export pamnetCore
 func pamnetCore(r *C.struct_request) {
 	socket := report.Socket(r.socket)
-	socket.Logf(report.Debug, "Go has started (%s)", runtime.Version()) // internal/check/module.c waits for it
+	socket.Logf(report.Debug, "Go has started (%s)", runtime.Version()) // internal/trial/module.c waits for it
 	keepFileLimit()
 	_ = socket.Send(session.Open(request(r), socket))
 }

@@ -11,7 +11,7 @@
 #include <err.h>
 #include <stddef.h>
 
-#include "../../internal/check/module.h"
+#include "../../internal/trial/module.h"
 
 static int count_threads(void)
 {

@@ -83,7 +83,7 @@ for how in '' '--user --map-root-user'; do
 	! $own_pids true 2>/dev/null || break
 	own_pids=
 done
-$CC -o "$tmp/check" "$here/check.c" "$here/../../internal/check/module.c" "$here/../../internal/check/syslog.c" -lpam
+$CC -o "$tmp/check" "$here/check.c" "$here/../../internal/trial/module.c" "$here/../../internal/trial/syslog.c" -lpam
 
 for module; do
 	check_link

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/account"
-	"libpam-net/internal/proc"
+	"libpam-net/internal/nsfs"
 )
 
 // Path is where users' programs are by default.
@@ -60,7 +60,7 @@ func Command(a *account.Account, env map[string]string, command ...string) *exec
 // Run connects with them; else by /dev/null and by pipes. Run passes SIGINT and SIGQUIT
 // on to the command. SIGTERM, SIGHUP, and Ctrl-] typed three times, end it.
 func Run(c *exec.Cmd, terminal bool, start func() error) (code int, err error) {
-	if err := errors.Join(proc.CloseOnExec(), dropInheritable()); err != nil {
+	if err := errors.Join(nsfs.CloseOnExec(), dropInheritable()); err != nil {
 		return 0, err
 	}
 	var p plumbing

@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/proc"
+	"libpam-net/internal/nsfs"
 )
 
 const root = "/sys/fs/cgroup"
@@ -31,7 +31,7 @@ type membership struct {
 
 // of returns the groups of a process, one for each hierarchy.
 func of(pid int) ([]membership, error) {
-	text, err := os.ReadFile(proc.Path(pid, "cgroup"))
+	text, err := os.ReadFile(nsfs.Path(pid, "cgroup"))
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/proc"
+	"libpam-net/internal/nsfs"
 )
 
 const (
@@ -92,7 +92,7 @@ func (n Network) dir() string {
 				return filepath.Join(strings.TrimSuffix(dir, "/init.scope"), "system.slice", n.Unit())
 			}
 			// Containers may share the hierarchy.
-			if unix.Stat(proc.Path(1, "ns/pid"), &st) != nil {
+			if unix.Stat(nsfs.Path(1, "ns/pid"), &st) != nil {
 				return ""
 			}
 			return fmt.Sprintf("%s/%s.%d", dir, n.Unit(), st.Ino)

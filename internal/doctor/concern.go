@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"libpam-net/internal/decision"
-	"libpam-net/internal/pamconf"
+	"libpam-net/internal/pamstack"
+	"libpam-net/internal/policy"
 	"libpam-net/internal/session"
 	"libpam-net/pam"
 )
@@ -22,7 +22,7 @@ type concern struct {
 // modules are the modules with the default of group=, in the order in which docs/GUIDE.md
 // puts their lines.
 var modules = func() (all []concern) {
-	for _, m := range decision.Modules {
+	for _, m := range policy.Modules {
 		all = append(all, concern{m.Name, m.Group})
 	}
 	return all
@@ -36,7 +36,7 @@ const (
 
 // line is one of the modules', with what libpam would make of its arguments.
 type line struct {
-	pamconf.Line
+	pamstack.Line
 	concern
 	options
 	problems []pam.Complaint
@@ -45,7 +45,7 @@ type line struct {
 // service is one through which sessions are opened.
 type service struct {
 	name  string
-	stack []pamconf.Line
+	stack []pamstack.Line
 	ours  []int // the modules' lines in the stack
 }
 
@@ -89,8 +89,8 @@ func (e *examination) users() (users []user) {
 }
 
 func (c concern) kind() session.Kind {
-	i := slices.IndexFunc(decision.Modules, func(m decision.Module) bool { return m.Name == c.module })
-	return decision.Modules[i].Kind
+	i := slices.IndexFunc(policy.Modules, func(m policy.Module) bool { return m.Name == c.module })
+	return policy.Modules[i].Kind
 }
 
 // network names the network that a user has from a concern, "" if a new one each time.
@@ -113,7 +113,7 @@ func (e *examination) networks() []string {
 }
 
 // moduleOf tells which of the modules a line is of.
-func moduleOf(l pamconf.Line) (concern, bool) {
+func moduleOf(l pamstack.Line) (concern, bool) {
 	for _, m := range modules {
 		if l.Is(m.module) {
 			return m, true
@@ -123,7 +123,7 @@ func moduleOf(l pamconf.Line) (concern, bool) {
 }
 
 // asLine reads a line of a module's.
-func asLine(l pamconf.Line, m concern) line {
+func asLine(l pamstack.Line, m concern) line {
 	o, problems := parseArguments(m, l.Args)
 	return line{l, concern{m.module, o.group}, o, problems}
 }
@@ -133,7 +133,7 @@ func (e *examination) survey() {
 	seen := map[string]bool{}
 	concerns := map[concern]bool{}
 	for _, name := range e.pam.Services() {
-		s := service{name: name, stack: e.pam.Stack(name, pamconf.Session)}
+		s := service{name: name, stack: e.pam.Stack(name, pamstack.Session)}
 		for i, l := range s.stack {
 			m, ok := moduleOf(l)
 			if !ok {

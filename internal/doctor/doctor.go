@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"libpam-net/internal/pamconf"
+	"libpam-net/internal/pamstack"
 )
 
 // Severity is how bad a finding is.
@@ -72,7 +72,7 @@ var checks = []func(*examination){
 func Examine(m Machine) (Result, error) {
 	e := &examination{Machine: m}
 	var err error
-	if e.pam, err = pamconf.Load(m.Root); err != nil {
+	if e.pam, err = pamstack.Load(m.Root); err != nil {
 		return Result{}, fmt.Errorf("read the configuration of PAM: %w", err)
 	}
 	if e.accounts, err = m.readAccounts(); err != nil {
@@ -91,7 +91,7 @@ func Examine(m Machine) (Result, error) {
 // examination is one look at a machine.
 type examination struct {
 	Machine
-	pam      *pamconf.Config
+	pam      *pamstack.Config
 	accounts accounts
 	services []service
 	concerns []concern // whom there are lines or members for

@@ -15,9 +15,9 @@ import (
 
 	"golang.org/x/tools/txtar"
 
-	"libpam-net/internal/check"
 	"libpam-net/internal/doctor"
 	"libpam-net/internal/netns"
+	"libpam-net/internal/trial"
 	"libpam-net/test/expect"
 )
 
@@ -102,8 +102,8 @@ var modules = sync.OnceValues(func() (dir string, err error) {
 })
 
 func TestMain(m *testing.M) {
-	if os.Args[0] == check.ModuleChildName {
-		check.ModuleChild()
+	if os.Args[0] == trial.ModuleChildName {
+		trial.ModuleChild()
 	}
 	code := m.Run()
 	if dir, err := modules(); err == nil {
@@ -167,7 +167,7 @@ func found(t testing.TB, m doctor.Machine) (all []string, findings []doctor.Find
 func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	m.TryModule = check.Module
+	m.TryModule = trial.Module
 	if all, findings := found(t, m); len(all) > 0 {
 		t.Errorf("%+v", findings)
 	}
@@ -185,7 +185,7 @@ func TestEachFindingIsFound(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
 			if strings.HasSuffix(want, "module-login") {
-				m.TryModule = check.Module
+				m.TryModule = trial.Module
 			}
 			cmd := exec.Command("sh", "-ec", `gpasswd() { sed -i "s/^\($3:.*\)$2/\1/" etc/group; sed -i "s/^carol:x:5003:902/carol:x:5003:100/" etc/passwd; }
 				mksocket() { perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => shift, Listen => 1) or die' "$1"; }

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"libpam-net/internal/pamconf"
+	"libpam-net/internal/pamstack"
 )
 
 // checkProblems finds what libpam itself stumbles over, whoever's line it is.
@@ -32,13 +32,13 @@ func checkMissingModules(e *examination) {
 		return
 	}
 	for _, name := range e.pam.Services() {
-		for _, kind := range []string{pamconf.Auth, pamconf.Account, pamconf.Session} {
+		for _, kind := range []string{pamstack.Auth, pamstack.Account, pamstack.Session} {
 			for _, l := range e.pam.Stack(name, kind) {
 				file := path.Join(dir, l.Module)
 				if strings.HasPrefix(l.Module, "/") {
 					file = l.Module
 				}
-				if l.Module == "" || strings.Contains(l.Module, "$") || !l.Bad(pamconf.Unknown) || e.exists(file) {
+				if l.Module == "" || strings.Contains(l.Module, "$") || !l.Bad(pamstack.Unknown) || e.exists(file) {
 					continue
 				}
 				e.found(Finding{
@@ -56,17 +56,17 @@ func checkMissingModules(e *examination) {
 // follow goes through the stack of a service for somebody whom of the modules only
 // the one of line ours concerns (-1: all do). All others are content but for the line
 // that returns something else (-1: none), and pam_deny.
-func (s service) follow(ours, line int, returns pamconf.Code) (code pamconf.Code, asked []bool) {
-	return pamconf.Follow(s.stack, func(i int) pamconf.Code {
+func (s service) follow(ours, line int, returns pamstack.Code) (code pamstack.Code, asked []bool) {
+	return pamstack.Follow(s.stack, func(i int) pamstack.Code {
 		switch {
 		case i == line:
 			return returns
 		case s.stack[i].Is("pam_deny"):
-			return pamconf.Denied
+			return pamstack.Denied
 		case ours >= 0 && i != ours && slices.Contains(s.ours, i):
-			return pamconf.Ignore
+			return pamstack.Ignore
 		default:
-			return pamconf.Success
+			return pamstack.Success
 		}
 	})
 }
@@ -96,33 +96,33 @@ func checkLines(e *examination) {
 func (e *examination) checkControl(s service, i int) {
 	l := s.stack[i]
 	plain, asked := s.follow(i, -1, "")
-	if !asked[i] || plain != pamconf.Success {
+	if !asked[i] || plain != pamstack.Success {
 		return
 	}
 	f := Finding{
 		Severity: Error, ID: "line-control", Evidence: []string{l.String()},
 		Remedy: replace(l, "required", l.Args),
 	}
-	refused, _ := s.follow(i, i, pamconf.Abort)
-	ignored, _ := s.follow(i, i, pamconf.Ignore)
+	refused, _ := s.follow(i, i, pamstack.Abort)
+	ignored, _ := s.follow(i, i, pamstack.Ignore)
 	switch {
-	case refused == pamconf.Success:
+	case refused == pamstack.Success:
 		f.What = fmt.Sprintf("%s is %s, not required.", l.Module, l.Control)
 		f.Consequence = "Members whose login it refuses come into the host's network."
 		e.found(f)
-	case ignored != pamconf.Success && s.alone():
+	case ignored != pamstack.Success && s.alone():
 		f.ID = "line-alone"
 		f.What = fmt.Sprintf("In the sessions of %s no other module than %s has a say.", s.name, l.Module)
 		f.Consequence = "Whoever is no member is refused: libpam wants at least one module to be content."
-		f.Remedy = edit(l.File, fmt.Sprint(l.Number)+`i\`+text(l.File, l.Service, pamconf.Session, "required", "pam_permit.so", nil))
+		f.Remedy = edit(l.File, fmt.Sprint(l.Number)+`i\`+text(l.File, l.Service, pamstack.Session, "required", "pam_permit.so", nil))
 		e.found(f)
-	case ignored != pamconf.Success:
+	case ignored != pamstack.Success:
 		f.What = fmt.Sprintf("%s is %s, which makes a failure of \"no member\".", l.Module, l.Control)
 		f.Consequence = "Whoever is no member is refused, root included."
 		e.found(f)
 	}
 	for j := i + 1; j < len(s.stack); j++ {
-		_, without := s.follow(i, i, pamconf.Ignore)
+		_, without := s.follow(i, i, pamstack.Ignore)
 		if !asked[j] && without[j] && s.stack[j].Module != "" {
 			e.found(Finding{
 				Severity: Warning, ID: "line-ends-stack", Evidence: []string{l.String(), s.stack[j].String()},
@@ -149,9 +149,9 @@ func (s service) alone() bool {
 // that is opened all the same.
 func (e *examination) checkSkipped(s service, i int) {
 	l := s.stack[i]
-	skips := func(j int, code pamconf.Code) bool {
+	skips := func(j int, code pamstack.Code) bool {
 		result, asked := s.follow(i, j, code)
-		return result == pamconf.Success && !asked[i]
+		return result == pamstack.Success && !asked[i]
 	}
 	severity := Error
 	culprit := -1
@@ -159,7 +159,7 @@ func (e *examination) checkSkipped(s service, i int) {
 	case always:
 		culprit = 0
 		for j := range s.stack[:i] {
-			if _, asked := s.follow(i, j, pamconf.Failed); asked[i] {
+			if _, asked := s.follow(i, j, pamstack.Failed); asked[i] {
 				culprit = j
 			}
 		}
@@ -171,7 +171,7 @@ func (e *examination) checkSkipped(s service, i int) {
 	default:
 		severity = Warning
 		for j := range s.stack[:i] {
-			if skips(j, pamconf.Failed) || skips(j, pamconf.Ignore) {
+			if skips(j, pamstack.Failed) || skips(j, pamstack.Ignore) {
 				culprit = j
 			}
 		}
@@ -184,7 +184,7 @@ func (e *examination) checkSkipped(s service, i int) {
 	if _, _, self, otherSelf := meeting(by, l); self && otherSelf && strings.HasPrefix(by.Control, "[") {
 		// What the number of a jump counts is to stay.
 		remedy = edit(l.File, fmt.Sprint(by.Number)+`i\`+escape(textOf(l, l.Control, l.Args)),
-			span(l.Place)+`c\`+text(l.File, l.Service, pamconf.Session, "optional", "pam_permit.so", nil))
+			span(l.Place)+`c\`+text(l.File, l.Service, pamstack.Session, "optional", "pam_permit.so", nil))
 	}
 	e.found(Finding{
 		Severity: severity, ID: "line-skipped", Evidence: []string{l.String(), by.String()},
@@ -235,7 +235,7 @@ func (l line) covers(file string) bool {
 }
 
 // checkTwice reports a line that is twice in the stack of a service.
-func (e *examination) checkTwice(s service, l, earlier pamconf.Line) {
+func (e *examination) checkTwice(s service, l, earlier pamstack.Line) {
 	remove := earlier
 	if len(l.Via) < len(earlier.Via) { // the one that fewer services share
 		remove = l

@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/check"
 	"libpam-net/internal/netns"
+	"libpam-net/internal/trial"
 )
 
 // Machine is what is looked over.
@@ -46,7 +46,7 @@ func This() Machine {
 			}
 			return err
 		},
-		TryModule: check.Module,
+		TryModule: trial.Module,
 	}
 }
 

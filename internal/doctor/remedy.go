@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"libpam-net/internal/pamconf"
+	"libpam-net/internal/pamstack"
 )
 
 // vendorDir is where distributions have files of services that /etc/pam.d overrides.
@@ -45,7 +45,7 @@ func edit(file string, expressions ...string) string {
 }
 
 // span is the address of a line.
-func span(p pamconf.Place) string {
+func span(p pamstack.Place) string {
 	if p.Last > p.Number {
 		return fmt.Sprintf("%d,%d", p.Number, p.Last)
 	}
@@ -70,7 +70,7 @@ func text(file, service, kind, control, module string, args []string) string {
 // escape is for the text of sed's a, i and c.
 func escape(text string) string { return strings.ReplaceAll(text, `\`, `\\`) }
 
-func textOf(l pamconf.Line, control string, args []string) string {
+func textOf(l pamstack.Line, control string, args []string) string {
 	kind := l.Type
 	if l.Silent {
 		kind = "-" + kind
@@ -79,11 +79,11 @@ func textOf(l pamconf.Line, control string, args []string) string {
 }
 
 // replace is a command that gives a line another control, or other arguments.
-func replace(l pamconf.Line, control string, args []string) string {
+func replace(l pamstack.Line, control string, args []string) string {
 	return edit(l.File, change(l, control, args))
 }
 
-func change(l pamconf.Line, control string, args []string) string {
+func change(l pamstack.Line, control string, args []string) string {
 	return span(l.Place) + `c\` + escape(textOf(l, control, args))
 }
 
@@ -105,8 +105,8 @@ func editAll(lines []line, expression func(line) string) string {
 
 // meeting finds where two lines of a stack, or the includes that lead to them, are
 // in the same file. It tells whether they are there themselves.
-func meeting(a, b pamconf.Line) (pa, pb pamconf.Place, selfA, selfB bool) {
-	ways := [2][]pamconf.Place{append(slices.Clone(a.Via), a.Place), append(slices.Clone(b.Via), b.Place)}
+func meeting(a, b pamstack.Line) (pa, pb pamstack.Place, selfA, selfB bool) {
+	ways := [2][]pamstack.Place{append(slices.Clone(a.Via), a.Place), append(slices.Clone(b.Via), b.Place)}
 	i := 0
 	for i+1 < len(ways[0]) && i+1 < len(ways[1]) && ways[0][i] == ways[1][i] {
 		i++
@@ -115,7 +115,7 @@ func meeting(a, b pamconf.Line) (pa, pb pamconf.Place, selfA, selfB bool) {
 }
 
 // moveBehind is a command that moves a line behind another one, which comes later.
-func moveBehind(l, other pamconf.Line) string {
+func moveBehind(l, other pamstack.Line) string {
 	at, before, self, otherSelf := meeting(l, other)
 	switch {
 	case self:
@@ -129,7 +129,7 @@ func moveBehind(l, other pamconf.Line) string {
 }
 
 // moveBefore is a command that moves a line before another one, which comes earlier.
-func moveBefore(l, other pamconf.Line) string {
+func moveBefore(l, other pamstack.Line) string {
 	at, behind, self, otherSelf := meeting(l, other)
 	insert := edit(behind.File, fmt.Sprint(behind.Number)+`i\`+escape(textOf(l, l.Control, l.Args)))
 	switch {

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"libpam-net/internal/pamconf"
+	"libpam-net/internal/pamstack"
 )
 
 // sessionless are services that open no sessions, whatever their files say.
@@ -40,7 +40,7 @@ func (e *examination) opensSessions(s service) bool {
 		slices.ContainsFunc(leftovers, func(end string) bool { return strings.HasSuffix(s.name, end) }) {
 		return false
 	}
-	if code, _ := s.follow(-1, -1, ""); code != pamconf.Success && !s.alone() {
+	if code, _ := s.follow(-1, -1, ""); code != pamstack.Success && !s.alone() {
 		return false
 	}
 	if isReachable(s.name) {
@@ -136,8 +136,8 @@ func (e *examination) isolates(s service, c concern) bool {
 // files of the services, else in its own, or in that of another service that it
 // includes, or falls back to.
 func (e *examination) placeOf(s service, c concern) string {
-	if !e.pam.Own(s.name, pamconf.Session) && s.name != pamconf.Other {
-		s = service{name: pamconf.Other, stack: s.stack}
+	if !e.pam.Own(s.name, pamstack.Session) && s.name != pamstack.Other {
+		s = service{name: pamstack.Other, stack: s.stack}
 	}
 	for _, file := range shared {
 		apart := slices.ContainsFunc(e.services, func(t service) bool { return t.includes(file) && e.hasApart(t, c) })
@@ -169,7 +169,7 @@ func profileOf(c concern) string { return strings.Replace(c.module, "pam_", "lib
 
 // includes tells whether a file has lines in the stack.
 func (s service) includes(file string) bool {
-	return slices.ContainsFunc(s.stack, func(l pamconf.Line) bool { return l.File == file })
+	return slices.ContainsFunc(s.stack, func(l pamstack.Line) bool { return l.File == file })
 }
 
 // hasApart tells whether a service has a line for a concern elsewhere than in the
@@ -196,7 +196,7 @@ func (e *examination) addition(file string, services []string, concerns []concer
 			services = []string{""}
 		}
 		for _, service := range services {
-			lines = append(lines, `$a\`+escape(text(file, service, pamconf.Session, "required", c.module+".so", e.argumentsOf(c))))
+			lines = append(lines, `$a\`+escape(text(file, service, pamstack.Session, "required", c.module+".so", e.argumentsOf(c))))
 		}
 	}
 	return edit(file, lines...)

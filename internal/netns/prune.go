@@ -13,7 +13,7 @@ import (
 
 	"libpam-net/internal/cgroup"
 	"libpam-net/internal/mount"
-	"libpam-net/internal/proc"
+	"libpam-net/internal/nsfs"
 	"libpam-net/internal/state"
 )
 
@@ -146,16 +146,16 @@ func (p pruner) inspect(name string) (id string, users int, err error) {
 		if slices.Contains(own, pid) || p.ours != nil && p.ours(pid) {
 			continue
 		}
-		tasks := proc.Path(pid, "task")
+		tasks := nsfs.Path(pid, "task")
 		threads, err := numbered(tasks)
-		if err != nil && !proc.Ended(err) {
+		if err != nil && !nsfs.Ended(err) {
 			return "", 0, err
 		}
 		for _, thread := range threads {
 			file := fmt.Sprintf("%s/%d/ns/net", tasks, thread)
 			err := unix.Stat(file, &st)
 			switch {
-			case proc.Ended(err):
+			case nsfs.Ended(err):
 			case err != nil:
 				return "", 0, fmt.Errorf("stat %s: %w", file, err)
 			case st.Dev == wanted.Dev && st.Ino == wanted.Ino:

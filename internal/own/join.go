@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
-	"libpam-net/internal/proc"
+	"libpam-net/internal/nsfs"
 )
 
 // Join replaces this program by a command in a network of the user's, the one held
@@ -27,9 +27,9 @@ func Join(target string, command, env []string) error {
 	if err != nil {
 		return err
 	}
-	network, err := unix.Open(proc.Path(pid, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	network, err := unix.Open(nsfs.Path(pid, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	switch {
-	case proc.Ended(err):
+	case nsfs.Ended(err):
 		return fmt.Errorf("there is no process %d, nor a network held as %q: see `pamnetctl mine`", pid, target)
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("process %d is somebody else's, or out of sight: only your own networks can be joined, "+
@@ -79,7 +79,7 @@ func ownersNamespace(network, pid int) (int, error) {
 		if err == nil {
 			err = fmt.Errorf("%s was made without selfmanaged, so joining it takes CAP_SYS_ADMIN: "+
 				"netnsjoin(1), run with cado(1), has it (see pamnetctl(8)), and root does `nsenter --net=%s COMMAND`",
-				netns.ID(network), proc.Path(pid, "ns/net"))
+				netns.ID(network), nsfs.Path(pid, "ns/net"))
 		}
 		return -1, err
 	}

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
-	"libpam-net/internal/proc"
+	"libpam-net/internal/nsfs"
 )
 
 // Network is a network namespace that processes of the user are in.
@@ -115,7 +115,7 @@ func list() ([]process, error) {
 // read returns nil for another user's process.
 func read(p procfs.Proc) (*process, error) {
 	var st unix.Stat_t
-	if err := unix.Stat(proc.Path(p.PID, ""), &st); err != nil || st.Uid != uint32(unix.Geteuid()) {
+	if err := unix.Stat(nsfs.Path(p.PID, ""), &st); err != nil || st.Uid != uint32(unix.Geteuid()) {
 		return nil, err
 	}
 	inode, err := netnsOf(strconv.Itoa(p.PID))
@@ -136,7 +136,7 @@ func read(p procfs.Proc) (*process, error) {
 // network tells whether the user owns the network that the process is in, and which
 // interfaces there are.
 func (p process) network() (managed bool, interfaces []string, err error) {
-	fd, err := unix.Open(proc.Path(p.PID, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(nsfs.Path(p.PID, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false, nil, err
 	}
@@ -159,5 +159,5 @@ func netnsOf(pid string) (uint64, error) {
 
 // outOfSight tells whether it means that, or that the process may not be looked into.
 func outOfSight(err error) bool {
-	return proc.Ended(err) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
+	return nsfs.Ended(err) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
 }

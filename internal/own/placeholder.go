@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/proc"
+	"libpam-net/internal/nsfs"
 )
 
 // A placeholder keeps a network there and does nothing else: sleep(1), which is
@@ -68,7 +68,7 @@ func Hold(tag string) (pid int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("find sleep(1): %w", err)
 	}
-	if err := proc.CloseOnExec(); err != nil {
+	if err := nsfs.CloseOnExec(); err != nil {
 		return 0, err
 	}
 	cmd := &exec.Cmd{
@@ -160,7 +160,7 @@ func end(pid int, tag string) error {
 			return nil // it has ended, and another process has its PID
 		}
 	}
-	if err != nil && !proc.Ended(err) {
+	if err != nil && !nsfs.Ended(err) {
 		return err
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
-	"libpam-net/internal/proc"
+	"libpam-net/internal/nsfs"
 )
 
 // SeveralError says that a target stands for more than one network, or session.
@@ -145,12 +145,12 @@ func only(target string, found []Session) (*Place, error) {
 // isolated returns the place of a process that is not in the host's network.
 func isolated(pid int) (*Place, error) {
 	var host unix.Stat_t
-	if err := unix.Stat(proc.Path(1, "ns/net"), &host); err != nil {
-		return nil, fmt.Errorf("stat %s: %w", proc.Path(1, "ns/net"), err)
+	if err := unix.Stat(nsfs.Path(1, "ns/net"), &host); err != nil {
+		return nil, fmt.Errorf("stat %s: %w", nsfs.Path(1, "ns/net"), err)
 	}
 	p, err := pin(pid)
 	switch {
-	case proc.Ended(err):
+	case nsfs.Ended(err):
 		return nil, fmt.Errorf("process %d does not exist: see `pamnetctl list`", pid)
 	case errors.Is(err, ErrForeign):
 		return nil, fmt.Errorf("%w: take another of the session's processes, see `pamnetctl list`", err)

@@ -10,7 +10,7 @@ import (
 
 	"libpam-net/internal/mount"
 	"libpam-net/internal/netns"
-	"libpam-net/internal/proc"
+	"libpam-net/internal/nsfs"
 )
 
 // ErrForeign says that a process has its files from a user: what root runs, loads
@@ -33,9 +33,9 @@ type Place struct {
 // The descriptors come first, then the check: no process returns from another user
 // namespace to this one (setns(2)), so one that is here now was here before.
 func pin(pid int) (*Place, error) {
-	dir, err := unix.Open(proc.Path(pid, ""), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	dir, err := unix.Open(nsfs.Path(pid, ""), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", proc.Path(pid, ""), err)
+		return nil, fmt.Errorf("open %s: %w", nsfs.Path(pid, ""), err)
 	}
 	defer unix.Close(dir)
 	p := &Place{Net: -1, mounts: -1, root: -1}

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/network"
-	"libpam-net/internal/proc"
+	"libpam-net/internal/nsfs"
 	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
@@ -52,7 +52,7 @@ func TestPin(t *testing.T) {
 		expect.Check(t, err)
 		defer p.Close()
 		var st unix.Stat_t
-		expect.Check(t, unix.Stat(proc.Path(pid, "ns/net"), &st))
+		expect.Check(t, unix.Stat(nsfs.Path(pid, "ns/net"), &st))
 		expect.Equal(t, "network", p.inode, st.Ino)
 		expect.Equal(t, "user", fmt.Sprint(p.uid), user)
 		var got, want string
@@ -62,7 +62,7 @@ func TestPin(t *testing.T) {
 			err := p.Enter()
 			for _, ns := range []string{"net", "mnt"} {
 				own, _ := os.Readlink("/proc/thread-self/ns/" + ns)
-				its, _ := os.Readlink(proc.Path(pid, "ns/"+ns))
+				its, _ := os.Readlink(nsfs.Path(pid, "ns/"+ns))
 				got, want = got+own, want+its
 			}
 			done <- err
@@ -82,7 +82,7 @@ func TestPin(t *testing.T) {
 		},
 		"a process of root's among the mounts of a user": {
 			func(t *testing.T) int {
-				return start(t, "nsenter", "--mount="+proc.Path(theirs, "ns/mnt"), "--net="+proc.Path(theirs, "ns/net"))
+				return start(t, "nsenter", "--mount="+nsfs.Path(theirs, "ns/mnt"), "--net="+nsfs.Path(theirs, "ns/net"))
 			}, "its mount namespace belongs to a user namespace",
 		},
 	} {
@@ -98,14 +98,14 @@ func TestPin(t *testing.T) {
 		expect.Check(t, cmd.Start())
 		pid := cmd.Process.Pid
 		expect.Eventually(t, "it has ended", func() bool {
-			state, err := os.ReadFile(proc.Path(pid, "stat"))
+			state, err := os.ReadFile(nsfs.Path(pid, "stat"))
 			return err == nil && strings.Contains(string(state), ") Z ")
 		})
-		if p, err := pin(pid); p != nil || !proc.Ended(err) {
+		if p, err := pin(pid); p != nil || !nsfs.Ended(err) {
 			t.Errorf("before it is reaped: %v: %v", p, err)
 		}
 		expect.Check(t, cmd.Wait())
-		if p, err := pin(pid); p != nil || !proc.Ended(err) {
+		if p, err := pin(pid); p != nil || !nsfs.Ended(err) {
 			t.Errorf("afterwards: %v: %v", p, err)
 		}
 	})

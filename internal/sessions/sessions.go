@@ -20,7 +20,7 @@ import (
 
 	"libpam-net/internal/netns"
 	"libpam-net/internal/network"
-	"libpam-net/internal/proc"
+	"libpam-net/internal/nsfs"
 )
 
 // Session is processes in a network namespace that is not the host's, of which all
@@ -79,7 +79,7 @@ func List() ([]Session, error) {
 			continue
 		}
 		place, err := pin(p.PID)
-		if proc.Ended(err) || errors.Is(err, ErrForeign) {
+		if nsfs.Ended(err) || errors.Is(err, ErrForeign) {
 			continue
 		}
 		if err != nil {
@@ -118,8 +118,8 @@ func Look(all []Session) (live []Session, err error) {
 	for _, s := range all {
 		n, looked := known[s.Inode]
 		if !looked {
-			fd, err := unix.Open(proc.Path(s.Leader, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-			if proc.Ended(err) {
+			fd, err := unix.Open(nsfs.Path(s.Leader, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if nsfs.Ended(err) {
 				continue
 			}
 			if err != nil {
@@ -173,7 +173,7 @@ func read() (*table, error) {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
 	var hostNet, hostPID unix.Stat_t
-	if err := errors.Join(unix.Stat(proc.Path(1, "ns/net"), &hostNet), unix.Stat(proc.Path(1, "ns/pid"), &hostPID)); err != nil {
+	if err := errors.Join(unix.Stat(nsfs.Path(1, "ns/net"), &hostNet), unix.Stat(nsfs.Path(1, "ns/pid"), &hostPID)); err != nil {
 		return nil, fmt.Errorf("stat namespaces of process 1: %w", err)
 	}
 	var own unix.Stat_t
@@ -183,13 +183,13 @@ func read() (*table, error) {
 	t := &table{proc: fs, boot: stat.BootTime, inside: map[int]process{}, children: map[int][]int{}}
 	for _, p := range all {
 		var net, pid, user, dir unix.Stat_t
-		err := unix.Stat(proc.Path(p.PID, "ns/net"), &net)
+		err := unix.Stat(nsfs.Path(p.PID, "ns/net"), &net)
 		if err == nil && net.Ino == hostNet.Ino {
 			continue
 		}
 		if err == nil {
-			err = errors.Join(unix.Stat(proc.Path(p.PID, "ns/pid"), &pid), unix.Stat(proc.Path(p.PID, "ns/user"), &user),
-				unix.Stat(proc.Path(p.PID, ""), &dir))
+			err = errors.Join(unix.Stat(nsfs.Path(p.PID, "ns/pid"), &pid), unix.Stat(nsfs.Path(p.PID, "ns/user"), &user),
+				unix.Stat(nsfs.Path(p.PID, ""), &dir))
 		}
 		if err == nil && pid.Ino != hostPID.Ino {
 			continue
@@ -199,7 +199,7 @@ func read() (*table, error) {
 			stat, err = p.Stat()
 		}
 		switch {
-		case proc.Ended(err):
+		case nsfs.Ended(err):
 		case err != nil:
 			return nil, fmt.Errorf("look at process %d: %w", p.PID, err)
 		default:
@@ -266,7 +266,7 @@ func (t *table) user(leader process, login uint32) uint32 {
 
 // loginUID is what pam_loginuid(8) has set; 0 and false if it has not.
 func loginUID(pid int) (uint32, bool) {
-	text, err := os.ReadFile(proc.Path(pid, "loginuid"))
+	text, err := os.ReadFile(nsfs.Path(pid, "loginuid"))
 	uid, parse := strconv.ParseUint(string(text), 10, 32)
 	if err != nil || parse != nil || uid == math.MaxUint32 {
 		return 0, false

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/cgroup"
-	"libpam-net/internal/proc"
+	"libpam-net/internal/nsfs"
 )
 
 const (
@@ -150,7 +150,7 @@ func (l Lock) endIfIdle(before process) (idle process) {
 		return process{}
 	}
 	defer unix.Close(fd)
-	state, start, err := proc.State(pid)
+	state, start, err := nsfs.State(pid)
 	if err != nil || l.owner() != pid || !isIdle(pid, state) {
 		return process{}
 	}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"libpam-net/internal/account"
+	"libpam-net/internal/asuser"
+	"libpam-net/internal/sessions"
+)
+
+func enterCommand() *cobra.Command {
+	var asUser bool
+	c := &cobra.Command{
+		Use:   "enter [--as-user] NAME|USER|PID [-- COMMAND [ARGUMENT...]]",
+		Short: "Run a command, or a shell, in a network (root)",
+		Long: "Run COMMAND (default: a shell), as root, in the network NAME, in that of a session of USER's, or in that of the\n" +
+			"process PID. All but the network stays the machine's. With --as-user, COMMAND runs as the user whose session it\n" +
+			"is, and has the session's files. The exit code is the command's.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if os.Geteuid() != 0 {
+				return errors.New("enter: only root can enter the networks of others: use sudo, or `pamnetctl join` for your own networks")
+			}
+			runtime.LockOSThread()
+			enter := enterNetwork
+			if asUser {
+				enter = enterSession
+			}
+			target, command := splitCommand(args)
+			err := enter(target, command, c.ErrOrStderr())
+			several := new(sessions.SeveralError)
+			if errors.As(err, &several) {
+				return fmt.Errorf("enter: %w", choice(several, asUser))
+			}
+			if err != nil && !errors.As(err, new(exitCode)) {
+				err = fmt.Errorf("enter: %w", err)
+			}
+			return err
+		},
+	}
+	c.Flags().BoolVar(&asUser, "as-user", false, "enter the session, as the user whose it is")
+	c.ValidArgsFunction = completeNetwork(&asUser)
+	c.Flags().SetInterspersed(false) // options behind the target are COMMAND's
+	return c
+}
+
+// enterNetwork runs a command as root in a network, and with the machine's files. It
+// returns only if it cannot.
+func enterNetwork(target string, command []string, notes io.Writer) error {
+	fd, name, err := sessions.Network(target)
+	if err != nil {
+		return err
+	}
+	env := os.Environ()
+	if len(command) == 0 {
+		command = []string{cmp.Or(os.Getenv("SHELL"), "/bin/sh")}
+		note(notes, fmt.Sprintf("root, in the network %s", name))
+		env = withPrompt(env, command[0], name)
+	}
+	return sessions.Enter(fd, command, env)
+}
+
+// enterSession runs a command in a session, as its user.
+func enterSession(target string, command []string, notes io.Writer) error {
+	place, user, err := sessions.Find(target)
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	a, err := account.Lookup(user)
+	if err != nil {
+		return err
+	}
+	if len(command) == 0 {
+		command = []string{a.Shell}
+		note(notes, fmt.Sprintf("%s, in a session of theirs; Ctrl-], three times, ends it", a.Name))
+	}
+	env := map[string]string{"PATH": asuser.Path}
+	for _, v := range os.Environ() {
+		key, value, _ := strings.Cut(v, "=")
+		if key == "TERM" || key == "LANG" || strings.HasPrefix(key, "LC_") {
+			env[key] = value
+		}
+	}
+	shell := asuser.Command(a, env, command...)
+	shell.Stdin, shell.Stdout, shell.Stderr = os.Stdin, os.Stdout, os.Stderr
+	code, err := asuser.Run(shell, true, func() error {
+		if err := place.Enter(); err != nil {
+			return err
+		}
+		return shell.Start()
+	})
+	if err == nil && code != 0 {
+		err = exitCode(code)
+	}
+	return err
+}
+
+// note tells somebody who gets a shell where they are.
+func note(w io.Writer, text string) {
+	if term.IsTerminal(unix.Stdin) {
+		fmt.Fprintln(w, "pamnetctl:", plain(text))
+	}
+}
+
+// harmless are names that mean the same to all shells in a prompt.
+var harmless = regexp.MustCompile(`^[A-Za-z0-9_.@-]+$|^net:\[\d+\]$`)
+
+// withPrompt returns the environment in which the prompt of an interactive shell
+// says where it is. Where bash reads files, these set PS1.
+func withPrompt(env []string, shell, name string) []string {
+	if !harmless.MatchString(name) {
+		return env
+	}
+	key, value := "PS1", "("+name+") # "
+	if filepath.Base(shell) == "bash" {
+		key, value = "PROMPT_COMMAND", `PS1="(`+name+`) $PS1"; unset PROMPT_COMMAND`
+	}
+	env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, key+"=") })
+	return append(env, key+"="+value)
+}
+
+// choice is the error that lists what could be meant, with a command for each.
+func choice(s *sessions.SeveralError, asUser bool) error {
+	command := "pamnetctl enter"
+	if asUser {
+		command += " --as-user"
+	}
+	text := s.Error() + "; choose one:"
+	for _, one := range s.Sessions {
+		text += fmt.Sprintf("\n  %s %d    # %s in %s, %s since %s", command, one.Leader,
+			one.User, plain(one.Network()), cmp.Or(one.Service, "left running"), one.Since.Format("15:04:05"))
+	}
+	if s.Named {
+		text += fmt.Sprintf("\n  nsenter --net=/run/netns/%s    # without a session", plain(s.Target))
+	}
+	return errors.New(text)
+}

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package pamstack reads the PAM configuration of a machine the way libpam does
+// (pam.conf(5), with Debian's @include), and follows a stack the way it does.
+package pamstack
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Place is where a line stands.
+type Place struct {
+	File         string // as it is named on the machine: "/etc/pam.d/sshd"
+	Number, Last int    // of the line there, 1 for the first; where it ends, if it goes on behind a backslash
+}
+
+func (p Place) String() string { return fmt.Sprintf("%s:%d", p.File, p.Number) }
+
+// Line is a line of a service's configuration.
+type Line struct {
+	Place
+	Service string
+	Type    string   // "auth", "account", "password" or "session"
+	Silent  bool     // "-session": that the module is missing is not logged
+	Control string   // "required", "[success=ok default=die]", "substack"
+	Module  string   // as it is written; "" for what can only fail, and where a substack begins
+	Args    []string // what stands in brackets is one
+	Via     []Place  // the includes it is in, the outermost first
+	Level   int      // how many of these are substacks
+
+	actions actions
+}
+
+// Begins tells whether the line is no module's, but the beginning of a substack.
+func (l Line) Begins() bool { return l.Control == substack }
+
+// Bad tells whether it is a failure of the stack when the module returns this.
+func (l Line) Bad(code Code) bool { return l.actions.on(code) == bad || l.actions.on(code) == die }
+
+// Is tells whether the line is of a module, "pam_unix", wherever it lies.
+func (l Line) Is(module string) bool {
+	return strings.TrimSuffix(path.Base(l.Module), ".so") == module && l.Module != ""
+}
+
+// Problem is what libpam stumbles over.
+type Problem struct {
+	Place
+	Text string // what it is, and what comes of it
+}
+
+// Other is the service whose lines count for a service that has none of a type.
+const Other = "other"
+
+// The types of lines, and of stacks.
+const (
+	Auth     = "auth"
+	Account  = "account"
+	Password = "password"
+	Session  = "session"
+)
+
+var types = []string{Auth, Account, Password, Session}
+
+const (
+	confFile = "/etc/pam.conf"
+	substack = "substack"
+	// How far includes go. Libpam has the same limit, but some versions check it for
+	// substacks alone, and crash when a file includes itself.
+	maxDepth = 16
+)
+
+// The directories of services, the one that counts more first.
+var dirs = []string{"/etc/pam.d", "/usr/lib/pam.d"}
+
+// Config is the PAM configuration of a machine.
+type Config struct {
+	root     string
+	services map[string]map[string][]Line // by service and type
+	files    map[string]string            // services read from files of their own: which one
+	included map[string][]string          // by file: the services that include it
+	broken   map[string]bool              // services that libpam gives up reading
+	problems []Problem
+}
+
+// Load reads the configuration of the machine whose root directory is root.
+func Load(root string) (*Config, error) {
+	c := &Config{
+		root:     root,
+		services: map[string]map[string][]Line{},
+		files:    map[string]string{},
+		included: map[string][]string{},
+		broken:   map[string]bool{},
+	}
+	found := false
+	for _, dir := range slices.Backward(dirs) {
+		entries, err := os.ReadDir(filepath.Join(root, dir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		found = found || err == nil
+		for _, e := range entries {
+			file := dir + "/" + e.Name()
+			// Libpam looks for the name in lower case.
+			if _, ok := c.read(file); ok && e.Name() == strings.ToLower(e.Name()) {
+				c.files[e.Name()] = file
+			}
+		}
+	}
+	if found {
+		for _, service := range slices.Sorted(maps.Keys(c.files)) {
+			c.parse(service, c.files[service], true)
+		}
+	} else if content, ok := c.read(confFile); ok {
+		for _, service := range servicesOf(content) {
+			c.parse(service, confFile, false)
+		}
+	}
+	if len(c.services) == 0 {
+		return nil, errors.New("there is no PAM configuration: neither /etc/pam.d nor /etc/pam.conf")
+	}
+	if broken, ok := c.services[Other]; ok && c.broken[Other] {
+		// It is read with every service.
+		for service := range c.services {
+			c.services[service] = broken
+		}
+	}
+	return c, nil
+}
+
+// servicesOf lists the services that have lines in pam.conf.
+func servicesOf(content string) (services []string) {
+	lines, _ := assemble(content)
+	for _, l := range lines {
+		rest := tokens(l.text)
+		word, _ := rest.next()
+		services = append(services, strings.ToLower(word))
+	}
+	slices.Sort(services)
+	return slices.Compact(services)
+}
+
+// read returns what libpam reads of a file; a directory is empty to it.
+func (c *Config) read(file string) (string, bool) {
+	name := filepath.Join(c.root, file)
+	info, err := os.Stat(name)
+	if err != nil || info.IsDir() {
+		return "", err == nil && !slices.Contains(dirs, path.Dir(file))
+	}
+	if !info.Mode().IsRegular() {
+		return "", true // /dev/null
+	}
+	content, err := os.ReadFile(name)
+	return string(content), err == nil
+}
+
+// Services lists the services that have a configuration of their own, sorted. Among
+// them are files that others include and no program asks for: see Includers.
+func (c *Config) Services() []string {
+	return slices.Sorted(maps.Keys(c.services))
+}
+
+// File returns the file that a service is read from.
+func (c *Config) File(service string) string {
+	return cmp.Or(c.files[service], confFile)
+}
+
+// Includers lists the services whose configuration includes a file, sorted.
+func (c *Config) Includers(file string) []string { return c.included[file] }
+
+// Stack returns the lines that libpam goes through for a service, and a type
+// ("session"), includes and substacks in their place: those of "other" if the
+// service has none. Where it cannot read the service, it lets nobody in, and the
+// stack is one line that can only fail.
+func (c *Config) Stack(service, kind string) []Line {
+	if own := c.services[service][kind]; len(own) > 0 {
+		return own
+	}
+	return c.services[Other][kind]
+}
+
+// Own tells whether a service has lines of a type, and does not fall back to "other".
+func (c *Config) Own(service, kind string) bool { return len(c.services[service][kind]) > 0 }
+
+// Problems lists what libpam stumbles over, by file and line.
+func (c *Config) Problems() []Problem { return c.problems }
+
+// parse reads a service. filed: from a file of its own.
+func (c *Config) parse(service, file string, filed bool) {
+	p := parser{Config: c, service: service, stacks: map[string][]Line{}}
+	content, _ := c.read(file)
+	if !p.file(file, content, filed, "", nil, 0) {
+		c.broken[service] = true
+		for _, kind := range types {
+			p.stacks[kind] = []Line{{Place: Place{File: file}, Service: service, Type: kind, actions: required}}
+		}
+	}
+	c.services[service] = p.stacks
+	slices.SortStableFunc(c.problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Number, b.Number), cmp.Compare(a.Text, b.Text))
+	})
+	c.problems = slices.CompactFunc(c.problems, func(a, b Problem) bool { // one of an included file, once
+		return a.File == b.File && a.Number == b.Number && a.Text == b.Text
+	})
+}
+
+// parser reads a service.
+type parser struct {
+	*Config
+	service string
+	stacks  map[string][]Line
+	open    []string // files that are being read
+}
+
+func (p *parser) complain(at Place, text string) {
+	p.problems = append(p.problems, Problem{at, text})
+}
+
+// file reads a file of lines, those of one type or of all (""). It returns false if
+// libpam gives up, which is a refusal of whatever the service asks for.
+func (p *parser) file(name, content string, filed bool, only string, via []Place, level int) bool {
+	p.open = append(p.open, name)
+	defer func() { p.open = p.open[:len(p.open)-1] }()
+	lines, unfinished := assemble(content)
+	for _, l := range lines {
+		rest := tokens(l.text)
+		if !filed {
+			if service, _ := rest.next(); !strings.EqualFold(service, p.service) {
+				continue
+			}
+		}
+		if !p.line(Place{name, l.number, l.last}, rest, only, via, level) {
+			return false
+		}
+	}
+	if unfinished > 0 {
+		p.complain(Place{name, unfinished, unfinished}, "the last line ends in a backslash: every use of the service fails")
+	}
+	return unfinished == 0
+}
+
+// line reads a line, but for the service. It returns false if libpam gives up.
+func (p *parser) line(at Place, rest tokens, only string, via []Place, level int) bool {
+	const fails = ": a line that always fails"
+	l := Line{Place: at, Service: p.service, Via: via, Level: level}
+	problem := ""
+
+	kind, _ := rest.next()
+	kind, l.Silent = strings.CutPrefix(kind, "-")
+	l.Type = strings.ToLower(kind)
+	if l.Type == "@include" {
+		target, _ := rest.next()
+		return p.include(l, target, only, level) == ""
+	}
+	if !slices.Contains(types, l.Type) {
+		problem = "it has no type (session, auth, ...)" + fails
+		if l.Type != "" {
+			problem = "the type \"" + kind + "\" is unknown" + fails
+		}
+		l.Type = cmp.Or(only, Auth)
+	}
+	if only != "" && l.Type != only {
+		return true
+	}
+
+	control, bracketed := rest.next()
+	var known bool
+	switch word := strings.ToLower(control); word {
+	case "include", substack:
+		target, _ := rest.next()
+		inner := level
+		if word == substack {
+			inner++
+			begin := l
+			begin.Control, begin.Args = substack, []string{target}
+			p.stacks[l.Type] = append(p.stacks[l.Type], begin)
+		}
+		if p.include(l, target, l.Type, inner) == "" {
+			return true
+		}
+		l.Control, l.actions = word, required
+		if word == substack {
+			l.Control = "include" // its beginning has a line already
+		}
+		p.stacks[l.Type] = append(p.stacks[l.Type], l)
+		return true
+	default:
+		l.Control = word
+		if l.actions, known = keywords[word]; !known {
+			var err error
+			l.Control = "[" + control + "]"
+			if l.actions, err = parseActions(control); err != nil {
+				problem = cmp.Or(problem, "the control \""+control+"\" "+err.Error()+": whatever the module says is a failure")
+			}
+			if !bracketed && control != "" {
+				l.Control = control
+			}
+		}
+	}
+	if control == "" {
+		problem = cmp.Or(problem, "it has no control (required, ...)"+fails)
+		l.Control = ""
+	}
+
+	module, _ := rest.next()
+	switch {
+	case problem != "" && strings.HasSuffix(problem, fails):
+	case module == "":
+		problem = "it names no module" + fails
+	default:
+		l.Module = module
+	}
+	for rest.more() {
+		word, inBrackets := rest.next()
+		if word != "" || inBrackets {
+			l.Args = append(l.Args, word)
+		}
+	}
+	if problem != "" {
+		p.complain(at, problem)
+	}
+	p.stacks[l.Type] = append(p.stacks[l.Type], l)
+	return true
+}
+
+// include reads the file that a line includes. What is wrong is a problem, too, and
+// is returned; "" if nothing is.
+func (p *parser) include(l Line, target, only string, level int) (problem string) {
+	name, content, ok := p.find(target)
+	switch {
+	case target == "":
+		problem = "it names no file to include"
+	case slices.Contains(p.open, name):
+		problem = "\"" + target + "\" includes itself"
+	case len(l.Via)+1 >= maxDepth:
+		problem = "includes go deeper than 16 files"
+	case !ok:
+		problem = "there is no file \"" + target + "\" to include"
+	default:
+		if users := p.included[name]; !slices.Contains(users, p.service) {
+			p.included[name] = append(users, p.service)
+		}
+		if !p.file(name, content, true, only, append(slices.Clone(l.Via), l.Place), level) {
+			return "the file cannot be read to its end"
+		}
+		return ""
+	}
+	text := problem + ": it always fails"
+	if l.Type == "@include" {
+		text = problem + ": every use of the service fails"
+	}
+	p.complain(l.Place, text)
+	return problem
+}
+
+// find finds a file that is included.
+func (p *parser) find(target string) (name, content string, ok bool) {
+	if strings.HasPrefix(target, "/") {
+		content, ok = p.read(target)
+		return path.Clean(target), content, ok
+	}
+	for _, dir := range dirs {
+		name = path.Join(dir, target)
+		if content, ok = p.read(name); ok {
+			return name, content, true
+		}
+	}
+	return "", "", false
+}
