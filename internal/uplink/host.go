@@ -29,9 +29,10 @@ const (
 	// share; with a name behind it, on one uplink. No network has a name with a slash.
 	uplinksLock = "/uplink"
 
-	// patience is how long the kernel may take to answer on a netlink socket, and another
-	// process to give up a lock.
-	patience = 5 * time.Second
+	// patience is how long the kernel may take to answer on a netlink socket, and another process to give up a lock.
+	// At boot a slow machine loads modules of the kernel meanwhile, and sets up many uplinks at once. A login ends its
+	// setup program earlier (timeout=).
+	patience = time.Minute
 	attempts = 20 // to list what others change meanwhile
 )
 

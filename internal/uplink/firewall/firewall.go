@@ -33,9 +33,9 @@ const MaxConnections = 4096
 
 const connectionsSize = 65535 // links at most, as nft has it
 
-// patience is how long the kernel may take to answer. It answers at once, or, for
-// want of memory, never.
-const patience = 5 * time.Second
+// patience is how long the kernel may take to answer. It loads its modules meanwhile; for want of memory it never
+// answers.
+const patience = time.Minute
 
 // Guard keeps the host from forwarding an IP version, but to and from the uplinks
 // and from interfaces that did so before.
