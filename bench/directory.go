@@ -54,7 +54,7 @@ func (s *suite) directoryRows(user, name string) error {
 		}
 		for _, c := range nonMembers {
 			_, modules, _ := strings.Cut(c.name, ", ")
-			c.name, c.user = fmt.Sprintf(name, client.name, modules), user
+			c.name, c.user, c.floor = fmt.Sprintf(name, client.name, modules), user, nil
 			if err := s.race(Row{Section: directorySection}, s.rounds, c, times(1.5, debian12)); err != nil {
 				return err
 			}

@@ -39,24 +39,32 @@ type loginCase struct {
 	service, user string
 	network       string   // the named one, "" without
 	created       bool     // by the login, else it is there before
-	floor         []string // the arguments of c/floor.c, nil: there is nothing to compare
+	floor         []string // the command of the floor, nil: there is nothing to compare
 	without       column   // a column that cannot do this
 }
 
 func nonMember(number, service string) loginCase {
-	return loginCase{name: "non-member, " + number, service: service, user: "olga"}
+	return loginCase{
+		name: "non-member, " + number, service: service, user: "olga",
+		floor: []string{loginProgram, floorService(service), "olga"},
+	}
 }
 
 var nonMembers = []loginCase{nonMember("1 module", "one"), nonMember("2 modules", "two"), nonMember("3 modules", "three")}
 
-var newnetCase = loginCase{name: "newnet", service: "newnet", user: "nina", floor: []string{"newnet"}}
+var newnetCase = loginCase{name: "newnet", service: "newnet", user: "nina", floor: memberFloor("newnet")}
+
+// memberFloor returns the command of the floor of a member's login.
+func memberFloor(session ...string) []string {
+	return append([]string{floorProgram, "go", floorLibrary}, session...)
+}
 
 func (n namedCase) login() loginCase {
-	c := loginCase{service: n.module, user: n.name, network: n.name, created: n.created, floor: []string{"join", n.name}}
 	did := "join"
 	if n.created {
-		did, c.floor[0] = "create", "create"
+		did = "create"
 	}
+	c := loginCase{service: n.module, user: n.name, network: n.name, created: n.created, floor: memberFloor(did, n.name)}
 	c.name = n.module + " " + did
 	if n.overlays > 0 {
 		c.name += fmt.Sprintf(", %d in /etc/netns", n.overlays)
@@ -89,7 +97,7 @@ func (s *suite) race(r Row, rounds int, c loginCase, goals ...goal) error {
 		}
 		contest = append(contest, login)
 		if b.column == ours && c.floor != nil {
-			login.column, login.argv = floor, append([]string{floorProgram}, c.floor...)
+			login.column, login.argv = floor, c.floor
 			contest = append(contest, login)
 		}
 	}
@@ -111,5 +119,11 @@ func (s *suite) logins() error {
 			return err
 		}
 	}
-	return nil
+	return s.startOfGo()
+}
+
+// startOfGo measures the greatest part of the floor of a member's login by itself.
+func (s *suite) startOfGo() error {
+	r := Row{Section: "1. pam_start to pam_end", Name: "start of an empty Go library in a child"}
+	return s.measure(r, s.rounds, []contestant{{column: floor, bed: s.bedOf(ours), argv: memberFloor(), value: printed}})
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -126,23 +125,7 @@ func (s *suite) profile(w io.Writer) error {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
-	return s.profileStart(w, b)
-}
-
-// profileStart profiles the least that a child can do: it starts Go, to ask once more who is a member
-// where a source is not of this machine, and the answer is nobody.
-func (s *suite) profileStart(w io.Writer, b *bed) error {
-	const file = "/etc/nsswitch.conf"
-	before, err := b.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	if err := b.WriteFile(file, before+"\ngroup: files nosuch\n", 0o644); err != nil {
-		return err
-	}
-	c := nonMembers[0]
-	c.name = "non-member, after the start of Go"
-	return errors.Join(s.profileCase(w, b, c), b.WriteFile(file, before, 0o644))
+	return nil
 }
 
 func (s *suite) profileCase(w io.Writer, b *bed, c loginCase) error {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 )
@@ -13,7 +14,7 @@ type column string
 
 const (
 	none     column = "none"  // the same without any module
-	floor    column = "floor" // the kernel's: c/floor.c
+	floor    column = "floor" // the least that such a login can be: c/floor.c, c/abstain.c, floor/
 	debian12 column = "0.3-2" // the C modules of Debian 12's libpam-net: what all ratios are to
 	debian13 column = "0.4-1" // those of Debian 13, which have a third one
 	ours     column = "ours"
@@ -63,6 +64,7 @@ type Target struct {
 	Text  string  `json:"text"`
 	Value float64 `json:"value"`
 	Met   bool    `json:"met"`
+	Floor float64 `json:"floor,omitempty"` // the value of the floor's column, 0 if the row has none
 }
 
 // goal makes a Target of the medians of a row.
@@ -82,7 +84,13 @@ func (g goal) judge(measured map[column]Stat) Target {
 	if g.least {
 		met = value >= g.limit
 	}
-	return Target{g.text, value, met}
+	t := Target{Text: g.text, Value: value, Met: met}
+	if floor, ok := measured[floor]; ok {
+		instead := maps.Clone(measured)
+		instead[ours] = floor
+		t.Floor = g.value(instead)
+	}
+	return t
 }
 
 // times says that ours takes at most so many times what the other column does.

@@ -124,6 +124,9 @@ func (t Target) String() string {
 	met := "met"
 	if !t.Met {
 		met = "**not met**"
+		if t.Floor != 0 {
+			met += ", floor " + format(t.Floor)
+		}
 	}
 	return fmt.Sprintf("%s: %s, %s", t.Text, format(t.Value), met)
 }

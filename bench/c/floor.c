@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * floor - what the kernel takes for the namespaces and mounts of a session, and nothing else
+ * floor - the least that a member's login can take, and nothing else
  *
- * usage: floor newnet | join NAME | create NAME | remove NAME
+ * usage: floor go LIBRARY | [go LIBRARY] (newnet | join NAME | create NAME) | remove NAME
  *
- * Moves itself into a network namespace and a mount namespace like those that a module makes, with one
- * system call after the other: non-membership, no checks, no second process, no way back. Whatever
- * has to be known first (what is mounted below /sys, what lies in /etc/netns/NAME) is found out before the clock
- * starts. Writes the nanoseconds.
+ * "go" starts an empty Go library in a child, calls its function and waits for the end of the child.
+ *
+ * The others move this process into a network namespace and a mount namespace like those that a module makes, with
+ * one system call after the other. They ask for no membership, check nothing and know no way back. What is mounted
+ * below /sys and what lies in /etc/netns/NAME is found out before the clock starts. The program writes the
+ * nanoseconds.
  *
  * remove is not timed: it removes a name, if there is one, as ip-netns(8) does.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <dlfcn.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +31,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -198,6 +202,29 @@ static void make_mounts(const char *handle)
 	hide_handles(handle);
 }
 
+/* A child loads the library, which starts Go's runtime, calls it, and ends. */
+static void start_go(const char *library)
+{
+	pid_t child = must("fork", fork());
+	void (*nothing)(void);
+	void *handle;
+	int status;
+
+	if (child == 0) {
+		handle = dlopen(library, RTLD_NOW);
+		if (!handle)
+			errx(1, "%s", dlerror());
+		*(void **)&nothing = dlsym(handle, "Nothing");
+		if (!nothing)
+			errx(1, "%s", dlerror());
+		nothing();
+		_exit(0);
+	}
+	must("waitpid", waitpid(child, &status, 0));
+	if (status != 0)
+		errx(1, "the child that starts Go has failed");
+}
+
 static void remove_name(const char *handle)
 {
 	if (umount2(handle, MNT_DETACH) < 0 && errno != ENOENT && errno != EINVAL)
@@ -208,15 +235,22 @@ static void remove_name(const char *handle)
 
 int main(int argc, char **argv)
 {
-	const char *what = argc > 1 ? argv[1] : "";
+	const char *library = NULL, *what, *name;
 	char handle[PATH_MAX];
 	struct timespec start, end;
 
-	if (argc != (strcmp(what, "newnet") == 0 ? 2 : 3))
-		errx(2, "usage: floor newnet | join NAME | create NAME | remove NAME");
-	if (argc == 3) {
-		snprintf(handle, sizeof(handle), HANDLES "/%s", argv[2]);
-		find_overlays(argv[2]);
+	if (argc > 2 && strcmp(argv[1], "go") == 0) {
+		library = argv[2];
+		argc -= 2;
+		argv += 2;
+	}
+	what = argc > 1 ? argv[1] : "";
+	name = argc > 2 ? argv[2] : NULL;
+	if (argc > 3 || (!*what && !library) || (*what && !name != (strcmp(what, "newnet") == 0)))
+		errx(2, "usage: floor go LIBRARY | [go LIBRARY] (newnet | join NAME | create NAME) | remove NAME");
+	if (name) {
+		snprintf(handle, sizeof(handle), HANDLES "/%s", name);
+		find_overlays(name);
 	}
 	if (strcmp(what, "remove") == 0) {
 		remove_name(handle);
@@ -224,8 +258,12 @@ int main(int argc, char **argv)
 	}
 	find_below_sys();
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	enter_network(what, handle);
-	make_mounts(argc == 3 ? handle : NULL);
+	if (library)
+		start_go(library);
+	if (*what) {
+		enter_network(what, handle);
+		make_mounts(name ? handle : NULL);
+	}
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	printf("%lld\n", (end.tv_sec - start.tv_sec) * 1000000000LL + end.tv_nsec - start.tv_nsec);
 	return 0;
