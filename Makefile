@@ -44,6 +44,8 @@ plot = $(GO) run -C bench/plot .
 # A program of this tree, run here whatever processor is built for.
 GO_HERE = $(if $(GOARCH),GOARCH= CC=gcc) $(GO)
 
+mutants = $(GO_HERE) run ./test/mutants
+
 no-skips = $(if $(filter true,$(CI)),--post-run-command \
 	'sh -c "[ $$TESTS_SKIPPED = 0 ] || { echo CI: a skipped test is a failure; exit 1; }"')
 
@@ -164,7 +166,7 @@ lint: ## gofumpt, go vet, staticcheck, gcc's analyzer, cppcheck, shellcheck, man
 	$(Q)find . -path ./out -prune -o -name '*.sh' -print0 | xargs -0 shellcheck .ci/run build/debian/p*
 	$(Q)mandoc -Tlint -W warning man/*
 	$(Q)build/lint-syscalls.sh
-	$(Q)build/mutants.sh --apply-only
+	$(Q)$(mutants) --apply-only
 
 lint-package: package ## lintian, on the packages for Debian
 	$(Q)build/deps.sh lintian
@@ -207,8 +209,8 @@ fuzz: ## fuzzes whatever reads what others write, each for FUZZTIME=60s
 	$(Q)build/deps.sh fuzz
 	$(Q)build/fuzz.sh $(FUZZTIME)
 
-mutants: ## deletes each security check, one at a time, and proves that a test notices (about 15 minutes)
-	$(Q)build/mutants.sh
+mutants: ## removes each security check, one at a time, and proves that a test notices (about 15 minutes)
+	$(Q)$(mutants) $(MUTANTS)
 
 # Debian's libpam-net in two versions, for the benchmark to compare with. They are not installed.
 peers:
