@@ -71,7 +71,7 @@ services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 .PHONY: $(MODULES) $(CTL) $(UPLINK) build check-build check-reproducible install uninstall clean package \
 	deps deps-arm64 lint lint-package test test-faults test-hostile test-races test-systemd \
 	test-arm64 test-toolchains soak fuzz mutants demo help \
-	bench bench-quick bench-profile bench-doc peers
+	bench bench-quick bench-profile bench-doc peers floor
 
 build: $(MODULES) $(CTL) $(UPLINK) ## makes the modules and programs, in out/ (the default)
 
@@ -212,20 +212,29 @@ fuzz: ## fuzzes whatever reads what others write, each for FUZZTIME=60s
 mutants: ## removes each security check, one at a time, and proves that a test notices (about 15 minutes)
 	$(Q)$(mutants) $(MUTANTS)
 
+# The least that a module in Go can be, for the benchmark: as a library that starts Go when it is loaded, and as a module
+# that is linked as ours are.
+floor:
+	$(Q)mkdir -p $(OUT)/floor
+	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $(OUT)/floor/library.so -ldflags '-s -w' ./bench/floor
+	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $(OUT)/floor/module.so \
+		-ldflags "-s -w -extldflags '$(extldflags)'" ./bench/floor
+	$(Q)$(GO_HERE) run ./build/module/deferrelocations $(OUT)/floor/module.so
+
 # Debian's libpam-net in two versions, for the benchmark to compare with. They are not installed.
 peers:
 	$(Q)build/peers.sh $(OUT)/peers
 
-bench: build peers ## measures everything beside Debian's libpam-net (about 12 minutes); docs/PERFORMANCE.md
+bench: build peers floor ## measures everything beside Debian's libpam-net (about 12 minutes); docs/PERFORMANCE.md
 	$(Q)build/deps.sh
 	$(Q)MODULES_BUILT=1 $(GO) run ./bench -json $(OUT)/bench.json
 
-bench-quick: build peers ## the same with small sizes and few rounds: for the rows and plots, not for the times
+bench-quick: build peers floor ## the same with small sizes and few rounds: for the rows and plots, not for the times
 	$(Q)build/deps.sh
 	$(Q)MODULES_BUILT=1 $(GO) run ./bench -quick -json $(OUT)/bench-quick.json
 	$(Q)$(plot) -from $(CURDIR)/$(OUT)/bench-quick.json -into $(CURDIR)/$(OUT)/bench-quick-
 
-bench-profile: build peers ## says where the time of one login goes
+bench-profile: build peers floor ## says where the time of one login goes
 	$(Q)build/deps.sh
 	$(Q)MODULES_BUILT=1 $(GO) run ./bench -profile
 

@@ -34,32 +34,15 @@ const (
 )
 
 // compile builds one of the programs in c/ into dir, and returns its path.
-func compile(dir, name string, flags ...string) (string, error) {
-	args := append([]string{"-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", filepath.Join(dir, name),
-		source("c", name+".c"), "-Wl,--as-needed", "-lpam"}, flags...)
-	return filepath.Join(dir, name), built(name, exec.Command("gcc", args...))
-}
-
-// compileFloorLibrary builds floor/, a Go library that does nothing, with the flags of the modules.
-func compileFloorLibrary(dir string) (string, error) {
-	library := filepath.Join(dir, "floor.so")
-	command := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", library, ".")
-	command.Dir = source("floor")
-	return library, built("floor.so", command)
-}
-
-// source returns the path of a file below bench/.
-func source(path ...string) string {
+func compile(dir, name string) (string, error) {
 	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(append([]string{filepath.Dir(file)}, path...)...)
-}
-
-func built(name string, command *exec.Cmd) error {
-	output, err := command.CombinedOutput()
+	program := filepath.Join(dir, name)
+	output, err := exec.Command("gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program,
+		filepath.Join(filepath.Dir(file), "c", name+".c"), "-Wl,--as-needed", "-lpam").CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("compile %s: %w\n%s", name, err, output)
+		return "", fmt.Errorf("compile %s: %w\n%s", name, err, output)
 	}
-	return nil
+	return program, nil
 }
 
 // The modules of each column for stacks of one, two and three. Debian 12 has no third one, so its second one is
@@ -95,7 +78,7 @@ func (b *bed) setUp(programs map[string]string) error {
 		}
 	}
 	if b.column == ours {
-		if err := b.makeFloor(programs[abstainModule]); err != nil {
+		if err := b.makeFloor(); err != nil {
 			return err
 		}
 	} else {
@@ -125,20 +108,21 @@ func (b *bed) setUp(programs map[string]string) error {
 	return err
 }
 
-// abstainModule is the name of the module that does nothing, in the map of what goes into a bed.
-const abstainModule = "/usr/local/lib/pam_abstain.so"
-
-// makeFloor makes the services of the floor of a non-member's login: as many modules that do nothing, as files of
-// their own, since libpam loads a file once.
-func (b *bed) makeFloor(module string) error {
+// makeFloor makes the services of the floor of a non-member's login: as many modules that do nothing, in files of their
+// own, since libpam loads a file once. It installs the library of a member's as well. `make floor` has built them.
+func (b *bed) makeFloor() error {
 	dir, err := sandbox.ModuleDir()
 	if err != nil {
 		return err
 	}
+	built := filepath.Join(machine.Out(), "floor")
+	if err := b.Install(filepath.Join(built, "library.so"), floorLibrary, 0o644); err != nil {
+		return err
+	}
 	var modules []string
 	for i, service := range []string{"one", "two", "three"} {
-		name := fmt.Sprintf("pam_abstain%d.so", i)
-		if err := b.Install(module, filepath.Join(dir, name), 0o644); err != nil {
+		name := fmt.Sprintf("pam_floor%d.so", i)
+		if err := b.Install(filepath.Join(built, "module.so"), filepath.Join(dir, name), 0o644); err != nil {
 			return err
 		}
 		modules = append(modules, name)

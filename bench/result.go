@@ -14,7 +14,7 @@ type column string
 
 const (
 	none     column = "none"  // the same without any module
-	floor    column = "floor" // the least that such a login can be: c/floor.c, c/abstain.c, floor/
+	floor    column = "floor" // the least that such a login can be: c/floor.c, floor/
 	debian12 column = "0.3-2" // the C modules of Debian 12's libpam-net: what all ratios are to
 	debian13 column = "0.4-1" // those of Debian 13, which have a third one
 	ours     column = "ours"

@@ -92,13 +92,6 @@ func (s *suite) setUp() (err error) {
 			return err
 		}
 	}
-	if s.inBeds[floorLibrary], err = compileFloorLibrary(s.dir); err != nil {
-		return err
-	}
-	s.inBeds[abstainModule], err = compile(s.dir, "abstain", "-shared", "-fPIC", "-Wl,-z,now,-z,separate-code")
-	if err != nil {
-		return err
-	}
 	return s.renewBeds()
 }
 

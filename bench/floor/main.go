@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Command floor is the least that a c-shared Go library can be. c/floor.c starts it in a child, as a login of a
-// member starts the core.
+// Command floor is the least that a PAM module with a c-shared Go library in it can be. For a non-member's login it is
+// linked as the modules are, and Go sleeps. For a member's, c/floor.c starts it in a child and calls Nothing.
 package main
 
+// #cgo LDFLAGS: -lpam
 import "C"
 
 //export Nothing

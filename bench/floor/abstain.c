@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * abstain - the least that a PAM session module can be: each call returns PAM_IGNORE
- *
- * Built as a login's modules are, with all symbols bound at once and code apart from data.
- */
+/* The least that a PAM session module can do: each call returns PAM_IGNORE. */
 #include <security/pam_modules.h>
 
 int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
