@@ -14,7 +14,6 @@ import (
 	"libpam-net/internal/mask"
 	"libpam-net/internal/mount"
 	"libpam-net/internal/netns"
-	"libpam-net/internal/report"
 	"libpam-net/internal/setup"
 	"libpam-net/internal/sysfs"
 )
@@ -53,7 +52,7 @@ type Request struct {
 // Open makes the session's namespaces and returns the verdict on it, a refusal
 // for any failure. It holds the calling thread for good: the process ends soon
 // after, and what it has not published with it.
-func Open(r Request, log report.Socket) (v report.Verdict) {
+func Open(r Request, log Socket) (v Verdict) {
 	defer func() {
 		if p := recover(); p != nil {
 			v = refusal(fmt.Errorf("panic: %v", p))
@@ -67,23 +66,23 @@ func Open(r Request, log report.Socket) (v report.Verdict) {
 		return refusal(err)
 	}
 	if answer.Several {
-		log.Logf(report.Warning, "%q is in several groups %s-*; %q counts", r.User, r.Group, answer.Group)
+		log.Logf(Warning, "%q is in several groups %s-*; %q counts", r.User, r.Group, answer.Group)
 	}
 
-	log.Logf(report.Debug, "%q is a member by the group %q", r.User, answer.Group)
+	log.Logf(Debug, "%q is a member by the group %q", r.User, answer.Group)
 
 	name := r.NetnsName(answer)
 	net, did, err := enter(r, name, r.plan(name, answer, start, log), log)
 	if err != nil {
 		return refusal(err)
 	}
-	log.Logf(report.Debug, "%q: %s; now its mounts", r.User, did)
+	log.Logf(Debug, "%q: %s; now its mounts", r.User, did)
 	mounts, err := isolateMounts(r, name, log)
 	if err != nil {
 		return refusal(err)
 	}
-	return report.Verdict{
-		Outcome:  report.Isolated,
+	return Verdict{
+		Outcome:  Isolated,
 		Text:     fmt.Sprintf("%q: %s (%s)", r.User, did, netns.ID(net)),
 		CwdMoved: mounts.CwdMoved,
 		Net:      net,
@@ -93,8 +92,8 @@ func Open(r Request, log report.Socket) (v report.Verdict) {
 	}
 }
 
-func refusal(err error) report.Verdict {
-	return report.Verdict{Outcome: report.Refused, Text: explain(err).Error()}
+func refusal(err error) Verdict {
+	return Verdict{Outcome: Refused, Text: explain(err).Error()}
 }
 
 // NetnsName is the name of the network namespace, "" for one without.
@@ -111,7 +110,7 @@ func (r Request) NetnsName(a Answer) string {
 
 // plan says how the network namespace is made, if that is needed. A setup program
 // has so much of the time that what is left is enough to clear up after it.
-func (r Request) plan(name string, a Answer, start time.Time, log report.Socket) netns.Plan {
+func (r Request) plan(name string, a Answer, start time.Time, log Socket) netns.Plan {
 	p := netns.Plan{Prepare: netns.RaiseLoopback}
 	if r.LoDown {
 		p.Prepare = func() error { return nil }
@@ -130,7 +129,7 @@ func (r Request) plan(name string, a Answer, start time.Time, log report.Socket)
 		p.Program = program.Path
 		p.Setup = func() error {
 			return program.Up(start.Add(r.Timeout*3/4), func(line string) {
-				log.Logf(report.Info, "setup of %q: %s", name, line)
+				log.Logf(Info, "setup of %q: %s", name, line)
 			})
 		}
 	}
@@ -138,7 +137,7 @@ func (r Request) plan(name string, a Answer, start time.Time, log report.Socket)
 }
 
 // enter moves the thread into the network namespace and says what that took.
-func enter(r Request, name string, p netns.Plan, log report.Socket) (fd int, did string, err error) {
+func enter(r Request, name string, p netns.Plan, log Socket) (fd int, did string, err error) {
 	if r.Kind == NewNet {
 		if fd, err = netns.New(p.Owner); err != nil {
 			return -1, "", err
@@ -160,7 +159,7 @@ func enter(r Request, name string, p netns.Plan, log report.Socket) (fd int, did
 	}
 	if p.Owner != nil {
 		if uid, err := netns.OwnerOf(n.FD); err != nil || uid != p.Owner.UID {
-			log.Logf(report.Warning, "network namespace %q was there before and is not the user's: joined, but not for %q to manage",
+			log.Logf(Warning, "network namespace %q was there before and is not the user's: joined, but not for %q to manage",
 				name, r.User)
 		}
 	}
@@ -169,7 +168,7 @@ func enter(r Request, name string, p netns.Plan, log report.Socket) (fd int, did
 
 // isolateMounts moves the thread into a mount namespace that goes with the
 // network namespace it is in.
-func isolateMounts(r Request, name string, log report.Socket) (*mount.Namespace, error) {
+func isolateMounts(r Request, name string, log Socket) (*mount.Namespace, error) {
 	mounts, err := mount.Unshare(r.RootShared)
 	if err != nil {
 		return nil, err
@@ -185,7 +184,7 @@ func isolateMounts(r Request, name string, log report.Socket) (*mount.Namespace,
 	}
 	if name != "" {
 		err := etcnetns.Apply(name, func(entry string) {
-			log.Logf(report.Warning, "/etc/netns/%s/%q skipped: there is no such file in /etc", name, entry)
+			log.Logf(Warning, "/etc/netns/%s/%q skipped: there is no such file in /etc", name, entry)
 		})
 		if err != nil {
 			return nil, err
