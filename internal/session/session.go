@@ -10,12 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"libpam-net/internal/etcnetns"
-	"libpam-net/internal/mask"
-	"libpam-net/internal/mount"
 	"libpam-net/internal/netns"
 	"libpam-net/internal/setup"
-	"libpam-net/internal/sysfs"
+	"libpam-net/internal/view"
 )
 
 // Kind is what sort of network namespace members get.
@@ -77,18 +74,23 @@ func Open(r Request, log Socket) (v Verdict) {
 		return refusal(err)
 	}
 	log.Logf(Debug, "%q: %s; now its mounts", r.User, did)
-	mounts, err := isolateMounts(r, name, log)
+	sees, err := view.Build(view.Spec{
+		Network: name, RootShared: r.RootShared, ShowNetns: r.ShowNetns, KeepResolver: r.KeepResolver, Masks: r.Masks,
+	})
+	for _, entry := range sees.Skipped {
+		log.Logf(Warning, "/etc/netns/%s/%q skipped: there is no such file in /etc", name, entry)
+	}
 	if err != nil {
 		return refusal(err)
 	}
 	return Verdict{
 		Outcome:  Isolated,
 		Text:     fmt.Sprintf("%q: %s (%s)", r.User, did, netns.ID(net)),
-		CwdMoved: mounts.CwdMoved,
+		CwdMoved: sees.CwdMoved,
 		Net:      net,
-		Mnt:      mounts.FD,
-		Root:     mounts.Root,
-		Cwd:      mounts.Cwd,
+		Mnt:      sees.FD,
+		Root:     sees.Root,
+		Cwd:      sees.Cwd,
 	}
 }
 
@@ -164,53 +166,4 @@ func enter(r Request, name string, p netns.Plan, log Socket) (fd int, did string
 		}
 	}
 	return n.FD, fmt.Sprintf("joined network namespace %q", name), p.Prepare()
-}
-
-// isolateMounts moves the thread into a mount namespace that goes with the
-// network namespace it is in.
-func isolateMounts(r Request, name string, log Socket) (*mount.Namespace, error) {
-	mounts, err := mount.Unshare(r.RootShared)
-	if err != nil {
-		return nil, err
-	}
-	// First of all, for the mount table that is read next is shorter then by every handle.
-	if !r.ShowNetns {
-		if err := netns.HideOthers(name); err != nil {
-			return nil, err
-		}
-	}
-	if err := sysfs.Remount(); err != nil {
-		return nil, err
-	}
-	if name != "" {
-		err := etcnetns.Apply(name, func(entry string) {
-			log.Logf(Warning, "/etc/netns/%s/%q skipped: there is no such file in /etc", name, entry)
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	covered := []string{"/sys", "/etc", "/run/netns"}
-	for _, path := range r.Masks {
-		if err := mask.Check("/", path); err != nil {
-			return nil, err
-		}
-	}
-	masks := r.Masks
-	if !r.KeepResolver {
-		masks = append(masks, mask.Resolvers...)
-	}
-	for _, path := range masks {
-		real, err := mask.Cover(path)
-		if err != nil {
-			return nil, err
-		}
-		if real != "" {
-			covered = append(covered, real)
-		}
-	}
-	if err := mounts.FindCwd(covered); err != nil {
-		return nil, err
-	}
-	return mounts, mounts.Share()
 }

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/cgroup"
-	"libpam-net/internal/trust"
+	"libpam-net/internal/mount"
 )
 
 // The whole environment of the program, but for what Up and Down add.
@@ -113,14 +113,14 @@ func Check(root, program string) error {
 	if !strings.HasPrefix(program, "/") {
 		return fmt.Errorf("%q has no absolute path (setup=/DIRECTORY/PROGRAM)", program)
 	}
-	real, st, err := trust.Follow(root, program)
+	real, st, err := mount.Follow(root, program)
 	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return fmt.Errorf("%s: is no program", real)
 	}
 	if err == nil {
-		err = trust.Check(real, st)
+		err = mount.CheckOwner(real, st)
 	}
-	if untrusted := (*trust.Error)(nil); errors.As(err, &untrusted) {
+	if untrusted := (*mount.UntrustedError)(nil); errors.As(err, &untrusted) {
 		return fmt.Errorf("%w: it must be root's alone (chown root, chmod go-w)", err)
 	}
 	return err
