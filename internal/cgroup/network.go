@@ -92,10 +92,11 @@ func (n Network) dir() string {
 				return filepath.Join(strings.TrimSuffix(dir, "/init.scope"), "system.slice", n.Unit())
 			}
 			// Containers may share the hierarchy.
-			if unix.Stat(nsfs.Path(1, "ns/pid"), &st) != nil {
+			machine, err := nsfs.Of(nsfs.Host, nsfs.PID)
+			if err != nil {
 				return ""
 			}
-			return fmt.Sprintf("%s/%s.%d", dir, n.Unit(), st.Ino)
+			return fmt.Sprintf("%s/%s.%d", dir, n.Unit(), machine.Ino)
 		}
 	}
 	return ""

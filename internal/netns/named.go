@@ -14,14 +14,12 @@ import (
 
 	"libpam-net/internal/cgroup"
 	"libpam-net/internal/mount"
+	"libpam-net/internal/nsfs"
 	"libpam-net/internal/state"
 )
 
 const (
 	dir = "/run/netns"
-
-	hostNet   = "/proc/1/ns/net"
-	threadNet = "/proc/thread-self/ns/net"
 
 	// How long another program may take between making the file of a handle and
 	// mounting the namespace on it, and how long it may hold ip-netns's lock.
@@ -202,7 +200,7 @@ func open(name string) (int, error) {
 	defer unix.Close(file)
 
 	var fs unix.Statfs_t
-	var st, host unix.Stat_t
+	var st unix.Stat_t
 	if err := errors.Join(unix.Fstatfs(file, &fs), unix.Fstat(file, &st)); err != nil {
 		return -1, fmt.Errorf("stat %s/%s: %w", dir, name, err)
 	}
@@ -212,10 +210,11 @@ func open(name string) (int, error) {
 		}
 		return -1, fmt.Errorf("%s/%s: %w", dir, name, ErrNotNamespace)
 	}
-	if err := unix.Stat(hostNet, &host); err != nil {
-		return -1, fmt.Errorf("stat %s: %w", hostNet, err)
+	host, err := nsfs.Of(nsfs.Host, nsfs.Net)
+	if err != nil {
+		return -1, err
 	}
-	if st.Dev == host.Dev && st.Ino == host.Ino {
+	if host == (nsfs.ID{Dev: st.Dev, Ino: st.Ino}) {
 		return -1, fmt.Errorf("%s/%s: is the host's own network namespace", dir, name)
 	}
 	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(file), unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -374,9 +373,9 @@ func finish(name string, p Plan, r record) error {
 
 // inHostNet calls f in PID 1's network namespace, where it leaves the thread.
 func inHostNet(f func() error) error {
-	fd, err := unix.Open(hostNet, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := nsfs.Open(nsfs.Host, nsfs.Net)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", hostNet, err)
+		return err
 	}
 	defer unix.Close(fd)
 	if err := Join(fd); err != nil {
