@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/cgroup"
 	"libpam-net/internal/mount"
 	"libpam-net/internal/nsfs"
+	"libpam-net/internal/setup"
 	"libpam-net/internal/state"
 )
 
@@ -114,7 +114,7 @@ func OpenOrCreate(name string, p Plan) (n Named, err error) {
 	}
 	var lock state.Lock
 	err = mount.InHost(func() error {
-		_ = cgroup.MoveToInit(unix.Getpid()) // what it cannot leave, the others' patience is for
+		_ = state.LeaveCgroups(unix.Getpid()) // what it cannot leave, the others' patience is for
 		lock, err = state.Acquire(name, untilTheEnd)
 		return err
 	})
@@ -163,7 +163,7 @@ func openComplete(name string) (int, error) {
 		var this, running bool
 		if this, err = r.tellsOf(fd); this && err == nil {
 			if r.state == served {
-				running, err = cgroup.Network(name).IsRunning()
+				running, err = setup.Group(name).IsRunning()
 			}
 			if err == nil && !running {
 				err = errIncomplete
@@ -268,7 +268,7 @@ func create(name string, p Plan, before record) (n Named, err error) {
 			return Named{}, err
 		}
 	}
-	if err := cgroup.Network(name).End(); err != nil {
+	if err := setup.Group(name).End(); err != nil {
 		return Named{}, err
 	}
 	var free bool
@@ -349,7 +349,7 @@ func finish(name string, p Plan, r record) error {
 	if p.Setup == nil {
 		return nil
 	}
-	group := cgroup.Network(name)
+	group := setup.Group(name)
 	err := inHostNet(p.Setup)
 	var running bool
 	if err == nil {

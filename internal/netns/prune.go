@@ -11,9 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/cgroup"
 	"libpam-net/internal/mount"
 	"libpam-net/internal/nsfs"
+	"libpam-net/internal/setup"
 	"libpam-net/internal/state"
 )
 
@@ -85,7 +85,7 @@ func (p pruner) one(name string) (*Pruned, error) {
 		return &Pruned{Name: name, Why: "somebody is logging in"}, nil
 	}
 	defer alone.Close()
-	group := cgroup.Network(name)
+	group := setup.Group(name)
 	r, err := readRecord(name)
 	if err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func (p pruner) inspect(name string) (id string, users int, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	own, err := cgroup.Network(name).Processes() // there for the network, not in it for its own sake
+	own, err := setup.Group(name).Processes() // there for the network, not in it for its own sake
 	if err != nil {
 		return "", 0, err
 	}

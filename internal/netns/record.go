@@ -30,7 +30,7 @@ type recordState string
 const (
 	making recordState = "making" // published or about to be, but its setup program has not ended
 	made   recordState = "made"
-	served recordState = "served" // made, and its setup program has left processes running: see cgroup.Network
+	served recordState = "served" // made, and its setup program has left processes running: see setup.Group
 	failed recordState = "failed" // the setup program, and the namespace is gone
 )
 

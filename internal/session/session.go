@@ -121,7 +121,9 @@ func (r Request) plan(name string, a Answer, start time.Time, log Socket) netns.
 		p.Owner = &netns.Owner{UID: a.UID, GID: a.GID}
 	}
 	if r.Setup != nil {
-		program := setup.Program{Path: *r.Setup, Name: name, Env: []string{"PAM_USER=" + r.User}}
+		program := setup.Program{Path: *r.Setup, Name: name, Env: []string{"PAM_USER=" + r.User}, Output: func(line string) {
+			log.Logf(Info, "setup of %q: %s", name, line)
+		}}
 		if r.Service != "" {
 			program.Env = append(program.Env, "PAM_SERVICE="+r.Service)
 		}
@@ -130,9 +132,7 @@ func (r Request) plan(name string, a Answer, start time.Time, log Socket) netns.
 		}
 		p.Program = program.Path
 		p.Setup = func() error {
-			return program.Up(start.Add(r.Timeout*3/4), func(line string) {
-				log.Logf(Info, "setup of %q: %s", name, line)
-			})
+			return program.Up(start.Add(r.Timeout * 3 / 4))
 		}
 	}
 	return p

@@ -201,9 +201,9 @@ func (l *Login) Close() (stays []netns.Pruned, err error) {
 			return err
 		}
 		var said []string
-		err := setup.Program{Path: program, Name: name}.Down(func(line string) {
+		err := setup.Program{Path: program, Name: name, Output: func(line string) {
 			said = append(said, line)
-		})
+		}}.Down()
 		if err != nil {
 			err = fmt.Errorf("%w: %s", err, strings.Join(said, "; "))
 		}
