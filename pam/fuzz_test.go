@@ -13,7 +13,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"libpam-net/internal/report"
+	"libpam-net/internal/session"
 	"libpam-net/test/expect"
 )
 
@@ -63,8 +63,8 @@ func FuzzReport(f *testing.F) {
 	})
 	expect.Check(f, theirs.Close())
 	lines := bufio.NewReader(stdout)
-	socket := report.Socket(ours.Fd())
-	isolated := report.Verdict{Outcome: report.Isolated}
+	socket := session.Socket(ours.Fd())
+	isolated := session.Verdict{Outcome: session.Isolated}
 	for path, fd := range map[string]*int{
 		"/proc/self/ns/net": &isolated.Net, "/proc/self/ns/mnt": &isolated.Mnt, "/": &isolated.Root, "/usr": &isolated.Cwd,
 	} {
@@ -79,18 +79,18 @@ func FuzzReport(f *testing.F) {
 		if moved {
 			moves = 1
 		}
-		switch report.Outcome(kind) {
-		case report.Isolated:
+		switch session.Outcome(kind) {
+		case session.Isolated:
 			head = fmt.Sprintf("verdict I %d (3 4 5 6): ", moves)
 			v := isolated
 			v.Text, v.CwdMoved = text, moved
 			expect.Check(t, socket.Send(v))
-		case report.Refused:
+		case session.Refused:
 			head = fmt.Sprintf("verdict R %d (-1 -1 -1 -1): ", moves)
-			expect.Check(t, socket.Send(report.Verdict{Outcome: report.Refused, Text: text, CwdMoved: moved}))
+			expect.Check(t, socket.Send(session.Verdict{Outcome: session.Refused, Text: text, CwdMoved: moved}))
 		default:
 			limit, head = 1022, fmt.Sprintf("log %d: ", kind%8)
-			socket.Logf(report.Priority(kind%8), "%s", text)
+			socket.Logf(session.Priority(kind%8), "%s", text)
 		}
 		line, err := lines.ReadString('\n')
 		expect.Check(t, err)

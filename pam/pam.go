@@ -20,7 +20,6 @@ import (
 	"time"
 	"unsafe"
 
-	"libpam-net/internal/report"
 	"libpam-net/internal/session"
 )
 
@@ -29,8 +28,8 @@ import (
 //
 //export pamnetCore
 func pamnetCore(r *C.struct_request) {
-	socket := report.Socket(r.socket)
-	socket.Logf(report.Debug, "Go has started (%s)", runtime.Version()) // internal/trial/module.c waits for it
+	socket := session.Socket(r.socket)
+	socket.Logf(session.Debug, "Go has started (%s)", runtime.Version()) // internal/trial/module.c waits for it
 	keepFileLimit()
 	_ = socket.Send(session.Open(request(r), socket))
 }

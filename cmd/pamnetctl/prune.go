@@ -45,9 +45,9 @@ func pruneCommand() *cobra.Command {
 // down runs a setup program, and passes its output on.
 func down(output io.Writer) func(program, name string) error {
 	return func(program, name string) error {
-		return setup.Program{Path: program, Name: name}.Down(func(line string) {
+		return setup.Program{Path: program, Name: name, Output: func(line string) {
 			fmt.Fprintf(output, "%s: %s\n", name, line)
-		})
+		}}.Down()
 	}
 }
 

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"libpam-net/internal/mask"
+	"libpam-net/internal/mount"
 	"libpam-net/internal/setup"
-	"libpam-net/internal/trust"
+	"libpam-net/internal/view"
 	"libpam-net/pam"
 )
 
@@ -105,8 +105,8 @@ func checkArguments(e *examination) {
 			})
 		}
 		for _, path := range l.masks {
-			err := mask.Check(e.Root, path)
-			untrusted := (*trust.Error)(nil)
+			err := view.CheckMask(e.Root, path)
+			untrusted := (*mount.UntrustedError)(nil)
 			if !errors.As(err, &untrusted) {
 				continue
 			}

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"libpam-net/internal/etcnetns"
 	"libpam-net/internal/netns"
+	"libpam-net/internal/view"
 )
 
 // renamed are files in /etc that are replaced by a rename, with the programs that
@@ -31,7 +31,7 @@ func checkEtcNetns(e *examination) {
 			continue
 		}
 		dir := "/etc/netns/" + name
-		entries, err := etcnetns.Check(e.Root, name)
+		entries, err := view.CheckOverrides(e.Root, name)
 		if err != nil {
 			e.refusedOverride(err, dir, "chown root: /etc/netns "+quote(dir)+" && chmod go-w /etc/netns "+quote(dir))
 		}

@@ -10,13 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-)
 
-const (
-	threadCwd       = "/proc/thread-self/cwd"
-	threadNamespace = "/proc/thread-self/ns/mnt"
-	hostNamespace   = "/proc/1/ns/mnt"
-	hostRoot        = "/proc/1/root"
+	"libpam-net/internal/nsfs"
 )
 
 // Namespace is the new mount namespace of a session.
@@ -65,14 +60,14 @@ func Unshare(shared bool) (*Namespace, error) {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return nil, fmt.Errorf("unshare mount namespace: %w", err)
 	}
-	if n.FD, err = unix.Open(threadNamespace, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
-		return nil, fmt.Errorf("open %s: %w", threadNamespace, err)
+	if n.FD, err = nsfs.Open(nsfs.Thread, nsfs.Mnt); err != nil {
+		return nil, err
 	}
 	if n.Root, err = Pin("/", unix.O_DIRECTORY); err != nil {
 		return nil, err
 	}
 	// The magic link takes no permission to search the directory; "." does.
-	cwd := threadCwd
+	cwd := nsfs.Path(nsfs.Thread, "cwd")
 	if n.cwdPath == "" {
 		cwd, n.CwdMoved = "/", true
 	}
@@ -124,9 +119,9 @@ func (n *Namespace) FindCwd(covered []string) error {
 		return err
 	}
 	// The same directory may be on another mount now, and the old mount be gone.
-	was, is := unix.Stat_t{}, unix.Stat_t{}
-	same := unix.Fstat(n.Cwd, &was) == nil && unix.Fstat(now, &is) == nil && was.Dev == is.Dev && was.Ino == is.Ino
-	n.Cwd, n.CwdMoved = now, !same
+	was, wasErr := nsfs.OfFile(n.Cwd)
+	is, isErr := nsfs.OfFile(now)
+	n.Cwd, n.CwdMoved = now, wasErr != nil || isErr != nil || was != is
 	return nil
 }
 
@@ -136,19 +131,16 @@ func (n *Namespace) FindCwd(covered []string) error {
 // is there, else on a thread of its own, which ends afterwards; the caller holds
 // its thread in either case.
 func InHost(f func() error) error {
-	there, err := alike(threadNamespace, hostNamespace)
-	if there && err == nil {
-		there, err = alike("/", hostRoot)
-	}
+	there, err := isInHost()
 	if err != nil {
 		return err
 	}
 	if there {
 		return f()
 	}
-	fd, err := unix.Open(hostNamespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := nsfs.Open(nsfs.Host, nsfs.Mnt)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", hostNamespace, err)
+		return err
 	}
 	defer unix.Close(fd)
 	done := make(chan error)
@@ -172,14 +164,16 @@ func InHost(f func() error) error {
 	return <-done
 }
 
-// alike tells whether two paths lead to the same file.
-func alike(a, b string) (bool, error) {
-	var x, y unix.Stat_t
-	if err := unix.Stat(a, &x); err != nil {
-		return false, fmt.Errorf("stat %s: %w", a, err)
+// isInHost tells whether the calling thread is in process 1's mount namespace, under the same "/".
+func isInHost() (bool, error) {
+	for _, file := range []string{"ns/mnt", "root"} {
+		own, err := nsfs.At(nsfs.Path(nsfs.Thread, file))
+		if err != nil {
+			return false, err
+		}
+		if host, err := nsfs.At(nsfs.Path(nsfs.Host, file)); err != nil || own != host {
+			return false, err
+		}
 	}
-	if err := unix.Stat(b, &y); err != nil {
-		return false, fmt.Errorf("stat %s: %w", b, err)
-	}
-	return x.Dev == y.Dev && x.Ino == y.Ino, nil
+	return true, nil
 }

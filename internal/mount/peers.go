@@ -9,6 +9,8 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/nsfs"
 )
 
 // peer is a shared mount of the namespace that a session comes from.
@@ -76,6 +78,7 @@ func (p peer) share() error {
 
 // replaced tells whether another file system is where the peer was.
 func (p peer) replaced(fd int) bool {
-	var was, is unix.Stat_t
-	return unix.Fstat(p.fd, &was) == nil && unix.Fstat(fd, &is) == nil && (was.Dev != is.Dev || was.Ino != is.Ino)
+	was, wasErr := nsfs.OfFile(p.fd)
+	is, isErr := nsfs.OfFile(fd)
+	return wasErr == nil && isErr == nil && was != is
 }

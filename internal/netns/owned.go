@@ -7,40 +7,38 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/mount"
+	"libpam-net/internal/nsfs"
 )
 
-// Owner is whom a network namespace belongs to.
+// Owner is the user to whom a network namespace belongs.
 type Owner struct{ UID, GID uint32 }
 
-// newOwned makes a network namespace that belongs to a user namespace of the owner's.
-// Whoever has the owner's user ID administers it, from the initial user namespace
-// and without any capability, and has no right outside (user_namespaces(7), "the
-// effective user ID of the creator"). That holds for the owner's processes of
-// other logins, too: they may enter it as its root, uid_map and gid_map say.
+// newOwned moves the calling thread into a new network namespace, which belongs to a user namespace of the owner's.
+// A process with the owner's user ID may administer it, from the initial user namespace and without any
+// capability, and has no right outside (user_namespaces(7), "the effective user ID of the creator"). The maps
+// let the owner's processes of other logins enter it as its root.
 func newOwned(o Owner) (int, error) {
 	holder, end, err := hold(o)
 	if err != nil {
 		return -1, fmt.Errorf("make network namespace for uid %d: %w", o.UID, err)
 	}
 	defer end()
-	proc := "/proc/" + strconv.Itoa(holder)
 	for _, f := range []struct{ name, content string }{
 		{"uid_map", fmt.Sprintf("0 %d 1\n", o.UID)},
-		{"setgroups", "deny"}, // nobody gets rid of a group there that is kept from something
+		{"setgroups", "deny"}, // no process gets rid of a group that denies it access to a file
 		{"gid_map", fmt.Sprintf("0 %d 1\n", o.GID)},
 	} {
-		if err := os.WriteFile(proc+"/"+f.name, []byte(f.content), 0); err != nil {
+		if err := os.WriteFile(nsfs.Path(holder, f.name), []byte(f.content), 0); err != nil {
 			return -1, fmt.Errorf("map the owner of the network namespace: %w", err)
 		}
 	}
-	fd, err := unix.Open(proc+"/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := nsfs.Open(holder, nsfs.Net)
 	if err != nil {
-		return -1, fmt.Errorf("open network namespace of the holder: %w", err)
+		return -1, err
 	}
 	if err := Join(fd); err != nil {
 		unix.Close(fd)
@@ -49,8 +47,8 @@ func newOwned(o Owner) (int, error) {
 	return fd, nil
 }
 
-// OwnerOf returns the user ID of whoever owns the user namespace that the network
-// namespace fd belongs to; 0 for the initial one (Linux 4.11).
+// OwnerOf returns the user ID of the owner of the user namespace that the network namespace fd belongs to. It is 0
+// for the initial user namespace (Linux 4.11).
 func OwnerOf(fd int) (uint32, error) {
 	user, err := UserNamespace(fd)
 	if err != nil {
@@ -64,8 +62,8 @@ func OwnerOf(fd int) (uint32, error) {
 	return uid, nil
 }
 
-// UserNamespace returns a descriptor of the user namespace that the network
-// namespace fd belongs to. It is EPERM if that is neither the caller's nor below it.
+// UserNamespace returns a descriptor of the user namespace that the network namespace fd belongs to. The error is
+// EPERM if that is neither the caller's nor below it.
 func UserNamespace(fd int) (int, error) {
 	user, err := unix.IoctlRetInt(fd, unix.NS_GET_USERNS)
 	if err != nil {
@@ -74,15 +72,12 @@ func UserNamespace(fd int) (int, error) {
 	return user, nil
 }
 
-// hold starts a process that only waits, in a new network namespace in a new user
-// namespace of the owner's; end ends it. unshare(2) would not do: it makes no user
-// namespace for a threaded process.
+// hold starts a process that only waits, in a new network namespace in a new user namespace of the owner's. end
+// ends it. unshare(2) would not do: it makes no user namespace for a threaded process.
 //
-// The owner of a user namespace is its maker by effective user ID, which a thread
-// of its own takes on: with the system call itself, as libc would change all
-// threads. It keeps its capabilities, so that it is root who makes the namespace
-// in the eyes of kernel.unprivileged_userns_clone and AppArmor. The thread is not
-// fit for anything else, and ends.
+// The kernel makes the creator's effective user ID the owner of a user namespace. So a spare thread takes on the
+// owner's, with the system call itself, as libc would change all threads. The thread keeps its capabilities:
+// for kernel.unprivileged_userns_clone and AppArmor, root creates the namespace. The thread is never reused.
 func hold(o Owner) (pid int, end func(), err error) {
 	type started struct {
 		pid int
@@ -91,11 +86,11 @@ func hold(o Owner) (pid int, end func(), err error) {
 	result, done := make(chan started), make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // never unlocked
-		// The kernel makes no user namespace for who is in a chroot (EPERM).
+		// The kernel makes no user namespace for a process in a chroot (EPERM).
 		err := mount.InHost(func() error {
 			pid, err := cloneAs(o.UID)
 			result <- started{pid, err}
-			<-done // the end of the thread is that of the holder
+			<-done // the holder dies with this thread
 			return nil
 		})
 		if err != nil {
@@ -123,8 +118,8 @@ func cloneAs(uid uint32) (pid int, err error) {
 	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, keep, uintptr(uid), keep); errno != 0 {
 		return 0, fmt.Errorf("setresuid: %w", errno)
 	}
-	// That has taken the capabilities out of effect, and undone this, where
-	// fs.suid_dumpable is set: the owner could look into the holder, a copy of this.
+	// setresuid has taken the capabilities out of effect. Where fs.suid_dumpable is set, it has made this process
+	// dumpable as well: the owner could look into the holder, which is a copy of it.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return 0, fmt.Errorf("prctl PR_SET_DUMPABLE: %w", err)
 	}
@@ -138,7 +133,7 @@ func cloneAs(uid uint32) (pid int, err error) {
 	return int(holder), nil
 }
 
-// restoreCapabilities brings those that the thread is permitted into effect.
+// restoreCapabilities brings the permitted capabilities of the thread into effect.
 func restoreCapabilities() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var caps [2]unix.CapUserData
@@ -154,9 +149,8 @@ func restoreCapabilities() error {
 	return nil
 }
 
-// clone starts the holder, a child of the process parent, this one. In the holder
-// only this thread exists, and what Go needs to grow a stack or to switch
-// goroutines does not: nothing here may.
+// clone starts the holder, a child of the process parent, this one. Only this thread exists in the holder. Go's
+// runtime cannot grow a stack or switch goroutines there, so no code here may need that.
 //
 //go:nosplit
 //go:norace
@@ -165,7 +159,7 @@ func clone(flags, parent uintptr) (uintptr, unix.Errno) {
 	if pid != 0 || errno != 0 {
 		return pid, errno
 	}
-	// Dies with the thread that has made it; the other call tells if it was too late for that.
+	// The holder dies with the thread that has made it. If that thread has ended already, getppid tells.
 	_, _, errno = unix.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0, 0)
 	alive, _, _ := unix.RawSyscall6(unix.SYS_GETPPID, 0, 0, 0, 0, 0, 0)
 	for errno == 0 && alive == parent {
@@ -175,11 +169,11 @@ func clone(flags, parent uintptr) (uintptr, unix.Errno) {
 	return 0, 0
 }
 
-// remedy says what an administrator can do about it.
+// remedy returns what an administrator can do about an error of clone.
 func remedy(errno unix.Errno) string {
 	switch errno {
 	case unix.ENOSPC:
-		return ": as many namespaces as allowed, see sysctl user.max_user_namespaces and user.max_net_namespaces"
+		return ": there are as many namespaces as allowed, see sysctl user.max_user_namespaces and user.max_net_namespaces"
 	case unix.EPERM:
 		return ": a security module forbids it, see sysctl kernel.apparmor_restrict_unprivileged_userns"
 	case unix.EINVAL:

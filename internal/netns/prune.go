@@ -9,15 +9,13 @@ import (
 	"slices"
 	"strconv"
 
-	"golang.org/x/sys/unix"
-
-	"libpam-net/internal/cgroup"
 	"libpam-net/internal/mount"
 	"libpam-net/internal/nsfs"
+	"libpam-net/internal/setup"
 	"libpam-net/internal/state"
 )
 
-// Pruned says what has become of a namespace that a login has made.
+// Pruned tells what has become of a namespace that a login has created.
 type Pruned struct {
 	Name   string `json:"name"`
 	Gone   bool   `json:"gone"`   // in a dry run: would be
@@ -25,25 +23,27 @@ type Pruned struct {
 	Failed bool   `json:"failed"` // that is an error
 }
 
-// Prune takes down the named namespaces that logins have made and that no process
-// is in any more, each under the lock that logins take: one that is about to enter
-// keeps it, one that comes later makes it anew. Before that it calls down in the
-// host's network for a namespace that had a setup program; if that fails, the
-// namespace stays, until the next prune, or the next login makes it anew. What `ip netns add` has made is never touched.
+// Prune takes down the named namespaces that logins have created and no process is in. It never touches what
+// `ip netns add` has created. A dry run changes nothing. The result is sorted by name.
 //
-// The result is sorted by name. A dry run changes nothing. The caller holds its thread, which may be in the
-// host's network namespace afterwards.
+// Each namespace is taken down under the locks of its name. One that a login is about to enter stays. A later
+// login creates it again.
+//
+// If a namespace had a setup program, Prune calls down first, in process 1's network namespace. If that fails,
+// the namespace stays, until the next Prune, or until the next login recreates it.
+//
+// The caller must hold its thread, which may be in process 1's network namespace afterwards.
 func Prune(dryRun bool, down func(program, name string) error) ([]Pruned, error) {
 	return pruner{dryRun: dryRun, down: down}.prune(func(string) (bool, error) { return true, nil })
 }
 
 type pruner struct {
 	dryRun bool
-	ours   func(pid int) bool // nil for none: processes that do not count
+	ours   func(pid int) bool // processes that do not keep a namespace; nil: none
 	down   func(program, name string) error
 }
 
-// prune deals with the names that are recorded and wanted.
+// prune prunes the names that have a record and are wanted.
 func (p pruner) prune(wanted func(name string) (bool, error)) (result []Pruned, err error) {
 	err = mount.InHost(func() error {
 		names, err := recorded()
@@ -67,14 +67,15 @@ func (p pruner) prune(wanted func(name string) (bool, error)) (result []Pruned, 
 	return result, err
 }
 
-// one returns nil if there is no namespace of a login's with the name.
+// one prunes a name. It returns nil if no namespace that a login has created has the name.
 func (p pruner) one(name string) (*Pruned, error) {
+	busy := &Pruned{Name: name, Why: "somebody is logging in"}
 	lock, free, err := state.Try(name)
 	if err != nil {
 		return nil, err
 	}
 	if !free {
-		return &Pruned{Name: name, Why: "somebody is logging in"}, nil
+		return busy, nil
 	}
 	defer lock.Release()
 	alone, free, err := state.TryAlone(name)
@@ -82,92 +83,95 @@ func (p pruner) one(name string) (*Pruned, error) {
 		return nil, err
 	}
 	if !free {
-		return &Pruned{Name: name, Why: "somebody is logging in"}, nil
+		return busy, nil
 	}
 	defer alone.Close()
-	group := cgroup.Network(name)
-	r, err := readRecord(name)
+	e, err := load(name)
 	if err != nil {
 		return nil, err
 	}
-	if r == (record{}) { // there is one, so it has not been read
-		return nil, fmt.Errorf("read record of %q: nothing is in it that could be one", name)
+	defer e.Close()
+	if e.record == (record{}) { // the name has one
+		return nil, fmt.Errorf("read record of %q: it is not valid", name)
 	}
-	id, users, err := p.inspect(name)
-	switch {
-	case err != nil && !isMissing(err):
-		return nil, err
-	case err != nil || id != r.id: // unpublished, or replaced by somebody else's
+	switch e.state {
+	case absent, reserved, failed, foreign: // only the record is a login's
 		if p.dryRun {
 			return nil, nil
 		}
-		return nil, errors.Join(group.End(), removeRecord(name))
-	case users > 0:
-		return &Pruned{Name: name, Why: fmt.Sprintf("threads in it: %d", users)}, nil
+		return nil, errors.Join(setup.Group(name).End(), removeRecord(name))
+	}
+	threads, err := p.threads(name, e.fd)
+	switch {
+	case err != nil:
+		return nil, err
+	case threads > 0:
+		return &Pruned{Name: name, Why: fmt.Sprintf("threads in it: %d", threads)}, nil
 	case p.dryRun:
 		return &Pruned{Name: name, Gone: true}, nil
 	}
-	if r.rest != "" {
-		// From here on it lacks something: the next login makes it anew.
-		r.state = making
-		if err := r.write(name); err != nil {
-			return nil, err
-		}
-		if err := inHostNet(func() error { return p.down(r.rest, name) }); err != nil {
-			return nil, err
-		}
-	}
-	if err := errors.Join(group.End(), unpublish(name)); err != nil {
-		return nil, err
-	}
-	return &Pruned{Name: name, Gone: true}, removeRecord(name)
+	return &Pruned{Name: name, Gone: true}, p.takeDown(name, e.record)
 }
 
-// inspect tells which namespace has the name, and how many threads are in it that count.
-func (p pruner) inspect(name string) (id string, users int, err error) {
-	fd, err := open(name)
-	if err != nil {
-		return "", 0, err
+// takeDown takes down the namespace with the record r. The caller must have both locks of the name.
+func (p pruner) takeDown(name string, r record) error {
+	if r.rest != "" {
+		// Incomplete before "down" runs: if this fails halfway, the next login recreates the namespace.
+		r.state = making
+		if err := r.write(name); err != nil {
+			return err
+		}
+		if err := joinHost(); err != nil {
+			return err
+		}
+		if err := p.down(r.rest, name); err != nil {
+			return err
+		}
 	}
-	defer unix.Close(fd)
-	var wanted, st unix.Stat_t
-	if err := unix.Fstat(fd, &wanted); err != nil {
-		return "", 0, fmt.Errorf("stat network namespace: %w", err)
+	if err := errors.Join(setup.Group(name).End(), unpublish(name)); err != nil {
+		return err
+	}
+	return removeRecord(name)
+}
+
+// threads returns how many threads keep the namespace fd of a name. A thread that the setup program has left
+// running does not: it is there for the network.
+func (p pruner) threads(name string, fd int) (count int, err error) {
+	wanted, err := nsfs.OfFile(fd)
+	if err != nil {
+		return 0, err
 	}
 	processes, err := numbered("/proc")
 	if err != nil {
-		return "", 0, err
+		return 0, err
 	}
-	own, err := cgroup.Network(name).Processes() // there for the network, not in it for its own sake
+	left, err := setup.Group(name).Processes()
 	if err != nil {
-		return "", 0, err
+		return 0, err
 	}
 	for _, pid := range processes {
-		if slices.Contains(own, pid) || p.ours != nil && p.ours(pid) {
+		if slices.Contains(left, pid) || p.ours != nil && p.ours(pid) {
 			continue
 		}
 		tasks := nsfs.Path(pid, "task")
 		threads, err := numbered(tasks)
 		if err != nil && !nsfs.Ended(err) {
-			return "", 0, err
+			return 0, err
 		}
 		for _, thread := range threads {
-			file := fmt.Sprintf("%s/%d/ns/net", tasks, thread)
-			err := unix.Stat(file, &st)
-			switch {
-			case nsfs.Ended(err):
-			case err != nil:
-				return "", 0, fmt.Errorf("stat %s: %w", file, err)
-			case st.Dev == wanted.Dev && st.Ino == wanted.Ino:
-				users++
+			id, err := nsfs.At(fmt.Sprintf("%s/%d/ns/net", tasks, thread))
+			if err != nil && !nsfs.Ended(err) {
+				return 0, err
+			}
+			if err == nil && id == wanted {
+				count++
 			}
 		}
 	}
-	id, err = identity(fd)
-	return id, users, err
+	return count, nil
 }
 
-// numbered are the numbers that are names in a directory of /proc.
+// numbered returns the names in a directory of /proc that are numbers.
 func numbered(dir string) (numbers []int, err error) {
 	entries, err := os.ReadDir(dir)
 	for _, entry := range entries {
@@ -176,16 +180,4 @@ func numbered(dir string) (numbers []int, err error) {
 		}
 	}
 	return numbers, err
-}
-
-// recorded are the names that there are records of, sorted. None is made, nor their directory.
-func recorded() (names []string, err error) {
-	files, err := os.ReadDir(state.Dir + "/" + recordDir)
-	if errors.Is(err, os.ErrNotExist) {
-		err = nil
-	}
-	for _, file := range files {
-		names = append(names, file.Name())
-	}
-	return names, err
 }

@@ -117,11 +117,8 @@ func TestPrune(t *testing.T) {
 			return err == nil && said == ""
 		})
 		expect.Check(t, private.OnThread(func() error {
-			n, err := netns.OpenOrCreate("used", netns.Plan{})
+			n, err := netns.Acquire(netns.Spec{Name: "used"})
 			if err != nil {
-				return err
-			}
-			if err := netns.Join(n.FD); err != nil {
 				return err
 			}
 			n.Close()
@@ -135,7 +132,7 @@ func TestPrune(t *testing.T) {
 	})
 	t.Run("one stays that somebody is about to enter", func(t *testing.T) {
 		expect.Check(t, private.OnThread(func() error {
-			n, err := netns.OpenOrCreate("entering", netns.Plan{Prepare: func() error { return nil }})
+			n, err := netns.Acquire(netns.Spec{Name: "entering"})
 			if err != nil {
 				return err
 			}
@@ -168,7 +165,7 @@ func TestPrune(t *testing.T) {
 	t.Run("its setup program is told before, in the host's network", func(t *testing.T) {
 		host, err := current()
 		expect.Check(t, err)
-		_, _, err = openBy("setup", netns.Plan{Program: "/program x", Setup: func() error { return nil }})
+		_, _, err = acquire(withSetup(t, "setup", "program x", "exit 0"))
 		expect.Check(t, err)
 		failure := errors.New("busy")
 		expectPruned(t, "setup fails: busy", func(string, string) error { return failure })
@@ -181,18 +178,18 @@ func TestPrune(t *testing.T) {
 			said = program + " down " + name
 			return err
 		})
-		if said != "/program x down setup" {
+		if said != "/run/bin/program x down setup" {
 			t.Errorf("%q", said)
 		}
 	})
 	t.Run("one whose login has died before it was complete goes, too", func(t *testing.T) {
-		_, _, err := openBy("died", netns.Plan{Program: "/p", Setup: func() error { return nil }})
+		_, _, err := acquire(withSetup(t, "died", "p", "exit 0"))
 		expect.Check(t, err)
 		expect.Check(t, os.WriteFile("/run/libpam-net/netns/died", []byte(strings.Replace(record(t, "died"), "made", "making", 1)), 0o600))
 		expectPruned(t, "died gone", func(string, string) error { return nil })
 	})
 	t.Run("a failure of which only a record is left goes without a word", func(t *testing.T) {
-		_, _, err := openBy("failed", netns.Plan{Program: "/p", Setup: func() error { return errors.New("no") }})
+		_, _, err := acquire(withSetup(t, "failed", "p", "exit 1"))
 		if err == nil || record(t, "failed") == "" {
 			t.Errorf("%v, record %q", err, record(t, "failed"))
 		}

@@ -5,6 +5,7 @@ package netns
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -13,28 +14,18 @@ import (
 	"libpam-net/internal/state"
 )
 
-// recordDir, of the state, holds a record for each name under which a login has made a namespace.
+// recordDir, of the state, has a record for each name under which a login has created a namespace.
 const recordDir = "netns"
 
-// record tells which namespace that is, and how far it has got: the first line of
-// the file, in three words. A namespace that no record tells of is somebody
-// else's (`ip netns add`). Whoever writes one has the lock of the name.
+// record identifies a namespace that a login has created, and tells how far its creation got. It is the first
+// line of the file, in three words. The writer must have the lock of the name.
 type record struct {
-	state recordState
+	state State  // making, made, served or failed
 	id    string // see identity; of a failure: when it was
-	rest  string // the setup program, if there is one; of a failure: what it was
+	rest  string // the setup program, if there is one; of a failure: its error
 }
 
-type recordState string
-
-const (
-	making recordState = "making" // published or about to be, but its setup program has not ended
-	made   recordState = "made"
-	served recordState = "served" // made, and its setup program has left processes running: see cgroup.Network
-	failed recordState = "failed" // the setup program, and the namespace is gone
-)
-
-// readRecord returns the zero record if there is none.
+// readRecord returns the record of name, the zero record if there is none or it is not valid.
 func readRecord(name string) (record, error) {
 	dir, err := openRecords()
 	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.ENOSPC) {
@@ -60,14 +51,14 @@ func readRecord(name string) (record, error) {
 	return parseRecord(string(text[:n])), nil
 }
 
-// parseRecord makes the zero record of what none of this program's can be.
+// parseRecord returns the zero record if text is not a valid record.
 func parseRecord(text string) record {
 	line, _, _ := strings.Cut(text, "\n")
 	words := strings.SplitN(line, " ", 3)
 	if len(words) != 3 {
 		return record{}
 	}
-	r := record{recordState(words[0]), words[1], words[2]}
+	r := record{State(words[0]), words[1], words[2]}
 	switch r.state {
 	case making, made, served, failed:
 		return r
@@ -76,7 +67,7 @@ func parseRecord(text string) record {
 	}
 }
 
-// write replaces the record of name: in one step, for only the first line counts.
+// write replaces the record of name. It does so in one step, since only the first line counts.
 func (r record) write(name string) error {
 	dir, err := openRecords()
 	if err != nil {
@@ -102,12 +93,6 @@ func (r record) write(name string) error {
 	return nil
 }
 
-// tellsOf tells whether the record is of the namespace fd.
-func (r record) tellsOf(fd int) (bool, error) {
-	id, err := identity(fd)
-	return r.state != failed && r.id == id, err
-}
-
 // removeRecord removes the record of name, if there is one.
 func removeRecord(name string) error {
 	dir, err := openRecords()
@@ -130,19 +115,19 @@ func openRecords() (int, error) {
 	return state.OpenOrCreate(dir, recordDir, unix.O_RDONLY)
 }
 
-// identity tells a namespace from all others that there have been on this machine
-// since it was started. The kernel gives the inode number of one that is gone to
-// another, but the change time of the inode, which a handle or descriptor keeps,
-// is new then.
-func identity(fd int) (string, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return "", fmt.Errorf("stat network namespace: %w", err)
+// recorded returns the names that have a record, sorted. It creates nothing.
+func recorded() (names []string, err error) {
+	files, err := os.ReadDir(state.Dir + "/" + recordDir)
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
 	}
-	return fmt.Sprintf("%d@%d.%09d", st.Ino, st.Ctim.Sec, st.Ctim.Nsec), nil
+	for _, file := range files {
+		names = append(names, file.Name())
+	}
+	return names, err
 }
 
-// failure is the record of one that has happened now. No two are alike.
+// failure returns the record of a setup that has failed now. No two are equal.
 func failure(err error) record {
 	return record{failed, fmt.Sprint(time.Now().UnixNano()), err.Error()}
 }

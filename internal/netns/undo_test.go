@@ -3,7 +3,6 @@
 package netns_test
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -87,7 +86,7 @@ func TestUndo(t *testing.T) {
 		_, _, err := open("first")
 		expect.Check(t, err)
 		expect.Check(t, private.OnThread(func() error {
-			n, err := netns.OpenOrCreate("other", netns.Plan{Prepare: func() error { return nil }})
+			n, err := netns.Acquire(netns.Spec{Name: "other"})
 			if err != nil {
 				return err
 			}
@@ -143,7 +142,7 @@ func TestUndo(t *testing.T) {
 	})
 	t.Run("the record of a setup that has failed since goes", func(t *testing.T) {
 		before := remember(t)
-		_, _, err := openBy("failed", netns.Plan{Program: "/p", Setup: func() error { return errors.New("no") }})
+		_, _, err := acquire(withSetup(t, "failed", "p", "exit 1"))
 		if err == nil || record(t, "failed") == "" {
 			t.Errorf("%v, record %q", err, record(t, "failed"))
 		}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package nsfs finds and judges what processes show of themselves in /proc.
+// Package nsfs identifies namespaces: Of and OfFile return the ID of one, and equal IDs are the same
+// namespace. It also has what else this program reads of processes in /proc.
 package nsfs
 
 import (
@@ -13,19 +14,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Path is a file of a process's: "ns/net".
+// Path returns the path of a file of a process in /proc: "ns/net".
 func Path(pid int, file string) string {
+	if pid == Thread {
+		return "/proc/thread-self/" + file
+	}
 	return "/proc/" + strconv.Itoa(pid) + "/" + file
 }
 
-// Ended tells whether the error is that of looking at a process or thread that is
-// gone, or that has no namespaces any more.
+// Ended tells whether err is the error of a look at a process or thread that has ended. A zombie, which
+// has no namespaces any more, has ended.
 func Ended(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
 }
 
-// State returns the state of a process as ps(1) shows it, 'T' for a stopped one, and
-// when the process was started, in a form that is only good for comparison.
+// State returns the state of a process as ps(1) shows it, 'T' for a stopped one, and its start time, in a
+// form that is good for comparison only.
 func State(pid int) (state byte, start string, err error) {
 	text, err := os.ReadFile(Path(pid, "stat"))
 	if err != nil {

@@ -27,7 +27,7 @@ func Join(target string, command, env []string) error {
 	if err != nil {
 		return err
 	}
-	network, err := unix.Open(nsfs.Path(pid, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	network, err := nsfs.Open(pid, nsfs.Net)
 	switch {
 	case nsfs.Ended(err):
 		return fmt.Errorf("there is no process %d, nor a network held as %q: see `pamnetctl mine`", pid, target)
@@ -38,7 +38,7 @@ func Join(target string, command, env []string) error {
 		return fmt.Errorf("open network of process %d: %w", pid, err)
 	}
 	defer unix.Close(network)
-	if current, err := isSelf(network, "net"); err != nil {
+	if current, err := isSelf(network, nsfs.Net); err != nil {
 		return err
 	} else if current {
 		return run(command, env)
@@ -74,7 +74,7 @@ func ownersNamespace(network, pid int) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	if initial, err := isSelf(user, "user"); err != nil || initial {
+	if initial, err := isSelf(user, nsfs.User); err != nil || initial {
 		unix.Close(user)
 		if err == nil {
 			err = fmt.Errorf("%s was made without selfmanaged, so joining it takes CAP_SYS_ADMIN: "+
@@ -95,13 +95,11 @@ func ownersNamespace(network, pid int) (int, error) {
 }
 
 // isSelf tells whether fd is the caller's namespace of that kind.
-func isSelf(fd int, kind string) (bool, error) {
-	var a, b unix.Stat_t
-	if err := unix.Fstat(fd, &a); err != nil {
-		return false, fmt.Errorf("stat namespace: %w", err)
+func isSelf(fd int, kind nsfs.Kind) (bool, error) {
+	this, err := nsfs.OfFile(fd)
+	if err != nil {
+		return false, err
 	}
-	if err := unix.Stat("/proc/self/ns/"+kind, &b); err != nil {
-		return false, fmt.Errorf("stat /proc/self/ns/%s: %w", kind, err)
-	}
-	return a.Dev == b.Dev && a.Ino == b.Ino, nil
+	own, err := nsfs.Of(nsfs.Thread, kind)
+	return this == own, err
 }

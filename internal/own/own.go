@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
@@ -38,7 +37,7 @@ func Networks() ([]Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	current, err := netnsOf("self")
+	current, err := nsfs.Of(nsfs.Thread, nsfs.Net)
 	if err != nil {
 		return nil, fmt.Errorf("find this login's network: %w", err)
 	}
@@ -51,7 +50,7 @@ func Networks() ([]Network, error) {
 		n := networks[p.inode]
 		if n == nil {
 			// Empty lists are [] in JSON.
-			n = &Network{Inode: p.inode, Current: p.inode == current, Tags: []string{}, Leaders: []int{}}
+			n = &Network{Inode: p.inode, Current: p.inode == current.Ino, Tags: []string{}, Leaders: []int{}}
 			if n.Managed, n.Interfaces, err = p.network(); outOfSight(err) {
 				continue // and its network, unless there is another process to ask
 			} else if err != nil {
@@ -118,7 +117,7 @@ func read(p procfs.Proc) (*process, error) {
 	if err := unix.Stat(nsfs.Path(p.PID, ""), &st); err != nil || st.Uid != uint32(unix.Geteuid()) {
 		return nil, err
 	}
-	inode, err := netnsOf(strconv.Itoa(p.PID))
+	network, err := nsfs.Of(p.PID, nsfs.Net)
 	if err != nil {
 		return nil, err
 	}
@@ -130,13 +129,13 @@ func read(p procfs.Proc) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &process{Proc: p, parent: stat.PPID, start: stat.Starttime, inode: inode, tag: tagOf(args)}, nil
+	return &process{Proc: p, parent: stat.PPID, start: stat.Starttime, inode: network.Ino, tag: tagOf(args)}, nil
 }
 
 // network tells whether the user owns the network that the process is in, and which
 // interfaces there are.
 func (p process) network() (managed bool, interfaces []string, err error) {
-	fd, err := unix.Open(nsfs.Path(p.PID, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := nsfs.Open(p.PID, nsfs.Net)
 	if err != nil {
 		return false, nil, err
 	}
@@ -148,13 +147,6 @@ func (p process) network() (managed bool, interfaces []string, err error) {
 	}
 	devices, err := p.NetDev()
 	return managed, slices.Sorted(maps.Keys(devices)), err
-}
-
-// netnsOf returns the inode number of the network namespace of a process, "self" or a PID.
-func netnsOf(pid string) (uint64, error) {
-	var st unix.Stat_t
-	err := unix.Stat("/proc/"+pid+"/ns/net", &st)
-	return st.Ino, err
 }
 
 // outOfSight tells whether it means that, or that the process may not be looked into.

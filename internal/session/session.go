@@ -10,13 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"libpam-net/internal/etcnetns"
-	"libpam-net/internal/mask"
-	"libpam-net/internal/mount"
 	"libpam-net/internal/netns"
-	"libpam-net/internal/report"
 	"libpam-net/internal/setup"
-	"libpam-net/internal/sysfs"
+	"libpam-net/internal/view"
 )
 
 // Kind is what sort of network namespace members get.
@@ -50,10 +46,10 @@ type Request struct {
 	Masks        []string
 }
 
-// Open makes the session's namespaces and returns the verdict on it, a refusal
-// for any failure. It holds the calling thread for good: the process ends soon
-// after, and what it has not published with it.
-func Open(r Request, log report.Socket) (v report.Verdict) {
+// Open creates or joins the namespaces of the session and returns the verdict. Any failure is a refusal. It runs in
+// the child of the login process, and holds the calling thread for good. The process must end soon after:
+// what it has not published ends with it.
+func Open(r Request, log Socket) (v Verdict) {
 	defer func() {
 		if p := recover(); p != nil {
 			v = refusal(fmt.Errorf("panic: %v", p))
@@ -62,42 +58,53 @@ func Open(r Request, log report.Socket) (v report.Verdict) {
 	runtime.LockOSThread()
 	start := time.Now()
 
-	answer := r.Answer
-	if err := answer.check(r.Kind, r.Group); err != nil {
+	if err := r.Answer.check(r.Kind, r.Group); err != nil {
 		return refusal(err)
 	}
-	if answer.Several {
-		log.Logf(report.Warning, "%q is in several groups %s-*; %q counts", r.User, r.Group, answer.Group)
+	if r.Answer.Several {
+		log.Logf(Warning, "%q is in several groups %s-*; %q counts", r.User, r.Group, r.Answer.Group)
 	}
+	log.Logf(Debug, "%q is a member by the group %q", r.User, r.Answer.Group)
 
-	log.Logf(report.Debug, "%q is a member by the group %q", r.User, answer.Group)
-
-	name := r.NetnsName(answer)
-	net, did, err := enter(r, name, r.plan(name, answer, start, log), log)
+	name := r.NetnsName(r.Answer)
+	net, err := netns.Acquire(r.netnsSpec(name, start, log))
 	if err != nil {
 		return refusal(err)
 	}
-	log.Logf(report.Debug, "%q: %s; now its mounts", r.User, did)
-	mounts, err := isolateMounts(r, name, log)
+	if r.SelfManaged && !net.Created {
+		if uid, err := netns.OwnerOf(net.FD); err != nil || uid != r.Answer.UID {
+			log.Logf(Warning, "network namespace %q was there before and is not the user's: joined, but not for %q to manage",
+				name, r.User)
+		}
+	}
+	did := describe(name, net.Created)
+	log.Logf(Debug, "%q: %s; now its mounts", r.User, did)
+
+	sees, err := view.Build(view.Spec{
+		Network: name, RootShared: r.RootShared, ShowNetns: r.ShowNetns, KeepResolver: r.KeepResolver, Masks: r.Masks,
+	})
+	for _, entry := range sees.Skipped {
+		log.Logf(Warning, "/etc/netns/%s/%q skipped: there is no such file in /etc", name, entry)
+	}
 	if err != nil {
 		return refusal(err)
 	}
-	return report.Verdict{
-		Outcome:  report.Isolated,
-		Text:     fmt.Sprintf("%q: %s (%s)", r.User, did, netns.ID(net)),
-		CwdMoved: mounts.CwdMoved,
-		Net:      net,
-		Mnt:      mounts.FD,
-		Root:     mounts.Root,
-		Cwd:      mounts.Cwd,
+	return Verdict{
+		Outcome:  Isolated,
+		Text:     fmt.Sprintf("%q: %s (%s)", r.User, did, netns.ID(net.FD)),
+		CwdMoved: sees.CwdMoved,
+		Net:      net.FD,
+		Mnt:      sees.FD,
+		Root:     sees.Root,
+		Cwd:      sees.Cwd,
 	}
 }
 
-func refusal(err error) report.Verdict {
-	return report.Verdict{Outcome: report.Refused, Text: explain(err).Error()}
+func refusal(err error) Verdict {
+	return Verdict{Outcome: Refused, Text: explain(err).Error()}
 }
 
-// NetnsName is the name of the network namespace, "" for one without.
+// NetnsName returns the name of the network namespace, "" if it has none.
 func (r Request) NetnsName(a Answer) string {
 	switch r.Kind {
 	case UserNet:
@@ -109,109 +116,35 @@ func (r Request) NetnsName(a Answer) string {
 	}
 }
 
-// plan says how the network namespace is made, if that is needed. A setup program
-// has so much of the time that what is left is enough to clear up after it.
-func (r Request) plan(name string, a Answer, start time.Time, log report.Socket) netns.Plan {
-	p := netns.Plan{Prepare: netns.RaiseLoopback}
-	if r.LoDown {
-		p.Prepare = func() error { return nil }
-	}
+// netnsSpec describes the network namespace. A setup program has so much of the time that the rest is enough to
+// clear up after it.
+func (r Request) netnsSpec(name string, start time.Time, log Socket) netns.Spec {
+	s := netns.Spec{Unnamed: r.Kind == NewNet, Name: name, LoDown: r.LoDown, Deadline: start.Add(r.Timeout * 3 / 4)}
 	if r.SelfManaged {
-		p.Owner = &netns.Owner{UID: a.UID, GID: a.GID}
+		s.Owner = &netns.Owner{UID: r.Answer.UID, GID: r.Answer.GID}
 	}
 	if r.Setup != nil {
-		program := setup.Program{Path: *r.Setup, Name: name, Env: []string{"PAM_USER=" + r.User}}
+		s.Setup = &setup.Program{Path: *r.Setup, Name: name, Env: []string{"PAM_USER=" + r.User}, Output: func(line string) {
+			log.Logf(Info, "setup of %q: %s", name, line)
+		}}
 		if r.Service != "" {
-			program.Env = append(program.Env, "PAM_SERVICE="+r.Service)
+			s.Setup.Env = append(s.Setup.Env, "PAM_SERVICE="+r.Service)
 		}
 		if r.RemoteHost != "" {
-			program.Env = append(program.Env, "PAM_RHOST="+r.RemoteHost)
-		}
-		p.Program = program.Path
-		p.Setup = func() error {
-			return program.Up(start.Add(r.Timeout*3/4), func(line string) {
-				log.Logf(report.Info, "setup of %q: %s", name, line)
-			})
+			s.Setup.Env = append(s.Setup.Env, "PAM_RHOST="+r.RemoteHost)
 		}
 	}
-	return p
+	return s
 }
 
-// enter moves the thread into the network namespace and says what that took.
-func enter(r Request, name string, p netns.Plan, log report.Socket) (fd int, did string, err error) {
-	if r.Kind == NewNet {
-		if fd, err = netns.New(p.Owner); err != nil {
-			return -1, "", err
-		}
-		return fd, "new network namespace", p.Prepare()
+// describe returns what the session has got, for the log.
+func describe(name string, created bool) string {
+	switch {
+	case name == "":
+		return "new network namespace"
+	case created:
+		return fmt.Sprintf("created network namespace %q", name)
+	default:
+		return fmt.Sprintf("joined network namespace %q", name)
 	}
-	if err := netns.CheckName(name); err != nil {
-		return -1, "", err
-	}
-	n, err := netns.OpenOrCreate(name, p) // open until the login has moved, and this process ends
-	if err != nil {
-		return -1, "", fmt.Errorf("open network namespace %q: %w", name, err)
-	}
-	if err := netns.Join(n.FD); err != nil {
-		return -1, "", fmt.Errorf("join network namespace %q: %w", name, err)
-	}
-	if n.Created {
-		return n.FD, fmt.Sprintf("created network namespace %q", name), nil
-	}
-	if p.Owner != nil {
-		if uid, err := netns.OwnerOf(n.FD); err != nil || uid != p.Owner.UID {
-			log.Logf(report.Warning, "network namespace %q was there before and is not the user's: joined, but not for %q to manage",
-				name, r.User)
-		}
-	}
-	return n.FD, fmt.Sprintf("joined network namespace %q", name), p.Prepare()
-}
-
-// isolateMounts moves the thread into a mount namespace that goes with the
-// network namespace it is in.
-func isolateMounts(r Request, name string, log report.Socket) (*mount.Namespace, error) {
-	mounts, err := mount.Unshare(r.RootShared)
-	if err != nil {
-		return nil, err
-	}
-	// First of all, for the mount table that is read next is shorter then by every handle.
-	if !r.ShowNetns {
-		if err := netns.HideOthers(name); err != nil {
-			return nil, err
-		}
-	}
-	if err := sysfs.Remount(); err != nil {
-		return nil, err
-	}
-	if name != "" {
-		err := etcnetns.Apply(name, func(entry string) {
-			log.Logf(report.Warning, "/etc/netns/%s/%q skipped: there is no such file in /etc", name, entry)
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	covered := []string{"/sys", "/etc", "/run/netns"}
-	for _, path := range r.Masks {
-		if err := mask.Check("/", path); err != nil {
-			return nil, err
-		}
-	}
-	masks := r.Masks
-	if !r.KeepResolver {
-		masks = append(masks, mask.Resolvers...)
-	}
-	for _, path := range masks {
-		real, err := mask.Cover(path)
-		if err != nil {
-			return nil, err
-		}
-		if real != "" {
-			covered = append(covered, real)
-		}
-	}
-	if err := mounts.FindCwd(covered); err != nil {
-		return nil, err
-	}
-	return mounts, mounts.Share()
 }

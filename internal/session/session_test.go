@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/report"
 	"libpam-net/internal/session"
 	"libpam-net/test/expect"
 	"libpam-net/test/private"
@@ -21,7 +20,7 @@ import (
 
 // open is session.Open and what look then finds in the session. It returns the
 // lines for the log, their priority in front.
-func open(r session.Request, look func() error) (v report.Verdict, log []string, err error) {
+func open(r session.Request, look func() error) (v session.Verdict, log []string, err error) {
 	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return v, nil, err
@@ -29,7 +28,7 @@ func open(r session.Request, look func() error) (v report.Verdict, log []string,
 	defer unix.Close(sockets[0])
 	defer unix.Close(sockets[1])
 	err = private.OnThread(func() error {
-		if v = session.Open(r, report.Socket(sockets[0])); v.Outcome != report.Isolated {
+		if v = session.Open(r, session.Socket(sockets[0])); v.Outcome != session.Isolated {
 			return nil
 		}
 		defer func() {
@@ -140,7 +139,7 @@ func TestOpenDecides(t *testing.T) {
 		t.Run(c.what+" is refused", func(t *testing.T) {
 			v, log, err := open(c.request, func() error { return errors.New("a session") })
 			expect.Check(t, err)
-			if v.Outcome != report.Refused || !strings.Contains(v.Text, c.text) {
+			if v.Outcome != session.Refused || !strings.Contains(v.Text, c.text) {
 				t.Errorf("%c %q", v.Outcome, v.Text)
 			}
 			if all := strings.Join(log, "\n"); !strings.Contains(all, c.log) || c.log == "" && strings.Contains(all, "4 ") {
@@ -225,7 +224,7 @@ func TestOpenMakesTheSession(t *testing.T) {
 				return err
 			})
 			expect.Check(t, err)
-			if v.Outcome != report.Isolated || !strings.HasPrefix(v.Text, c.text) || v.CwdMoved {
+			if v.Outcome != session.Isolated || !strings.HasPrefix(v.Text, c.text) || v.CwdMoved {
 				t.Errorf("%c %q %t", v.Outcome, v.Text, v.CwdMoved)
 			}
 			if all := strings.Join(log, "\n"); !strings.Contains(all, c.log) {
@@ -247,7 +246,7 @@ func TestOpenMakesTheSession(t *testing.T) {
 			expect.Check(t, err)
 			v, _, err := open(lab, func() error { return nil })
 			expect.Check(t, err)
-			if v.Outcome != report.Refused || !strings.Contains(v.Text, c.because) {
+			if v.Outcome != session.Refused || !strings.Contains(v.Text, c.because) {
 				t.Errorf("%c %q", v.Outcome, v.Text)
 			}
 		})
@@ -263,7 +262,7 @@ func TestRootSharedJoins(t *testing.T) {
 			Kind: session.UserNet, Group: "usernet", User: "alice", Answer: member("alice", "usernet"), RootShared: true,
 		}, func() error { return nil })
 		expect.Check(t, err)
-		if v.Outcome != report.Isolated {
+		if v.Outcome != session.Isolated {
 			t.Errorf("%s: %c %s %q", what, v.Outcome, v.Text, log)
 		}
 	}
@@ -285,7 +284,7 @@ func TestTheHandleInASessionIsNoPeerOfTheHosts(t *testing.T) {
 			}
 			return nil
 		})
-		if err != nil || v.Outcome != report.Isolated {
+		if err != nil || v.Outcome != session.Isolated {
 			t.Errorf("%v %s", err, v.Text)
 		}
 	}

@@ -51,11 +51,11 @@ func Network(target string) (fd int, name string, err error) {
 		}
 		return p.Net, found[0].Network(), nil
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return -1, "", fmt.Errorf("stat network namespace: %w", err)
+	id, err := nsfs.OfFile(fd)
+	if err != nil {
+		return -1, "", err
 	}
-	inside := slices.ContainsFunc(found, func(s Session) bool { return s.Inode == st.Ino })
+	inside := slices.ContainsFunc(found, func(s Session) bool { return s.Inode == id.Ino })
 	if len(found) > 1 || len(found) == 1 && !inside {
 		unix.Close(fd)
 		return -1, "", &SeveralError{target, found, !inside}
@@ -144,9 +144,9 @@ func only(target string, found []Session) (*Place, error) {
 
 // isolated returns the place of a process that is not in the host's network.
 func isolated(pid int) (*Place, error) {
-	var host unix.Stat_t
-	if err := unix.Stat(nsfs.Path(1, "ns/net"), &host); err != nil {
-		return nil, fmt.Errorf("stat %s: %w", nsfs.Path(1, "ns/net"), err)
+	host, err := nsfs.Of(nsfs.Host, nsfs.Net)
+	if err != nil {
+		return nil, err
 	}
 	p, err := pin(pid)
 	switch {

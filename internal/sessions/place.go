@@ -78,29 +78,31 @@ func (p *Place) open(dir int) error {
 // check refuses what a user has a hand in. The user namespace of this program is
 // the one that its rights are in.
 func (p *Place) check(dir int) error {
-	var own, user, mounts unix.Stat_t
-	if err := unix.Stat("/proc/thread-self/ns/user", &own); err != nil {
-		return fmt.Errorf("stat /proc/thread-self/ns/user: %w", err)
+	own, err := nsfs.Of(nsfs.Thread, nsfs.User)
+	if err != nil {
+		return err
 	}
+	var user unix.Stat_t
 	if err := unix.Fstatat(dir, "ns/user", &user, 0); err != nil {
 		return fmt.Errorf("stat ns/user: %w", err)
 	}
 	if user.Dev != own.Dev || user.Ino != own.Ino {
 		return fmt.Errorf("%w, for it is in a user namespace of its own", ErrForeign)
 	}
+	var mounts nsfs.ID
 	owner, err := unix.IoctlRetInt(p.mounts, unix.NS_GET_USERNS)
 	switch {
 	case errors.Is(err, unix.EPERM): // it is a namespace above this program's, or beside it
 	case err != nil:
 		return fmt.Errorf("get user namespace of mount namespace: %w", err)
 	default:
-		err = unix.Fstat(owner, &mounts)
+		mounts, err = nsfs.OfFile(owner)
 		unix.Close(owner)
 		if err != nil {
-			return fmt.Errorf("stat user namespace: %w", err)
+			return err
 		}
 	}
-	if mounts.Dev != own.Dev || mounts.Ino != own.Ino {
+	if mounts != own {
 		return fmt.Errorf("%w, for its mount namespace belongs to a user namespace", ErrForeign)
 	}
 	return nil

@@ -118,7 +118,7 @@ func Look(all []Session) (live []Session, err error) {
 	for _, s := range all {
 		n, looked := known[s.Inode]
 		if !looked {
-			fd, err := unix.Open(nsfs.Path(s.Leader, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			fd, err := nsfs.Open(s.Leader, nsfs.Net)
 			if nsfs.Ended(err) {
 				continue
 			}
@@ -172,26 +172,23 @@ func read() (*table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
-	var hostNet, hostPID unix.Stat_t
-	if err := errors.Join(unix.Stat(nsfs.Path(1, "ns/net"), &hostNet), unix.Stat(nsfs.Path(1, "ns/pid"), &hostPID)); err != nil {
-		return nil, fmt.Errorf("stat namespaces of process 1: %w", err)
-	}
-	var own unix.Stat_t
-	if err := unix.Stat("/proc/thread-self/ns/user", &own); err != nil {
-		return nil, fmt.Errorf("stat /proc/thread-self/ns/user: %w", err)
+	hostNet, netErr := nsfs.Of(nsfs.Host, nsfs.Net)
+	hostPID, pidErr := nsfs.Of(nsfs.Host, nsfs.PID)
+	own, ownErr := nsfs.Of(nsfs.Thread, nsfs.User)
+	if err := errors.Join(netErr, pidErr, ownErr); err != nil {
+		return nil, err
 	}
 	t := &table{proc: fs, boot: stat.BootTime, inside: map[int]process{}, children: map[int][]int{}}
 	for _, p := range all {
-		var net, pid, user, dir unix.Stat_t
-		err := unix.Stat(nsfs.Path(p.PID, "ns/net"), &net)
-		if err == nil && net.Ino == hostNet.Ino {
+		net, err := nsfs.Of(p.PID, nsfs.Net)
+		if err == nil && net == hostNet {
 			continue
 		}
-		if err == nil {
-			err = errors.Join(unix.Stat(nsfs.Path(p.PID, "ns/pid"), &pid), unix.Stat(nsfs.Path(p.PID, "ns/user"), &user),
-				unix.Stat(nsfs.Path(p.PID, ""), &dir))
-		}
-		if err == nil && pid.Ino != hostPID.Ino {
+		pid, pidErr := nsfs.Of(p.PID, nsfs.PID)
+		user, userErr := nsfs.Of(p.PID, nsfs.User)
+		var dir unix.Stat_t
+		err = errors.Join(err, pidErr, userErr, unix.Stat(nsfs.Path(p.PID, ""), &dir))
+		if err == nil && pid != hostPID {
 			continue
 		}
 		var stat procfs.ProcStat
@@ -203,7 +200,7 @@ func read() (*table, error) {
 		case err != nil:
 			return nil, fmt.Errorf("look at process %d: %w", p.PID, err)
 		default:
-			t.inside[p.PID] = process{stat, dir.Uid, net.Ino, user.Ino != own.Ino}
+			t.inside[p.PID] = process{stat, dir.Uid, net.Ino, user != own}
 			t.children[stat.PPID] = append(t.children[stat.PPID], p.PID)
 		}
 	}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package setup runs the administrator's program that gives a new network
-// namespace what it is to have, `PROGRAM up NAME`, and takes it back before the
-// namespace is gone, `PROGRAM down NAME`.
+// Package setup runs the administrator's program that gives a new network namespace its uplink, as
+// `PROGRAM up NAME`, and takes the uplink away before the namespace is taken down, as `PROGRAM down NAME`.
+// It also has the control group of what the program leaves running.
 package setup
 
 import (
@@ -17,54 +17,49 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/cgroup"
-	"libpam-net/internal/trust"
+	"libpam-net/internal/mount"
 )
 
-// The whole environment of the program, but for what Up and Down add.
-const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+// environment is the whole environment of the program, but for NETNS, NETNS_PATH and Program.Env.
+const environment = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// hangUp is for how long the output of a program is read that has ended, but has
-// left something behind that has it open.
+// hangUp is how long the output is read after the end of the program, while a process that it has left
+// has the output open.
 const hangUp = 100 * time.Millisecond
 
-// Program is a program and what it gets to know.
-type Program struct {
-	Path string
-	Name string   // of the network namespace
-	Env  []string // of the login: "PAM_USER=bob"
-}
-
-// Up runs the program for a new network, as root, in the namespaces of the calling
-// thread, which the caller holds, and without any descriptor, resource limit or group of
-// the login. It runs in the control group of the network, with all that it leaves running.
-// Its output goes to line, a line at a time. The process group is killed at the deadline,
-// and the program itself when the thread ends.
-//
-// The path must be absolute, and a program that only root can write or replace.
-func (p Program) Up(deadline time.Time, line func(string)) error {
-	return p.run("up", cgroup.Network(p.Name).Start, deadline, line)
-}
-
-// downTime is what a program has for `down`: logins to the network wait for it.
+// downTime is how long `down` may take: logins to the network wait for it.
 const downTime = 7 * time.Second
 
-// Down runs the program before its network is taken down, where the caller is; else it
-// is as Up.
-func (p Program) Down(line func(string)) error {
-	return p.run("down", (*exec.Cmd).Start, time.Now().Add(downTime), line)
+// Program is a setup program, and what it is told.
+type Program struct {
+	Path   string   // absolute, of a file that root alone can write or replace
+	Name   string   // of the network namespace
+	Env    []string // of the login: "PAM_USER=bob"
+	Output func(line string)
 }
 
-func (p Program) run(action string, start func(*exec.Cmd) error, deadline time.Time, line func(string)) error {
+// Up runs the program for a new network, as root, in the namespaces of the calling thread, which the caller
+// must hold.
+//
+//   - The program has no descriptor, resource limit or supplementary group of the login.
+//   - It runs in the control group of the network, with all that it leaves running.
+//   - At the deadline its process group is killed. If the thread ends, the program is killed.
+func (p Program) Up(deadline time.Time) error { return p.run("up", Group(p.Name).start, deadline) }
+
+// Down runs the program before its network is taken down. It differs from Up in two ways: the program runs in
+// the control group of the caller, and has seven seconds.
+func (p Program) Down() error { return p.run("down", (*exec.Cmd).Start, time.Now().Add(downTime)) }
+
+func (p Program) run(action string, start func(*exec.Cmd) error, deadline time.Time) error {
 	if err := Check("/", p.Path); err != nil {
 		return fmt.Errorf("setup program %w", err)
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	out := &lines{each: line}
+	out := &lines{each: p.Output}
 	cmd := exec.CommandContext(ctx, p.Path, action, p.Name)
 	cmd.Dir = "/"
-	cmd.Env = append([]string{path, "NETNS=" + p.Name, "NETNS_PATH=/run/netns/" + p.Name}, p.Env...)
+	cmd.Env = append([]string{environment, "NETNS=" + p.Name, "NETNS_PATH=/run/netns/" + p.Name}, p.Env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.WaitDelay = hangUp
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -90,8 +85,8 @@ func (p Program) run(action string, start func(*exec.Cmd) error, deadline time.T
 	return nil
 }
 
-// withDefaultSignals calls f while SIGXFSZ, which the modules' child ignores, is not
-// ignored: what is ignored stays so in a program that is executed.
+// withDefaultSignals calls f while SIGXFSZ has its default action. The modules' child ignores the signal, and
+// an executed program inherits that.
 func withDefaultSignals(f func() error) error {
 	var before, byDefault [8]uint64 // the kernel's struct sigaction, on every processor
 	const size = 8                  // of a set of signals
@@ -107,32 +102,32 @@ func withDefaultSignals(f func() error) error {
 	return f()
 }
 
-// Check refuses a program that anybody but root could write, or put another in
-// the place of. The path is that on the machine whose root directory is root.
+// Check returns an error if a user other than root can write or replace the program. The path is that on the
+// machine whose root directory is root.
 func Check(root, program string) error {
 	if !strings.HasPrefix(program, "/") {
 		return fmt.Errorf("%q has no absolute path (setup=/DIRECTORY/PROGRAM)", program)
 	}
-	real, st, err := trust.Follow(root, program)
+	real, st, err := mount.Follow(root, program)
 	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return fmt.Errorf("%s: is no program", real)
+		return fmt.Errorf("%s: is not a program", real)
 	}
 	if err == nil {
-		err = trust.Check(real, st)
+		err = mount.CheckOwner(real, st)
 	}
-	if untrusted := (*trust.Error)(nil); errors.As(err, &untrusted) {
+	if untrusted := (*mount.UntrustedError)(nil); errors.As(err, &untrusted) {
 		return fmt.Errorf("%w: it must be root's alone (chown root, chmod go-w)", err)
 	}
 	return err
 }
 
-// lines cuts what is written to it into lines.
+// lines calls each with every line that is written to it.
 type lines struct {
 	each func(string)
 	rest []byte
 }
 
-const lineMax = 800 // what a line of the log holds
+const lineMax = 800 // fits into a line of the log
 
 func (l *lines) Write(data []byte) (int, error) {
 	for _, c := range data {

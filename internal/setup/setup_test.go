@@ -26,7 +26,8 @@ func install(t *testing.T, script string) {
 // run returns what the program has written.
 func run(path string, patience time.Duration) (output []string, err error) {
 	p := setup.Program{Path: path, Name: "lab", Env: []string{"PAM_USER=alice"}}
-	err = p.Up(time.Now().Add(patience), func(line string) { output = append(output, line) })
+	p.Output = func(line string) { output = append(output, line) }
+	err = p.Up(time.Now().Add(patience))
 	return output, err
 }
 
@@ -34,6 +35,7 @@ func TestRun(t *testing.T) {
 	if private.Namespaces(t) {
 		return
 	}
+	t.Cleanup(func() { expect.Check(t, setup.Group("lab").End()) })
 	t.Run("the program has its arguments, an environment of its own and no input", func(t *testing.T) {
 		install(t, `printf '%s\n' "$0 $*"; readlink /proc/$$/fd/0; pwd; id -G; env | sort | grep -v ^_=`)
 		output, err := run(program, time.Minute)
@@ -101,6 +103,7 @@ func TestRunRefuses(t *testing.T) {
 	if private.Namespaces(t) {
 		return
 	}
+	t.Cleanup(func() { expect.Check(t, setup.Group("lab").End()) })
 	for _, c := range []struct{ what, make, path, because string }{
 		{"a relative path", "", "bin/program", "has no absolute path"},
 		{"no path", "", "", "has no absolute path"},
@@ -109,9 +112,9 @@ func TestRunRefuses(t *testing.T) {
 		{"a program that a group may write", "chmod 775 $1", program, "can be written by others"},
 		{"a program that all may write", "chmod 757 $1", program, "can be written by others"},
 		{"a program that may not be run", "chmod 644 $1", program, "permission denied"},
-		{"a directory", "", "/run/bin", "is no program"},
-		{"a directory, by its name", "", "/run/bin/..", "is no program"},
-		{"a FIFO, without blocking", "rm $1; mkfifo $1", program, "is no program"},
+		{"a directory", "", "/run/bin", "is not a program"},
+		{"a directory, by its name", "", "/run/bin/..", "is not a program"},
+		{"a FIFO, without blocking", "rm $1; mkfifo $1", program, "is not a program"},
 		{"a program in a user's directory", "chown 1 /run/bin", program, "belongs to uid 1"},
 		{"a program in a directory for all", "chmod 1777 /run/bin", program, "can be written by others"},
 		{"a link that is a user's", "ln -s $1 /run/bin/link; chown -h 1 /run/bin/link", "/run/bin/link", "belongs to uid 1"},

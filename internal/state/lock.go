@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/cgroup"
 	"libpam-net/internal/nsfs"
 )
 
@@ -156,7 +155,7 @@ func (l Lock) endIfIdle(before process) (idle process) {
 	}
 	idle = process{pid, start}
 	if idle == before {
-		_ = cgroup.MoveToInit(pid) // version 1 lets no signal through to the frozen
+		_ = LeaveCgroups(pid) // version 1 lets no signal through to the frozen
 		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 	}
 	return idle
@@ -165,5 +164,5 @@ func (l Lock) endIfIdle(before process) (idle process) {
 // isIdle tells whether a process is stopped or frozen. One that root traces is not: a
 // tracer stops it at every system call.
 func isIdle(pid int, state byte) bool {
-	return state == 'T' || cgroup.IsFrozen(pid)
+	return state == 'T' || isFrozen(pid)
 }

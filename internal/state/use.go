@@ -13,17 +13,17 @@ const useFile = "use"
 // Use says that a name is in use: many may say so at a time. Nobody waits for the end
 // of it: the name is only not taken away meanwhile. It is an open file description lock
 // (fcntl(2), Linux 3.15), and ends when it is closed.
-type Use struct{ fd int } // -1: there is no file and none can be made, so that nobody takes names away
+type Use struct{ fd int } // 0: none, or there is no file and none can be made, so that no name is taken away
 
 // NewUse says that a name is in use. It tells whether that is so: not while somebody is
 // taking the name away (TryAlone), who has the name's Lock.
 func NewUse(name string) (u Use, ok bool, err error) {
 	u.fd, err = openFile(useFile)
 	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.ENOSPC) {
-		return Use{-1}, true, nil
+		return Use{}, true, nil
 	}
 	if err != nil {
-		return Use{-1}, false, err
+		return Use{}, false, err
 	}
 	return u.set(unix.F_RDLCK, name)
 }
@@ -32,7 +32,7 @@ func NewUse(name string) (u Use, ok bool, err error) {
 // The caller has the name's Lock.
 func TryAlone(name string) (u Use, ok bool, err error) {
 	if u.fd, err = openFile(useFile); err != nil {
-		return Use{-1}, false, err
+		return Use{}, false, err
 	}
 	return u.set(unix.F_WRLCK, name)
 }
@@ -41,14 +41,14 @@ func (u Use) set(kind int16, name string) (Use, bool, error) {
 	ok, err := set(u.fd, unix.F_OFD_SETLK, &unix.Flock_t{Type: kind, Start: offset(name), Len: 1}, useFile)
 	if !ok {
 		u.Close()
-		return Use{-1}, false, err
+		return Use{}, false, err
 	}
 	return u, true, nil
 }
 
 // Close ends the use.
 func (u Use) Close() {
-	if u.fd >= 0 {
+	if u.fd > 0 {
 		unix.Close(u.fd)
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
+	"libpam-net/internal/nsfs"
 	"libpam-net/internal/setup"
 )
 
@@ -52,11 +53,11 @@ type Login struct {
 // the session ends, too, and is root. It has no other children, and adopts what the
 // session leaves behind, until Close.
 func Open(ctx context.Context, user, service string, terminal bool) (*Login, error) {
-	here, err := stat("/proc/thread-self/ns/net")
+	here, err := nsfs.Of(nsfs.Thread, nsfs.Net)
 	if err != nil {
-		return nil, fmt.Errorf("stat /proc/thread-self/ns/net: %w", err)
+		return nil, err
 	}
-	if host, err := stat(hostNet); err != nil || here != host {
+	if host, err := nsfs.Of(nsfs.Host, nsfs.Net); err != nil || here != host {
 		return nil, errors.New("logins start in the host's network, and this is another: " +
 			"`nsenter --net=/proc/1/ns/net pamnetctl check ...`")
 	}
@@ -200,9 +201,9 @@ func (l *Login) Close() (stays []netns.Pruned, err error) {
 			return err
 		}
 		var said []string
-		err := setup.Program{Path: program, Name: name}.Down(func(line string) {
+		err := setup.Program{Path: program, Name: name, Output: func(line string) {
 			said = append(said, line)
-		})
+		}}.Down()
 		if err != nil {
 			err = fmt.Errorf("%w: %s", err, strings.Join(said, "; "))
 		}

@@ -20,7 +20,7 @@ import (
 
 	"libpam-net/internal/account"
 	"libpam-net/internal/asuser"
-	"libpam-net/internal/mask"
+	"libpam-net/internal/view"
 )
 
 // ChildName is argv[0] of the child, by which the program knows that it has to call
@@ -109,7 +109,7 @@ func open(r request) (*session, View, error) {
 		return nil, View{}, err
 	}
 	for _, path := range records {
-		if _, err := mask.Cover(path); err != nil {
+		if err := view.Mask(path); err != nil {
 			return nil, View{}, err
 		}
 	}

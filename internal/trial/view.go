@@ -17,6 +17,7 @@ import (
 	"libpam-net/internal/account"
 	"libpam-net/internal/mount"
 	"libpam-net/internal/network"
+	"libpam-net/internal/nsfs"
 )
 
 // View is what a login gets, as it looks from inside.
@@ -39,7 +40,7 @@ type View struct {
 type memory struct {
 	limits  limits
 	mounts  []mountPoint
-	sockets map[string]file
+	sockets map[string]nsfs.ID
 }
 
 // mountPoint is a mount at or below /etc.
@@ -47,10 +48,8 @@ type mountPoint struct {
 	path, device, root string
 }
 
-type file struct{ dev, ino uint64 }
-
 func remember() (*memory, error) {
-	m := &memory{limits: getLimits(), sockets: map[string]file{}}
+	m := &memory{limits: getLimits(), sockets: map[string]nsfs.ID{}}
 	var err error
 	if m.mounts, err = mountsInEtc(); err != nil {
 		return nil, err
@@ -66,7 +65,7 @@ func remember() (*memory, error) {
 	}
 	for _, s := range list.Rows {
 		if s.Flags&listening != 0 && strings.HasPrefix(s.Path, "/") {
-			if f, err := stat(s.Path); err == nil {
+			if f, err := nsfs.At(s.Path); err == nil {
 				m.sockets[s.Path] = f
 			}
 		}
@@ -74,15 +73,7 @@ func remember() (*memory, error) {
 	return m, nil
 }
 
-const hostNet = "/proc/1/ns/net"
-
 const listening = 1 << 16 // __SO_ACCEPTCON
-
-func stat(path string) (file, error) {
-	var st unix.Stat_t
-	err := unix.Stat(path, &st)
-	return file{st.Dev, st.Ino}, err
-}
 
 func mountsInEtc() (found []mountPoint, err error) {
 	table, err := mount.Table(func(m *mountinfo.Info) (skip, stop bool) {
@@ -96,20 +87,17 @@ func mountsInEtc() (found []mountPoint, err error) {
 
 // lookAround fills in what the session shows. The calling thread is in it.
 func (v *View) lookAround(before *memory, a *account.Account) error {
-	fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := nsfs.Open(nsfs.Thread, nsfs.Net)
 	if err != nil {
-		return fmt.Errorf("open /proc/thread-self/ns/net: %w", err)
+		return err
 	}
 	defer unix.Close(fd)
-	var own unix.Stat_t
-	if err := unix.Fstat(fd, &own); err != nil {
-		return fmt.Errorf("stat network namespace: %w", err)
+	own, ownErr := nsfs.OfFile(fd)
+	host, hostErr := nsfs.Of(nsfs.Host, nsfs.Net)
+	if err := errors.Join(ownErr, hostErr); err != nil {
+		return err
 	}
-	host, err := stat(hostNet)
-	if err != nil {
-		return fmt.Errorf("stat %s: %w", hostNet, err)
-	}
-	v.Inode, v.Moved = own.Ino, host != file{own.Dev, own.Ino}
+	v.Inode, v.Moved = own.Ino, host != own
 	if v.Network, err = network.Look(fd); err != nil {
 		return err
 	}
@@ -158,7 +146,7 @@ func list(dir string) (names []string, err error) {
 
 // reachable returns those sockets that have their path in the session, too, and that
 // the user may connect to.
-func reachable(a *account.Account, sockets map[string]file) (paths []string, err error) {
+func reachable(a *account.Account, sockets map[string]nsfs.ID) (paths []string, err error) {
 	err = withRightsTo(a, func() {
 		for path, was := range sockets {
 			if mayConnect(path, was) {
@@ -172,14 +160,14 @@ func reachable(a *account.Account, sockets map[string]file) (paths []string, err
 
 // mayConnect tells whether the path leads the calling thread to a socket that it may
 // write to. No socket can be opened, but only who may write to one is told so (ENXIO).
-func mayConnect(path string, socket file) bool {
+func mayConnect(path string, socket nsfs.ID) bool {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK || socket != (file{st.Dev, st.Ino}) {
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK || socket != (nsfs.ID{Dev: st.Dev, Ino: st.Ino}) {
 		return false
 	}
 	_, err = unix.Open(fmt.Sprintf("/proc/thread-self/fd/%d", fd), unix.O_WRONLY|unix.O_CLOEXEC, 0)

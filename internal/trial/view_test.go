@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/account"
+	"libpam-net/internal/nsfs"
 	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
@@ -55,12 +56,12 @@ func TestASocketIsReachableForWhoMayWriteToItAndComeToIt(t *testing.T) {
 			expect.Check(t, os.Chmod(path, c.mode))
 			expect.Check(t, os.Chown(path, c.owner, int(c.group)))
 			expect.Check(t, os.Chmod(filepath.Dir(path), c.dir))
-			was, err := stat(path)
+			was, err := nsfs.At(path)
 			expect.Check(t, err)
-			got, err := reachable(a, map[string]file{path: was, path + "no": was})
+			got, err := reachable(a, map[string]nsfs.ID{path: was, path + "no": was})
 			expect.Check(t, err)
 			expect.Equal(t, "reachable", len(got) == 1, c.want)
-			got, err = reachable(a, map[string]file{path: {was.dev, was.ino + 1}})
+			got, err = reachable(a, map[string]nsfs.ID{path: {Dev: was.Dev, Ino: was.Ino + 1}})
 			expect.Check(t, err)
 			expect.Equal(t, "one in its place", len(got), 0)
 		})

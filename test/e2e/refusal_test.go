@@ -53,7 +53,7 @@ func TestRefusals(t *testing.T) {
 			damage: byRoot("chown ulf /etc/netns/ulf"),
 			repair: byRoot("chown root /etc/netns/ulf"),
 			user:   "ulf", module: "pam_usernet",
-			reason: "it must be root's (chown root)",
+			reason: "it must be root's alone (chown root",
 		},
 		{
 			name:   "a file with content in the place of the network",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package cgroup_test
+package setup_test
 
 import (
 	"os/exec"
@@ -8,7 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"libpam-net/internal/cgroup"
+	"libpam-net/internal/setup"
+	"libpam-net/internal/state"
 	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
@@ -21,24 +22,24 @@ func TestUnitNamesAreEscapedAsSystemdDoes(t *testing.T) {
 		"a b%é":   `pamnet-setup-a\x20b\x25\xc3\xa9.scope`,
 		"A:_9@\\": `pamnet-setup-A:_9\x40\x5c.scope`,
 	} {
-		expect.Equal(t, "unit of "+name, cgroup.Network(name).Unit(), want)
+		expect.Equal(t, "unit of "+name, setup.Group(name).Unit(), want)
 		escaped, err := exec.Command("systemd-escape", "--", name).Output()
 		if err == nil {
 			expect.Equal(t, "systemd-escape of "+name, "pamnet-setup-"+strings.TrimSpace(string(escaped))+".scope", want)
 		}
 	}
-	long := cgroup.Network(strings.Repeat("-", 255)).Unit()
-	if len(long) > 255 || long == cgroup.Network(strings.Repeat("-", 254)).Unit() {
+	long := setup.Group(strings.Repeat("-", 255)).Unit()
+	if len(long) > 255 || long == setup.Group(strings.Repeat("-", 254)).Unit() {
 		t.Errorf("the unit of a long name is %q", long)
 	}
 }
 
-func TestWhatACommandLeavesRunningIsFoundAndEnded(t *testing.T) {
+func TestWhatAProgramLeavesRunningIsFoundAndEnded(t *testing.T) {
 	if private.Namespaces(t) {
 		return
 	}
-	network := cgroup.Network("left")
-	if err := cgroup.MoveToInit(1); err != nil {
+	group := setup.Group("left")
+	if err := state.LeaveCgroups(1); err != nil {
 		t.Skip(err)
 	}
 	for what, script := range map[string]string{
@@ -47,23 +48,23 @@ func TestWhatACommandLeavesRunningIsFoundAndEnded(t *testing.T) {
 		"what does not mind SIGTERM": "trap '' TERM; sleep 1000 & echo $!",
 	} {
 		t.Run(what, func(t *testing.T) {
-			expect.Check(t, network.End()) // nothing is no error
-			cmd := exec.Command("sh", "-c", "exec 2>/dev/null; "+script+"; exec >/dev/null; sleep 0.01")
-			expect.Check(t, network.Start(cmd))
-			_ = cmd.Wait()
-			running, err := network.Settle(50 * time.Millisecond)
+			expect.Check(t, group.End()) // nothing is no error
+			install(t, "exec 2>/dev/null; "+script+"; exec >/dev/null; sleep 0.01")
+			p := setup.Program{Path: program, Name: "left", Output: func(string) {}}
+			expect.Check(t, p.Up(time.Now().Add(time.Minute)))
+			running, err := group.Settle(50 * time.Millisecond)
 			expect.Check(t, err)
 			if !running {
 				t.Skip("no control group can be made here")
 			}
-			pids, err := network.Processes()
+			pids, err := group.Processes()
 			expect.Check(t, err)
 			expect.Equal(t, "processes", len(pids), 1)
-			other, err := cgroup.Network("other").IsRunning()
+			other, err := setup.Group("other").IsRunning()
 			expect.Check(t, err)
 			expect.Equal(t, "something runs in another group", other, false)
-			expect.Check(t, network.End())
-			pids, err = network.Processes()
+			expect.Check(t, group.End())
+			pids, err = group.Processes()
 			expect.Check(t, err)
 			expect.Equal(t, "processes", len(pids), 0)
 			left, err := private.Sh("ls -d /sys/fs/cgroup/*/pamnet-setup-left* /sys/fs/cgroup/pamnet-setup-left* 2>/dev/null || :")

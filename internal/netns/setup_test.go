@@ -12,30 +12,27 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
+	"libpam-net/internal/setup"
 	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
 const uid, gid = 4711, 4712
 
-// openBy is OpenOrCreate by a plan.
-func openBy(name string, p netns.Plan) (id string, created bool, err error) {
-	if p.Prepare == nil {
-		p.Prepare = func() error { return nil }
+// withSetup is the Spec of a namespace with a setup program, which is the script.
+func withSetup(t *testing.T, name, program, script string) netns.Spec {
+	t.Helper()
+	expect.Check(t, os.MkdirAll("/run/bin", 0o755))
+	expect.Check(t, os.WriteFile("/run/bin/"+program, []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+	return netns.Spec{
+		Name: name, Deadline: time.Now().Add(time.Minute),
+		Setup: &setup.Program{Path: "/run/bin/" + program, Name: name, Output: func(line string) { t.Log(line) }},
 	}
-	err = private.OnThread(func() error {
-		n, err := netns.OpenOrCreate(name, p)
-		if err == nil {
-			id, created = netns.ID(n.FD), n.Created
-			n.Close()
-		}
-		return err
-	})
-	return id, created, err
 }
 
 func TestOwner(t *testing.T) {
@@ -172,10 +169,10 @@ func TestOwner(t *testing.T) {
 		})
 	}
 	t.Run("a named one belongs to whom it is made for, and stays", func(t *testing.T) {
-		p := netns.Plan{Owner: &netns.Owner{UID: uid, GID: gid}}
-		first, created, err := openBy("owned", p)
+		s := netns.Spec{Name: "owned", Owner: &netns.Owner{UID: uid, GID: gid}}
+		first, created, err := acquire(s)
 		expect.Check(t, err)
-		second, again, err := openBy("owned", p)
+		second, again, err := acquire(s)
 		expect.Check(t, err)
 		if !created || again || first != second {
 			t.Errorf("%s (new: %v), then %s (new: %v)", first, created, second, again)
@@ -187,7 +184,7 @@ func TestOwner(t *testing.T) {
 		_, err := private.Sh("ip netns add root")
 		expect.Check(t, err)
 		expect.Check(t, private.OnThread(func() error {
-			n, err := netns.OpenOrCreate("root", netns.Plan{Owner: &netns.Owner{UID: uid}})
+			n, err := netns.Acquire(netns.Spec{Name: "root", Owner: &netns.Owner{UID: uid}})
 			if err != nil {
 				return err
 			}
@@ -263,30 +260,32 @@ func TestSetup(t *testing.T) {
 			t.Errorf("the mount is there: %v", m)
 		}
 	}
-	fine := netns.Plan{Program: "/program", Setup: func() error { return nil }}
-	failure := errors.New("no uplink\nat all")
-	fails := netns.Plan{Program: "/program", Setup: func() error { return failure }}
+	fine := func(t *testing.T, name string) netns.Spec { return withSetup(t, name, "fine", "exit 0") }
+	const reason = "no uplink\nat all"
+	fails := func(t *testing.T, name string) netns.Spec { return withSetup(t, name, reason, "exit 1") }
 
 	t.Run("it runs once, in the host's network, when the name leads to the namespace", func(t *testing.T) {
 		host, err := current()
 		expect.Check(t, err)
-		runs, where, state := 0, "", ""
-		p := netns.Plan{Program: "/program x", Setup: func() (err error) {
-			runs++
-			state = record(t, "once")
-			where, err = current()
-			_, handle := published("once")
-			return errors.Join(err, handle)
-		}}
-		id, created, err := openBy("once", p)
+		s := withSetup(t, "once", "program x", "readlink /proc/self/ns/net >>/run/where; cp /run/libpam-net/netns/once /run/record; "+
+			"nsenter --net=/run/netns/once readlink /proc/self/ns/net >/run/handle")
+		id, created, err := acquire(s)
 		expect.Check(t, err)
-		_, _, err = openBy("once", p)
+		_, _, err = acquire(s)
 		expect.Check(t, err)
-		if runs != 1 || !created || where != host {
-			t.Errorf("%d runs, in %s, not %s", runs, where, host)
+		where, err := os.ReadFile("/run/where")
+		expect.Check(t, err)
+		if string(where) != host+"\n" || !created {
+			t.Errorf("ran in %q, not %s", where, host)
 		}
+		handle, err := os.ReadFile("/run/handle")
+		expect.Check(t, err)
+		expect.Equal(t, "the namespace with the name", string(handle), id+"\n")
 		leadsTo(t, "once", id)
-		if !strings.HasPrefix(state, "making ") || !strings.HasSuffix(state, " /program x\n") {
+		meanwhile, err := os.ReadFile("/run/record")
+		expect.Check(t, err)
+		state := string(meanwhile)
+		if !strings.HasPrefix(state, "making ") || !strings.HasSuffix(state, " /run/bin/program x\n") {
 			t.Errorf("meanwhile the record is %q", state)
 		}
 		if after := record(t, "once"); after != strings.Replace(state, "making", "made", 1) {
@@ -294,11 +293,11 @@ func TestSetup(t *testing.T) {
 		}
 	})
 	t.Run("if it fails, the namespace is unpublished, and the next login tries again", func(t *testing.T) {
-		if _, _, err := openBy("fails", fails); !errors.Is(err, failure) {
+		if _, _, err := acquire(fails(t, "fails")); err == nil || !strings.Contains(err.Error(), reason+": exit status 1") {
 			t.Error(err)
 		}
 		gone(t, "fails")
-		id, created, err := openBy("fails", fine)
+		id, created, err := acquire(fine(t, "fails"))
 		expect.Check(t, err)
 		if !created {
 			t.Error("is said to have been there")
@@ -306,52 +305,70 @@ func TestSetup(t *testing.T) {
 		leadsTo(t, "fails", id)
 	})
 	t.Run("others wait for its end, and get the same, whatever that is", func(t *testing.T) {
-		for _, result := range []error{nil, failure} {
-			name := fmt.Sprint("wait ", result != nil)
+		for _, result := range []string{"0", "1"} {
+			name := "wait " + result
+			s := withSetup(t, name, reason, "echo >/run/started; until [ -e /run/go ]; do sleep 0.01; done; exit "+result)
 			others, outputs := make([]*exec.Cmd, 7), make([]strings.Builder, 7)
-			id, _, err := openBy(name, netns.Plan{Program: "/program", Setup: func() error {
-				for i := range others {
-					others[i] = exec.Command("/proc/self/exe") // opener
-					others[i].Env = append(os.Environ(), opener+"="+name)
-					others[i].Stdout = &outputs[i]
-					expect.Check(t, others[i].Start())
-				}
-				expect.Eventually(t, "all wait for the lock", func() bool {
-					locks, err := os.ReadFile("/proc/locks")
-					return err == nil && strings.Count(string(locks), "-> POSIX") == len(others)
-				})
-				return result
-			}})
-			if !errors.Is(err, result) {
+			var id string
+			done := make(chan error, 1)
+			go func() {
+				var err error
+				id, _, err = acquire(s)
+				done <- err
+			}()
+			expect.Eventually(t, "the program runs", func() bool {
+				_, err := os.Stat("/run/started")
+				return err == nil
+			})
+			for i := range others {
+				others[i] = exec.Command("/proc/self/exe") // opener
+				others[i].Env = append(os.Environ(), opener+"="+name)
+				others[i].Stdout = &outputs[i]
+				expect.Check(t, others[i].Start())
+			}
+			expect.Eventually(t, "all wait for the lock", func() bool {
+				locks, err := os.ReadFile("/proc/locks")
+				return err == nil && strings.Count(string(locks), "-> POSIX") == len(others)
+			})
+			expect.Check(t, os.WriteFile("/run/go", nil, 0o600))
+			if err := <-done; (err == nil) != (result == "0") {
 				t.Errorf("%s: %v", id, err)
 			}
 			for i := range others {
 				expect.Check(t, others[i].Wait())
 				got := outputs[i].String()
 				switch {
-				case result == nil && got != id+" false <nil>\n":
+				case result == "0" && got != id+" false <nil>\n":
 					t.Errorf("%q, not %s", got, id)
-				case result != nil && !strings.Contains(got, "no uplink"):
+				case result != "0" && !strings.Contains(got, "no uplink"):
 					t.Errorf("let in: %q", got)
 				}
 			}
-			if result != nil {
+			if result != "0" {
 				gone(t, name)
 			}
+			_, err := private.Sh("rm /run/started /run/go")
+			expect.Check(t, err)
 		}
 	})
 	t.Run("others with another name do not wait", func(t *testing.T) {
-		_, _, err := openBy("one", netns.Plan{Program: "/program", Setup: func() error {
-			_, _, err := openBy("another", fine)
-			return err
-		}})
+		done := make(chan error, 1)
+		s := withSetup(t, "one", "waits", "until [ -e /run/go ]; do sleep 0.01; done")
+		go func() {
+			_, _, err := acquire(s)
+			done <- err
+		}()
+		expect.Eventually(t, "the first is being made", func() bool { return strings.HasPrefix(record(t, "one"), "making ") })
+		_, _, err := acquire(fine(t, "another"))
 		expect.Check(t, err)
+		expect.Check(t, os.WriteFile("/run/go", nil, 0o600))
+		expect.Check(t, <-done)
 	})
 	t.Run("a namespace whose login died before the end of it is made anew", func(t *testing.T) {
-		first, _, err := openBy("died", fine)
+		first, _, err := acquire(fine(t, "died"))
 		expect.Check(t, err)
 		expect.Check(t, os.WriteFile("/run/libpam-net/netns/died", []byte(strings.Replace(record(t, "died"), "made", "making", 1)), 0o600))
-		second, created, err := openBy("died", fine)
+		second, created, err := acquire(fine(t, "died"))
 		expect.Check(t, err)
 		if !created || first == second {
 			t.Errorf("%s is used again", first)
@@ -359,14 +376,14 @@ func TestSetup(t *testing.T) {
 		leadsTo(t, "died", second)
 	})
 	t.Run("but one that ip-netns has made since is not touched", func(t *testing.T) {
-		_, _, err := openBy("replaced", fine)
+		_, _, err := acquire(fine(t, "replaced"))
 		expect.Check(t, err)
 		expect.Check(t, os.WriteFile("/run/libpam-net/netns/replaced", []byte(strings.Replace(record(t, "replaced"), "made", "making", 1)), 0o600))
 		_, err = private.Sh("ip netns del replaced; ip netns add replaced")
 		expect.Check(t, err)
 		theirs, err := published("replaced")
 		expect.Check(t, err)
-		id, created, err := openBy("replaced", fails)
+		id, created, err := acquire(fails(t, "replaced"))
 		expect.Check(t, err)
 		if created || id != theirs {
 			t.Errorf("%s, not %s", id, theirs)
@@ -376,10 +393,10 @@ func TestSetup(t *testing.T) {
 		"empty": "", "cut off": "making 4026", "of an unknown state": "undone 1 x\n", "without a line's end": "made",
 	} {
 		t.Run("a record that is "+what+" is none", func(t *testing.T) {
-			id, _, err := openBy("strange", fine)
+			id, _, err := acquire(fine(t, "strange"))
 			expect.Check(t, err)
 			expect.Check(t, os.WriteFile("/run/libpam-net/netns/strange", []byte(text), 0o600))
-			again, created, err := openBy("strange", fails)
+			again, created, err := acquire(fails(t, "strange"))
 			expect.Check(t, err)
 			if created || id != again {
 				t.Errorf("%s after %s", again, id)
@@ -387,14 +404,15 @@ func TestSetup(t *testing.T) {
 		})
 	}
 	t.Run("where no state can be kept, namespaces are joined but not made", func(t *testing.T) {
+		theirs, fresh := fine(t, "theirs"), fine(t, "new")
 		_, err := private.Sh("ip netns add theirs; rm -r /run/libpam-net; mount --rbind /run /run; mount -o remount,bind,ro /run")
 		expect.Check(t, err)
-		id, created, err := openBy("theirs", fine)
+		id, created, err := acquire(theirs)
 		expect.Check(t, err)
 		if there, err := published("theirs"); created || there != id {
 			t.Errorf("%s (new: %v), not %s: %v", id, created, there, err)
 		}
-		if _, _, err := openBy("new", fine); !errors.Is(err, unix.EROFS) {
+		if _, _, err := acquire(fresh); !errors.Is(err, unix.EROFS) {
 			t.Errorf("made all the same: %v", err)
 		}
 		_, err = private.Sh("umount -l /run")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package report_test
+package session_test
 
 import (
 	"errors"
@@ -11,16 +11,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/report"
+	"libpam-net/internal/session"
 	"libpam-net/test/expect"
 )
 
 // sent returns the one datagram that send sends, and the descriptors with it.
-func sent(t *testing.T, send func(report.Socket) error) (message string, fds []int) {
+func sent(t *testing.T, send func(session.Socket) error) (message string, fds []int) {
 	t.Helper()
 	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	expect.Check(t, err)
-	expect.Check(t, send(report.Socket(sockets[0])))
+	expect.Check(t, send(session.Socket(sockets[0])))
 	expect.Check(t, unix.Close(sockets[0]))
 
 	data, control := make([]byte, 4096), make([]byte, 4096)
@@ -45,27 +45,27 @@ func sent(t *testing.T, send func(report.Socket) error) (message string, fds []i
 
 // As pam/verdict.h describes them.
 func TestMessages(t *testing.T) {
-	logf := func(p report.Priority, format string, args ...any) func(report.Socket) error {
-		return func(s report.Socket) error {
+	logf := func(p session.Priority, format string, args ...any) func(session.Socket) error {
+		return func(s session.Socket) error {
 			s.Logf(p, format, args...)
 			return nil
 		}
 	}
-	verdict := func(v report.Verdict) func(report.Socket) error {
-		return func(s report.Socket) error { return s.Send(v) }
+	verdict := func(v session.Verdict) func(session.Socket) error {
+		return func(s session.Socket) error { return s.Send(v) }
 	}
 	for _, c := range []struct {
 		what string
-		send func(report.Socket) error
+		send func(session.Socket) error
 		want string
 	}{
-		{"an error", logf(report.Error, "%s: %d", "a", 1), "L\x03a: 1"},
-		{"a warning", logf(report.Warning, "ä"), "L\x04ä"},
-		{"for debugging", logf(report.Debug, "x"), "L\x07x"},
-		{"a line with nothing in it", logf(report.Debug, ""), "L\x07-"},
-		{"refused", verdict(report.Verdict{Outcome: report.Refused, Text: "no"}), "VR\x00no"},
-		{"refused without a reason", verdict(report.Verdict{Outcome: report.Refused}), "VR\x00-"},
-		{"refused, with descriptors all the same", verdict(report.Verdict{Outcome: report.Refused, Text: "no", Net: 1}), "VR\x00no"},
+		{"an error", logf(session.Error, "%s: %d", "a", 1), "L\x03a: 1"},
+		{"a warning", logf(session.Warning, "ä"), "L\x04ä"},
+		{"for debugging", logf(session.Debug, "x"), "L\x07x"},
+		{"a line with nothing in it", logf(session.Debug, ""), "L\x07-"},
+		{"refused", verdict(session.Verdict{Outcome: session.Refused, Text: "no"}), "VR\x00no"},
+		{"refused without a reason", verdict(session.Verdict{Outcome: session.Refused}), "VR\x00-"},
+		{"refused, with descriptors all the same", verdict(session.Verdict{Outcome: session.Refused, Text: "no", Net: 1}), "VR\x00no"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			got, fds := sent(t, c.send)
@@ -86,9 +86,9 @@ func TestAnIsolatedVerdictBringsItsDescriptors(t *testing.T) {
 		files, fds = append(files, f), append(fds, int(f.Fd()))
 	}
 	for _, moved := range []bool{false, true} {
-		message, arrived := sent(t, func(s report.Socket) error {
-			return s.Send(report.Verdict{
-				Outcome: report.Isolated, Text: "in", CwdMoved: moved,
+		message, arrived := sent(t, func(s session.Socket) error {
+			return s.Send(session.Verdict{
+				Outcome: session.Isolated, Text: "in", CwdMoved: moved,
 				Net: fds[0], Mnt: fds[1], Root: fds[2], Cwd: fds[3],
 			})
 		})
@@ -117,11 +117,11 @@ func TestALongTextIsCutBetweenCharacters(t *testing.T) {
 		for shift := range 4 {
 			text := strings.Repeat("-", shift) + strings.Repeat(character, 2000)
 			for _, header := range []int{2, 3} {
-				message, _ := sent(t, func(s report.Socket) error {
+				message, _ := sent(t, func(s session.Socket) error {
 					if header == 3 {
-						return s.Send(report.Verdict{Outcome: report.Refused, Text: text})
+						return s.Send(session.Verdict{Outcome: session.Refused, Text: text})
 					}
-					s.Logf(report.Error, "%s", text)
+					s.Logf(session.Error, "%s", text)
 					return nil
 				})
 				cut, dots := strings.CutSuffix(message[header:], "...")
@@ -135,8 +135,8 @@ func TestALongTextIsCutBetweenCharacters(t *testing.T) {
 		}
 	}
 	exactly := strings.Repeat("x", 1021)
-	if message, _ := sent(t, func(s report.Socket) error {
-		return s.Send(report.Verdict{Outcome: report.Refused, Text: exactly})
+	if message, _ := sent(t, func(s session.Socket) error {
+		return s.Send(session.Verdict{Outcome: session.Refused, Text: exactly})
 	}); message != "VR\x00"+exactly {
 		t.Errorf("what just fits has become %q", message)
 	}
@@ -146,9 +146,9 @@ func TestNobodyListens(t *testing.T) {
 	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	expect.Check(t, err)
 	expect.Check(t, unix.Close(sockets[1]))
-	socket := report.Socket(sockets[0])
-	socket.Logf(report.Error, "lost")
-	if err := socket.Send(report.Verdict{Outcome: report.Refused}); !errors.Is(err, unix.EPIPE) {
+	socket := session.Socket(sockets[0])
+	socket.Logf(session.Error, "lost")
+	if err := socket.Send(session.Verdict{Outcome: session.Refused}); !errors.Is(err, unix.EPIPE) {
 		t.Errorf("send: %v", err) // and no SIGPIPE
 	}
 	expect.Check(t, unix.Close(sockets[0]))

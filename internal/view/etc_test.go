@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package etcnetns_test
+package view_test
 
 import (
 	"cmp"
@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/etcnetns"
+	"libpam-net/internal/view"
 	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
@@ -27,8 +27,17 @@ func fresh(t *testing.T, name, script string) {
 
 // in calls look in a session of the namespace name.
 func in(name string, look func() error) (skipped []string, err error) {
-	err = private.InSession(func() error {
-		if err := etcnetns.Apply(name, func(entry string) { skipped = append(skipped, entry) }); err != nil {
+	err = private.OnThread(func() error {
+		v, err := view.Build(view.Spec{Network: name, ShowNetns: true, KeepResolver: true})
+		skipped = v.Skipped
+		if v.Namespace != nil {
+			defer func() {
+				for _, fd := range []int{v.FD, v.Root, v.Cwd} {
+					unix.Close(fd)
+				}
+			}()
+		}
+		if err != nil {
 			return err
 		}
 		return look()
@@ -45,7 +54,7 @@ func contains(path, want string) error {
 	return err
 }
 
-func TestApply(t *testing.T) {
+func TestOverrides(t *testing.T) {
 	if private.Namespaces(t) {
 		return
 	}
@@ -126,7 +135,7 @@ b' "$(printf '\377\376')" Ægir-日本 -rf '*' .hidden '\134'; do test "$(cat "/
 	}
 }
 
-func TestApplyWithoutADirectoryChangesNothing(t *testing.T) {
+func TestOverridesWithoutADirectoryChangeNothing(t *testing.T) {
 	if private.Namespaces(t) {
 		return
 	}
@@ -178,7 +187,7 @@ func TestAnOverrideOutlivesWhatTheLinkLeadsTo(t *testing.T) {
 }
 
 // Whoever may write to what is mounted rules the session's /etc.
-func TestApplyRefuses(t *testing.T) {
+func TestOverridesAreRefused(t *testing.T) {
 	if private.Namespaces(t) {
 		return
 	}
@@ -186,7 +195,7 @@ func TestApplyRefuses(t *testing.T) {
 		notRoots  = "belongs to uid 1000: it must be root's"
 		writable  = "can be written by others than root"
 		strange   = "is neither a file nor a directory"
-		different = "is not alike"
+		different = "are not alike"
 	)
 	expect.Check(t, unix.Mknod("/run/socket", unix.S_IFSOCK|0o600, 0))
 	expect.Check(t, os.WriteFile("/run/listed", nil, 0o644))

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package report is the child's side of the conversation with the login
-// process, which does all logging. pam/verdict.h describes the messages.
-package report
+package session
 
 import (
 	"fmt"
@@ -22,7 +20,7 @@ const (
 	Debug   Priority = 7
 )
 
-// Outcome is what a verdict says.
+// Outcome is the decision of a verdict.
 type Outcome byte
 
 // The outcomes.
@@ -31,27 +29,26 @@ const (
 	Refused  Outcome = 'R'
 )
 
+// Messages have the layout that pam/verdict.h describes.
 const (
 	messageLog     = 'L'
 	messageVerdict = 'V'
 	messageMax     = 1024
 )
 
-// Socket is the SOCK_SEQPACKET socket to the login process.
+// Socket is the child's end of the SOCK_SEQPACKET socket to the login process, which does all logging.
 type Socket int
 
-// Logf sends a line for the log. It is lost if it cannot be sent: what counts is
-// the verdict.
+// Logf sends a line for the log. A line that cannot be sent is lost: only the verdict counts.
 func (s Socket) Logf(p Priority, format string, args ...any) {
 	_ = s.send([]byte{messageLog, byte(p)}, fmt.Sprintf(format, args...), nil)
 }
 
-// Verdict is the last message. Text is the log line of an isolated session, or
-// why it is refused.
+// Verdict is the last message of the child.
 type Verdict struct {
 	Outcome  Outcome
-	Text     string
-	CwdMoved bool // see mount.Namespace
+	Text     string // the log line of an isolated session, or the reason of a refusal
+	CwdMoved bool   // see mount.Namespace
 
 	// Of an isolated session: descriptors of its namespaces, its "/" and its ".".
 	Net, Mnt, Root, Cwd int

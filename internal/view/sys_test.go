@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package sysfs_test
+package view_test
 
 import (
 	"bytes"
@@ -15,14 +15,14 @@ import (
 
 	"libpam-net/internal/mount"
 	"libpam-net/internal/netns"
-	"libpam-net/internal/sysfs"
+	"libpam-net/internal/view"
 	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
 // Each case arranges /sys in a mount namespace that counts as the host's, and has
 // a look at it in a session with a new network namespace.
-func TestRemount(t *testing.T) {
+func TestSys(t *testing.T) {
 	private.Needs(t, "ip")
 	if private.Namespaces(t) {
 		return
@@ -114,7 +114,7 @@ lo"`,
 	}
 }
 
-// inSession runs the script after Remount in a new network namespace. All mounts
+// inSession runs the script in a session with a new network namespace. All mounts
 // at and below /sys must be what they were; of a sysfs that is where it is
 // mounted, with which root and options. The "host's" mounts must not change.
 func inSession(look string) error {
@@ -137,10 +137,7 @@ func inSession(look string) error {
 		return err
 	}
 	unix.Close(net)
-	if _, err := mount.Unshare(false); err != nil {
-		return err
-	}
-	if err := sysfs.Remount(); err != nil {
+	if _, err := view.Build(view.Spec{ShowNetns: true, KeepResolver: true}); err != nil {
 		return err
 	}
 	after, err := visible()

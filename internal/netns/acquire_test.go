@@ -46,13 +46,65 @@ func TestMain(m *testing.M) {
 	fmt.Println(id, created, err)
 }
 
-// open is OpenOrCreate with nothing to prepare.
+// open acquires the namespace of a name, which is made without a setup program.
 func open(name string) (id string, created bool, err error) {
-	return openAfter(name, func() error { return nil })
+	return acquire(netns.Spec{Name: name})
 }
 
-func openAfter(name string, prepare func() error) (id string, created bool, err error) {
-	return openBy(name, netns.Plan{Prepare: prepare})
+// acquire is Acquire on a thread of its own, which must be in the namespace afterwards.
+func acquire(s netns.Spec) (id string, created bool, err error) {
+	err = private.OnThread(func() error {
+		n, err := netns.Acquire(s)
+		if err != nil {
+			return err
+		}
+		defer n.Close()
+		id, created = netns.ID(n.FD), n.Created
+		if here, err := current(); here != id {
+			return fmt.Errorf("in %s, not in %s: %w", here, id, err)
+		}
+		return nil
+	})
+	return id, created, err
+}
+
+// traced starts a process that opens a name. strace tampers with its first ioctl(2), by which it looks at lo,
+// and writes what happens to the file log.
+func traced(t *testing.T, name, inject string) (cmd *exec.Cmd, output *strings.Builder, log string) {
+	t.Helper()
+	private.Needs(t, "strace")
+	self, err := os.Executable()
+	expect.Check(t, err)
+	log, output = filepath.Join(t.TempDir(), "log"), &strings.Builder{}
+	cmd = exec.Command("strace", "-f", "-o", log, "-e", "trace=ioctl", "-e", "inject=ioctl:when=1:"+inject, self)
+	cmd.Env = append(os.Environ(), opener+"="+name)
+	cmd.Stdout = output
+	expect.Check(t, cmd.Start())
+	return cmd, output, log
+}
+
+// whileMade calls f while a process that has made a namespace for the name stands still before it brings up lo.
+// thread is the process's, in the namespace. It returns the process's output.
+func whileMade(t *testing.T, name string, f func(thread string)) (output string) {
+	t.Helper()
+	cmd, said, log := traced(t, name, "signal=STOP")
+	thread := ""
+	expect.Eventually(t, "the process is stopped", func() bool {
+		text, _ := os.ReadFile(log) // soon
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, "stopped by SIGSTOP") {
+				return true
+			}
+			if strings.Contains(line, "SIOCGIFFLAGS") {
+				thread = strings.Fields(line)[0]
+			}
+		}
+		return false
+	})
+	f(thread)
+	_, _ = private.Sh("kill -CONT " + thread) // f may have done so
+	expect.Check(t, cmd.Wait())
+	return strings.TrimSpace(said.String())
 }
 
 // leadsTo fails the test unless name leads to the namespace id, by one mount on
@@ -159,7 +211,7 @@ func FuzzCheckName(f *testing.F) {
 	})
 }
 
-func TestOpenOrCreate(t *testing.T) {
+func TestAcquire(t *testing.T) {
 	private.Needs(t, "ip")
 	if private.Namespaces(t) {
 		return
@@ -191,7 +243,7 @@ func TestOpenOrCreate(t *testing.T) {
 	t.Run("what ip-netns has made is joined", func(t *testing.T) {
 		_, err := private.Sh("ip netns add theirs")
 		expect.Check(t, err)
-		id, created, err := open("theirs")
+		id, created, err := acquire(netns.Spec{Name: "theirs", LoDown: true})
 		expect.Check(t, err)
 		if created {
 			t.Error("is said to be new")
@@ -208,47 +260,51 @@ func TestOpenOrCreate(t *testing.T) {
 		leadsTo(t, "crash", id)
 	})
 	t.Run("who has made the file may take a moment to mount", func(t *testing.T) {
-		made, mounted := make(chan bool), make(chan error, 1)
-		go func() {
-			mounted <- private.OnThread(func() error {
+		said := whileMade(t, "slow", func(thread string) {
+			expect.Check(t, os.WriteFile("/run/netns/slow", nil, 0o600))
+			_, err := private.Sh("kill -CONT " + thread)
+			expect.Check(t, err)
+			expect.Check(t, private.OnThread(func() error {
 				err := unix.Unshare(unix.CLONE_NEWNET)
-				<-made
 				return cmp.Or(err, unix.Mount("/proc/thread-self/ns/net", "/run/netns/slow", "", unix.MS_BIND, ""))
-			})
-		}()
-		id, created, err := openAfter("slow", func() error {
-			defer close(made)
-			return os.WriteFile("/run/netns/slow", nil, 0o600)
+			}))
 		})
-		expect.Check(t, errors.Join(err, <-mounted))
-		if created {
-			t.Error("is said to be ours")
-		}
+		id, err := published("slow")
+		expect.Check(t, err)
+		expect.Equal(t, "the login", said, id+" false <nil>")
 		leadsTo(t, "slow", id)
 	})
 	t.Run("it is prepared inside, before others see it", func(t *testing.T) {
 		var inside string
-		id, _, err := openAfter("prepared", func() (err error) {
+		said := whileMade(t, "prepared", func(thread string) {
 			if _, err := published("prepared"); !errors.Is(err, unix.ENOENT) {
-				return fmt.Errorf("published already: %w", err)
+				t.Errorf("published already: %v", err)
 			}
-			inside, err = current()
-			return err
+			var err error
+			inside, err = os.Readlink("/proc/" + thread + "/ns/net")
+			expect.Check(t, err)
 		})
+		expect.Equal(t, "the login", said, inside+" true <nil>")
+		leadsTo(t, "prepared", inside)
+		_, err := private.Sh("ip netns exec prepared ip link show up | grep LOOPBACK")
 		expect.Check(t, err)
-		if inside != id {
-			t.Errorf("prepared in %s, not in %s", inside, id)
+	})
+	t.Run("lo of what is there is brought up, unless it is to stay down", func(t *testing.T) {
+		isUp := func() bool {
+			_, err := private.Sh("ip netns exec theirs ip link show up | grep LOOPBACK")
+			return err == nil
+		}
+		for _, down := range []bool{true, false} {
+			_, _, err := acquire(netns.Spec{Name: "theirs", LoDown: down})
+			expect.Check(t, err)
+			expect.Equal(t, "lo is up", isUp(), !down)
 		}
 	})
-	t.Run("what is there is not prepared again", func(t *testing.T) {
-		_, _, err := openAfter("prepared", func() error { return errors.New("prepared again") })
-		expect.Check(t, err)
-	})
 	t.Run("a failure to prepare leaves nothing behind", func(t *testing.T) {
-		failure := errors.New("no uplink")
-		_, _, err := openAfter("failed", func() error { return failure })
-		if !errors.Is(err, failure) {
-			t.Error(err)
+		cmd, said, _ := traced(t, "failed", "error=EIO")
+		expect.Check(t, cmd.Wait())
+		if !strings.Contains(said.String(), "bring up lo") {
+			t.Errorf("%q", said)
 		}
 		if _, err := os.Lstat("/run/netns/failed"); !errors.Is(err, unix.ENOENT) {
 			t.Errorf("the file is there: %v", err)
@@ -256,6 +312,7 @@ func TestOpenOrCreate(t *testing.T) {
 		if m := mountsOn(t, "/run/netns/failed"); len(m) != 0 {
 			t.Errorf("the mount is there: %v", m)
 		}
+		expect.Equal(t, "record", record(t, "failed"), "")
 	})
 	for what, name := range goodNames {
 		t.Run("its name may be "+what, func(t *testing.T) {
@@ -279,14 +336,11 @@ func TestOpenOrCreate(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			n, err := netns.OpenOrCreate("everybody", netns.Plan{Prepare: netns.RaiseLoopback})
+			n, err := netns.Acquire(netns.Spec{Name: "everybody"})
 			if !n.Created {
 				return fmt.Errorf("not created: %w", err)
 			}
 			id = netns.ID(n.FD)
-			if err := netns.Join(n.FD); err != nil {
-				return err
-			}
 			return answers("127.0.0.1:0")
 		}))
 		leadsTo(t, "everybody", id)
@@ -300,7 +354,7 @@ func TestOpenOrCreate(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			n, err := netns.OpenOrCreate("chrooted", netns.Plan{Prepare: func() error { return nil }})
+			n, err := netns.Acquire(netns.Spec{Name: "chrooted"})
 			id = netns.ID(n.FD)
 			return err
 		}))
@@ -310,7 +364,7 @@ func TestOpenOrCreate(t *testing.T) {
 }
 
 // What has the name is no namespace, or not one to put anybody into.
-func TestOpenOrCreateRefuses(t *testing.T) {
+func TestAcquireRefuses(t *testing.T) {
 	private.Needs(t, "ip")
 	if private.Namespaces(t) {
 		return
@@ -340,7 +394,7 @@ func TestOpenOrCreateRefuses(t *testing.T) {
 			expect.Check(t, err)
 			before, err := os.ReadFile("/proc/self/mountinfo")
 			expect.Check(t, err)
-			_, _, err = openAfter(c.what, func() error { return errors.New("was to be created") })
+			_, _, err = open(c.what)
 			if err == nil || !strings.Contains(err.Error(), c.because) || !strings.Contains(err.Error(), path) {
 				t.Errorf("the error should name %s and say %q: %v", path, c.because, err)
 			}
@@ -466,33 +520,43 @@ func TestWhoWinsWhileWePrepareIsJoined(t *testing.T) {
 	if private.Namespaces(t) {
 		return
 	}
+	private.Needs(t, "ip")
 	var theirs string
-	id, created, err := openAfter("late", func() error {
+	said := whileMade(t, "late", func(string) {
 		_, err := private.Sh("ip netns add late")
-		if err != nil {
-			return err
-		}
-		if theirs, err = published("late"); err != nil {
-			return err
-		}
-		// As setup= may take: until the namespace is older than patience.
-		for {
+		expect.Check(t, err)
+		theirs, err = published("late")
+		expect.Check(t, err)
+		expect.Eventually(t, "the namespace is older than patience", func() bool {
 			var st unix.Stat_t
-			if err := unix.Stat("/run/netns/late", &st); err != nil {
-				return err
-			}
-			if time.Since(time.Unix(st.Ctim.Unix())) > 600*time.Millisecond {
-				return nil
-			}
-			time.Sleep(time.Millisecond)
-		}
+			expect.Check(t, unix.Stat("/run/netns/late", &st))
+			return time.Since(time.Unix(st.Ctim.Unix())) > 600*time.Millisecond
+		})
 	})
-	expect.Check(t, err)
-	if created {
-		t.Error("is said to be ours")
-	}
+	expect.Equal(t, "the login", said, theirs+" false <nil>")
 	leadsTo(t, "late", theirs)
-	if id != theirs {
-		t.Errorf("we are in %s, not in %s", id, theirs)
+	expect.Equal(t, "record", record(t, "late"), "")
+}
+
+func TestAnUnnamedNamespaceIsNew(t *testing.T) {
+	if private.Namespaces(t) {
+		return
+	}
+	host, err := current()
+	expect.Check(t, err)
+	seen := map[string]bool{host: true}
+	for range 2 {
+		id, created, err := acquire(netns.Spec{Unnamed: true})
+		expect.Check(t, err)
+		if !created || seen[id] {
+			t.Errorf("%s (new: %v)", id, created)
+		}
+		seen[id] = true
+	}
+	if left, err := private.Sh("ls -A /run"); left != "" || err != nil {
+		t.Errorf("there is %q: %v", left, err)
+	}
+	if _, _, err := acquire(netns.Spec{}); err == nil {
+		t.Error("a namespace that nothing is said of is made")
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package netns_test
+package view_test
 
 import (
 	"errors"
@@ -11,21 +11,24 @@ import (
 	"testing"
 
 	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/mount"
 	"libpam-net/internal/netns"
+	"libpam-net/internal/nsfs"
+	"libpam-net/internal/view"
 	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
 
-func TestHideOthers(t *testing.T) {
+func TestRunNetns(t *testing.T) {
 	private.Needs(t, "ip")
 	if private.Namespaces(t) {
 		return
 	}
-	id, _, err := open("own")
+	_, err := private.Sh("ip netns add own; ip netns add other")
 	expect.Check(t, err)
-	_, err = private.Sh("ip netns add other")
+	id, err := nsfs.At("/run/netns/own")
 	expect.Check(t, err)
 	for _, c := range []struct {
 		what, name string
@@ -46,8 +49,8 @@ func TestHideOthers(t *testing.T) {
 					if c.name == "" {
 						return nil
 					}
-					if now, err := published(c.name); now != id {
-						return fmt.Errorf("sees %s for %s: %w", now, id, err)
+					if now, err := nsfs.At("/run/netns/own"); now != id {
+						return fmt.Errorf("sees %v for %v: %w", now, id, err)
 					}
 					_, err = private.Sh("ip netns exec own true")
 					return err
@@ -56,8 +59,8 @@ func TestHideOthers(t *testing.T) {
 				if now, err := os.ReadFile("/proc/1/mountinfo"); err != nil || string(now) != string(host) {
 					t.Errorf("the host's mount table has become %s: %v", now, err)
 				}
-				if names := list(t); !slices.Equal(names, []string{"other", "own"}) {
-					t.Errorf("the host sees %q", names)
+				if names, err := readDir(); !slices.Equal(names, []string{"other", "own"}) {
+					t.Errorf("the host sees %q: %v", names, err)
 				}
 			})
 		})
@@ -88,6 +91,8 @@ func TestHideOthers(t *testing.T) {
 		}
 	})
 	t.Run("what the host makes later is not seen", func(t *testing.T) {
+		_, err := private.Sh("rm -f /run/netns/own; ip netns add own")
+		expect.Check(t, err)
 		expect.Check(t, hidden("own", func() error {
 			expect.Check(t, private.OnThread(func() error {
 				_, err := private.Sh("ip netns add later")
@@ -112,20 +117,29 @@ func TestHideOthers(t *testing.T) {
 	})
 }
 
+// readDir returns what the calling thread sees in /run/netns.
+func readDir() (names []string, err error) {
+	entries, err := os.ReadDir("/run/netns")
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
+
 // hidden calls look in a session of the namespace name.
 func hidden(name string, look func() error) error {
-	return private.InSession(func() error {
+	return private.OnThread(func() error {
 		if name != "" {
-			n, err := netns.OpenOrCreate(name, netns.Plan{Prepare: netns.RaiseLoopback})
+			fd, err := netns.Open(name)
 			if err != nil {
 				return err
 			}
-			defer n.Close()
-			if err := netns.Join(n.FD); err != nil {
+			defer unix.Close(fd)
+			if err := netns.Join(fd); err != nil {
 				return err
 			}
 		}
-		if err := netns.HideOthers(name); err != nil {
+		if _, err := view.Build(view.Spec{Network: name, KeepResolver: true}); err != nil {
 			return err
 		}
 		return look()
