@@ -217,9 +217,10 @@ mutants: ## removes each security check, one at a time, and proves that a test n
 floor:
 	$(Q)mkdir -p $(OUT)/floor
 	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $(OUT)/floor/library.so -ldflags '-s -w' ./bench/floor
-	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $(OUT)/floor/module.so \
+	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $(OUT)/floor/module.so.new \
 		-ldflags "-s -w -extldflags '$(extldflags)'" ./bench/floor
-	$(Q)$(GO_HERE) run ./build/module/deferrelocations $(OUT)/floor/module.so
+	$(Q)$(GO_HERE) run ./build/module/deferrelocations $(OUT)/floor/module.so.new
+	$(Q)mv $(OUT)/floor/module.so.new $(OUT)/floor/module.so
 
 # Debian's libpam-net in two versions, for the benchmark to compare with. They are not installed.
 peers:
