@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -17,6 +19,9 @@
 
 /* For how long a directory that root may not enter is waited for. */
 #define PATIENCE_MS 1000
+
+/* For how long the child's answer is waited for. The child only has to be scheduled. */
+#define ANSWER_MS 5000
 
 /* The capabilities that the functions below need. */
 static const struct {
@@ -260,8 +265,27 @@ static bool cwd_is_below_root(const struct place *before, const struct verdict *
 	return path[0] == '/' && (v->cwd_moved || strcmp(path, before->cwd_path) == 0);
 }
 
+/*
+ * Whether the child still keeps the network's name in use. Its answer is newer than the
+ * move: so prune, which takes no name away that is in use, finds this process in the
+ * network. A login process that was stopped before the move may come too late for that.
+ */
+static bool is_in_use(int child)
+{
+	struct pollfd p = { .fd = child, .events = POLLIN };
+	char question = MESSAGE_MOVED, answer;
+	int ready;
+
+	if (send(child, &question, 1, MSG_NOSIGNAL) != 1)
+		return false;
+	do
+		ready = poll(&p, 1, ANSWER_MS);
+	while (ready < 0 && errno == EINTR);
+	return ready == 1 && recv(child, &answer, 1, MSG_DONTWAIT) == 1 && answer == question;
+}
+
 /* What is wrong with the place that the thread has been moved to, or NULL. */
-static const char *check(const struct place *before, const struct verdict *v, bool named)
+static const char *check(const struct place *before, const struct verdict *v, int child)
 {
 	struct stat net, net_before;
 
@@ -271,7 +295,7 @@ static const char *check(const struct place *before, const struct verdict *v, bo
 		return "this process is not in the network namespace it was moved to";
 	if (same(&net, &before->host_net))
 		return "the network namespace is the host's";
-	if (!named && same(&net, &net_before))
+	if (child < 0 && same(&net, &net_before))
 		return "the network namespace is the one the login came from";
 	if (!is_open_as(before->ns, "mnt", v->mnt))
 		return "this process is not in the mount namespace it was moved to";
@@ -285,6 +309,8 @@ static const char *check(const struct place *before, const struct verdict *v, bo
 		return "the working directory has changed";
 	if (!cwd_is_below_root(before, v))
 		return "the working directory is not in the mount namespace";
+	if (child >= 0 && !is_in_use(child))
+		return "the network may have been taken down meanwhile: its name is not in use any more";
 	return NULL;
 }
 
@@ -306,7 +332,7 @@ static bool go_back(const struct place *before)
 	       enter_directory(before->cwd);
 }
 
-bool adopt(const struct place *before, const struct verdict *verdict, bool named, char *why,
+bool adopt(const struct place *before, const struct verdict *verdict, int child, char *why,
 	   size_t size)
 {
 	struct verdict v = *verdict;
@@ -328,7 +354,7 @@ bool adopt(const struct place *before, const struct verdict *verdict, bool named
 		char path[PATH_MAX];
 
 		go_to_cwd(&v, why, size);
-		wrong = check(before, &v, named);
+		wrong = check(before, &v, child);
 		if (!wrong) {
 			read_cwd(path);
 			if (!why[0] && strcmp(path, "/") == 0 && strcmp(before->cwd_path, "/") != 0)

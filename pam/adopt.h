@@ -27,8 +27,9 @@ void place_close(struct place *p);
 /*
  * Moves the calling thread from the place where it stands into the verdict's
  * namespaces, and checks that it is really there: in the network namespace meant,
- * which is not PID 1's and, unless named, not the one it comes from; with the "/" and
- * "." that it had, in the new mount namespace.
+ * which is not PID 1's and, unless it has a name, not the one it comes from; with the "/"
+ * and "." that it had, in the new mount namespace. child is the socket of the child that
+ * keeps the network's name in use, -1 for a network without a name.
  *
  * Returns true with an empty why, or with a line for the log if the session cannot
  * start in its working directory: then "." is "/". On false, with the reason in why,
@@ -39,7 +40,7 @@ void place_close(struct place *p);
  * directory are no longer shared with other threads on return (unshare(2), CLONE_FS):
  * setns(2) wants that for a mount namespace.
  */
-bool adopt(const struct place *before, const struct verdict *verdict, bool named, char *why,
+bool adopt(const struct place *before, const struct verdict *verdict, int child, char *why,
 	   size_t size);
 
 #endif

@@ -110,7 +110,8 @@ static void lift_limits(void)
 
 _Noreturn void child_run(struct request *request, pid_t parent)
 {
-	char end;
+	char byte;
+	ssize_t n;
 
 	/* A copy of the login process's memory: nobody may look inside, from now on. */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
@@ -139,7 +140,10 @@ _Noreturn void child_run(struct request *request, pid_t parent)
 	if (!go_start())
 		give_up();
 	pamnetCore(request);
-	while (read(SOCKET, &end, 1) < 0 && errno == EINTR)
-		;
+	/* What the login process asks is answered until it hangs up. */
+	while ((n = read(SOCKET, &byte, 1)) == 1 || (n < 0 && errno == EINTR)) {
+		if (n == 1 && write(SOCKET, &byte, 1) < 0)
+			break;
+	}
 	_exit(EXIT_SUCCESS);
 }

@@ -320,16 +320,17 @@ static void end_child(const struct child *c)
 }
 
 /* Carries out the verdict. Returns a PAM code. */
-static int obey(struct session *s, const struct verdict *v)
+static int obey(struct session *s, const struct verdict *v, int socket)
 {
-	bool named = s->request.module->kind != KIND_NEWNET, moved;
+	int child = s->request.module->kind == KIND_NEWNET ? -1 : socket;
+	bool moved;
 
 	if (v->outcome != OUTCOME_ISOLATED) {
 		snprintf(s->reason, sizeof(s->reason), "%s", v->text);
 		return PAM_ABORT;
 	}
 	snprintf(s->reason, sizeof(s->reason), "the child has not said that the user is a member");
-	moved = s->pinned && adopt(&s->before, v, named, s->reason, sizeof(s->reason));
+	moved = s->pinned && adopt(&s->before, v, child, s->reason, sizeof(s->reason));
 	close_all((const int[]){ v->net, v->mnt, v->root, v->cwd }, VERDICT_FDS);
 	if (!moved)
 		return PAM_ABORT;
@@ -365,7 +366,7 @@ static int open_with_child(struct session *s)
 	}
 	if ((s->membership != MEMBER || pin(s)) && start_child(s, &child)) {
 		if (await_verdict(s, child.socket, &v))
-			code = is_nonmember(s) ? PAM_IGNORE : obey(s, &v);
+			code = is_nonmember(s) ? PAM_IGNORE : obey(s, &v, child.socket);
 		else
 			add_problem(s);
 		end_child(&child);

@@ -20,8 +20,12 @@
  * verdict, unless the answer is that the user is a non-member. The verdict of an isolated
  * session carries the descriptors of struct verdict by SCM_RIGHTS, in that order; no other
  * message carries any.
+ *
+ * The login process sends one byte, MESSAGE_MOVED, when it is in a network that has a
+ * name. The child sends the same byte back: it still keeps that name in use.
  */
 enum message { MESSAGE_LOG = 'L', MESSAGE_ANSWER = 'A', MESSAGE_VERDICT = 'V' };
+#define MESSAGE_MOVED 'M'
 enum outcome {
 	OUTCOME_ISOLATED = 'I',
 	OUTCOME_REFUSED = 'R',

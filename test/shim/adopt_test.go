@@ -45,7 +45,7 @@ func TestGoodVerdicts(t *testing.T) {
 			}
 		}},
 		{"in the named network already", session{
-			module: "usernet.so", args: []string{say(isolated, "Nmrc")}, front: inNetwork,
+			module: "usernet.so", args: []string{say(isolated, "Nmrc"), word("serve")}, front: inNetwork,
 		}, func(o outcome, t *testing.T) {
 			o.ended(t, "PAM_SUCCESS", pamhost.MountNamespace)
 			if got := o.moved(); !slices.Equal(got, []string{"mnt"}) {
