@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -23,49 +22,10 @@
 /* For how long the child's answer is waited for. The child only has to be scheduled. */
 #define ANSWER_MS 5000
 
-/* The capabilities that the functions below need. */
-static const struct {
-	int number;
-	const char *name;
-} capabilities[] = {
-	{ CAP_SYS_PTRACE, "CAP_SYS_PTRACE" }, /* to see PID 1's namespaces */
-	{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN" },
-	{ CAP_SYS_CHROOT, "CAP_SYS_CHROOT" },
-};
-
-/* Writes which capabilities the thread lacks, "" if it has all. internal/session has the same for Go. */
-static void missing_capabilities(char *text, size_t size)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-	size_t n = 0;
-
-	text[0] = '\0';
-	if (syscall(SYS_capget, &header, data) < 0)
-		return;
-	for (size_t i = 0; i < sizeof(capabilities) / sizeof(capabilities[0]); i++) {
-		int c = capabilities[i].number;
-
-		if (!(data[CAP_TO_INDEX(c)].effective & CAP_TO_MASK(c)) && n < size)
-			n += (size_t)snprintf(text + n, size - n, "%s%s", n ? ", " : "",
-					      capabilities[i].name);
-	}
-}
-
-/* Writes what has failed, with errno and the capabilities that may be the reason, and returns false. */
+/* Writes what has failed, with errno, and returns false. */
 static bool fail(char *why, size_t size, const char *what)
 {
-	char missing[64] = "";
-	int error = errno;
-
-	if (error == EPERM || error == EACCES)
-		missing_capabilities(missing, sizeof(missing));
-	if (missing[0])
-		snprintf(why, size,
-			 "%s missing: %s: %s (CapabilityBoundingSet= of the service's unit must have it)",
-			 missing, what, strerror(error));
-	else
-		snprintf(why, size, "%s: %s", what, strerror(error));
+	snprintf(why, size, "%s: %s", what, strerror(errno));
 	return false;
 }
 
@@ -156,14 +116,17 @@ static bool await_helper(pid_t pid)
 /* Enters dir with the IDs of the caller of a set-uid program, for the process that waits. */
 static _Noreturn void help(int dir, uid_t uid, gid_t gid)
 {
-	/* A copy of the login process: nobody may look inside, or miss the end of a pipe. */
-	if (prctl(PR_SET_DUMPABLE, 0) < 0)
-		_exit(1);
+	/* A copy of the login process: nobody may miss the end of a pipe, or look inside. */
 	if (dir > 0)
 		syscall(SYS_close_range, 0, dir - 1, 0);
 	syscall(SYS_close_range, dir + 1, ~0U, 0);
-	/* The raw system calls: libc's would look for the other threads of the login process. */
-	if (syscall(SYS_setresgid, gid, gid, gid) < 0 || syscall(SYS_setresuid, uid, uid, uid) < 0)
+	/*
+	 * With fs.suid_dumpable=1 a new effective ID makes the process dumpable. Until that is
+	 * undone, root's real and saved ID keep the user out. The raw system calls: libc's would
+	 * look for the other threads of the login process.
+	 */
+	if (syscall(SYS_setresgid, gid, gid, gid) < 0 || syscall(SYS_setresuid, 0, uid, 0) < 0 ||
+	    prctl(PR_SET_DUMPABLE, 0) < 0 || syscall(SYS_setresuid, uid, uid, uid) < 0)
 		_exit(1);
 	_exit(fchdir(dir) == 0 ? 0 : 1);
 }

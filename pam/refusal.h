@@ -3,6 +3,13 @@
 #define PAMNET_REFUSAL_H
 
 #include <security/pam_modules.h>
+#include <stddef.h>
+
+/*
+ * Appends to the reason of a refusal which capabilities the calling thread lacks of those
+ * that every member's session needs. Appends nothing if it has them all.
+ */
+void refusal_add_missing_capabilities(char *reason, size_t size);
 
 /*
  * Moves the calling thread into a new network namespace, in which lo is down, and logs that,

@@ -491,6 +491,7 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 		return PAM_IGNORE;
 	}
 	if (code == PAM_ABORT) {
+		refusal_add_missing_capabilities(s.reason, sizeof(s.reason));
 		pam_syslog(pamh, LOG_ERR, "\"%s\" refused: %s", user, s.reason);
 		if (!(flags & PAM_SILENT))
 			pam_error(pamh, "Your session cannot be given its network (%s). "

@@ -101,7 +101,7 @@ func Open(r Request, log Socket) (v Verdict) {
 }
 
 func refusal(err error) Verdict {
-	return Verdict{Outcome: Refused, Text: explain(err).Error()}
+	return Verdict{Outcome: Refused, Text: err.Error()}
 }
 
 // NetnsName returns the name of the network namespace, "" if it has none.

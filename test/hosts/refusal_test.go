@@ -32,18 +32,23 @@ var (
 	named   = members[1:]
 )
 
+// lacks is the end of a refusal by a login service without these capabilities.
+func lacks(capabilities string) string {
+	return "; the login service lacks " + capabilities + ": add that to CapabilityBoundingSet= of its unit"
+}
+
 // Each cause keeps members of all modules out.
 var causes = []cause{
-	{is: "no CAP_SYS_ADMIN", host: "pamhost --drop-cap sys_admin", reason: "refused: CAP_SYS_ADMIN missing: "},
+	{is: "no CAP_SYS_ADMIN", host: "pamhost --drop-cap sys_admin", reason: lacks("CAP_SYS_ADMIN")},
 	{
 		is: "no CAP_SYS_CHROOT", host: "pamhost --drop-cap sys_chroot", joins: true,
-		reason: "refused: CAP_SYS_CHROOT missing: setns mount namespace: operation not permitted (CapabilityBoundingSet= of the service's unit must have it)",
+		reason: "refused: setns mount namespace: operation not permitted" + lacks("CAP_SYS_CHROOT"),
 	},
-	{is: "no CAP_NET_ADMIN", host: "pamhost --drop-cap net_admin", reason: "refused: CAP_NET_ADMIN missing: "},
-	{is: "no CAP_SYS_PTRACE", host: "pamhost --drop-cap sys_ptrace", reason: "refused: CAP_SYS_PTRACE missing: stat /proc/1/ns/net: Permission denied"},
+	{is: "no CAP_NET_ADMIN", host: "pamhost --drop-cap net_admin", reason: lacks("CAP_NET_ADMIN")},
+	{is: "no CAP_SYS_PTRACE", host: "pamhost --drop-cap sys_ptrace", reason: "refused: stat /proc/1/ns/net: Permission denied" + lacks("CAP_SYS_PTRACE")},
 	{
 		is: "none of these capabilities", host: "pamhost --drop-cap sys_ptrace --drop-cap sys_admin --drop-cap sys_chroot",
-		reason: "refused: CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_SYS_CHROOT missing: ",
+		reason: lacks("CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_SYS_CHROOT"),
 	},
 	{is: "a thread that is not the main one", host: "pamhost --threads 3", reason: "refused: the login service opens the session in a thread"},
 	{
