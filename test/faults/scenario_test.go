@@ -23,6 +23,7 @@ type scenario struct {
 	vforks    bool   // the holder is on its way to a program
 	empty     bool   // a refusal leaves the login process in an empty network
 	prune     bool   // what is disturbed is `pamnetctl prune` after a login, which is not
+	held      bool   // a process that is stopped has the locks; what is disturbed is the wait for them
 	prepare   string // what the administrator has set up
 
 	// What an undisturbed session has. All others must have the same.
@@ -63,6 +64,10 @@ var scenarios = []*scenario{
 		interfaces: []string{"eth0", "eth1"},
 	},
 	{
+		name: "usernet-held", module: "pam_usernet", user: "ulf", member: true, netns: "ulf", reset: "ulf", held: true,
+		prepare: "ip netns add other; mkdir -m 700 /run/libpam-net; umask 77; >" + locks,
+	},
+	{
 		name: "prune", module: "pam_usernet", arguments: []string{"setup=" + setup}, user: "ulf", member: true, netns: "ulf",
 		reset: "-", prune: true,
 		// Besides that of the login there is one that somebody is in, and one that no login has made.
@@ -84,6 +89,9 @@ var scenarios = []*scenario{
 		prepare: `sed -i '/^passwd\|^group/s/files/compat/' /etc/nsswitch.conf`,
 	},
 }
+
+// locks is the file of locks.
+const locks = "/run/libpam-net/lock"
 
 // setup is a setup program. Its directory is root's alone.
 const (
