@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -60,7 +61,7 @@ func Command(a *account.Account, env map[string]string, command ...string) *exec
 // Run connects with them; else by /dev/null and by pipes. Run passes SIGINT and SIGQUIT
 // on to the command. SIGTERM, SIGHUP, and Ctrl-] typed three times, end it.
 func Run(c *exec.Cmd, terminal bool, start func() error) (code int, err error) {
-	if err := errors.Join(nsfs.CloseOnExec(), dropInheritable()); err != nil {
+	if err := errors.Join(refuseTracing(), nsfs.CloseOnExec(), dropInheritable()); err != nil {
 		return 0, err
 	}
 	var p plumbing
@@ -122,6 +123,20 @@ func dropInheritable() error {
 	}
 	if err := unix.Capset(&header, &caps[0]); err != nil {
 		return fmt.Errorf("capset: %w", err)
+	}
+	return nil
+}
+
+// refuseTracing fails where fs.suid_dumpable is 1. The process of a command shares this program's
+// memory until it executes the command (vfork(2)), and has the user's IDs before that: with that
+// setting the user may trace it.
+func refuseTracing() error {
+	text, err := os.ReadFile("/proc/sys/fs/suid_dumpable")
+	if err != nil {
+		return fmt.Errorf("read whether users may trace root's programs: %w", err)
+	}
+	if strings.TrimSpace(string(text)) == "1" {
+		return errors.New("fs.suid_dumpable is 1: users may trace root's programs: sysctl fs.suid_dumpable=2")
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"libpam-net/internal/account"
 	"libpam-net/test/expect"
+	"libpam-net/test/private"
 )
 
 func TestThreeKeysInARowAreForThisProgram(t *testing.T) {
@@ -103,6 +104,19 @@ func TestACommandThatCannotBeStartedIsAnError(t *testing.T) {
 	c := Command(nobody, nil, "true")
 	c.Path = "/nosuch"
 	if code, err := Run(c, true, c.Start); err == nil || !strings.Contains(err.Error(), `run ["true"] as uid 65534`) {
+		t.Errorf("%d, %v", code, err)
+	}
+}
+
+func TestNothingIsRunWhereUsersMayTraceRootsPrograms(t *testing.T) {
+	if private.Namespaces(t) {
+		return
+	}
+	_, err := private.Sh("echo 1 >/run/one; mount --bind /run/one /proc/sys/fs/suid_dumpable")
+	expect.Check(t, err)
+	runtime.LockOSThread()
+	c := Command(nobody, nil, "true")
+	if code, err := Run(c, false, c.Start); err == nil || !strings.Contains(err.Error(), "sysctl fs.suid_dumpable=2") {
 		t.Errorf("%d, %v", code, err)
 	}
 }

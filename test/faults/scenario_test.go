@@ -5,8 +5,12 @@ package faults
 import (
 	"context"
 	"fmt"
+	"os"
 	"path"
+	"regexp"
+	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 	"libpam-net/test/sandbox"
 )
@@ -92,6 +96,16 @@ var scenarios = []*scenario{
 
 // locks is the file of locks.
 const locks = "/run/libpam-net/lock"
+
+func TestTheDocumentHasARowForEachScenario(t *testing.T) {
+	text, err := os.ReadFile("../../docs/RELIABILITY.md")
+	expect.Check(t, err)
+	for _, s := range scenarios {
+		if !regexp.MustCompile(`(?m)^\| ([a-z-]+, )*` + s.name + `[,| ]`).Match(text) {
+			t.Errorf("no row for %s", s.name)
+		}
+	}
+}
 
 // setup is a setup program. Its directory is root's alone.
 const (
