@@ -15,7 +15,7 @@ import (
 	"libpam-net/test/private"
 )
 
-// lookup asks testdata/lookup.c, with further variables in its environment.
+// lookup asks testdata/member.c, with further variables in its environment.
 type lookup func(t *testing.T, kind, user, group string, environment ...string) string
 
 // newLookup compiles it, and the sources fake (testdata/libnss_fake.c) and
@@ -24,7 +24,7 @@ type lookup func(t *testing.T, kind, user, group string, environment ...string) 
 func newLookup(t *testing.T, flags []string, front ...string) lookup {
 	t.Helper()
 	dir := t.TempDir()
-	compile(t, dir+"/lookup", append(flags, "testdata/lookup.c", "lookup.c", "sources.c", "child_sssd.c", "-ldl")...)
+	compile(t, dir+"/lookup", append(flags, "testdata/member.c", "member.c", "source.c", "nsswitch.c", "child_lookup.c", "wire.c", "module.c", "reason.c")...)
 	fake := []string{"-shared", "-fPIC", "-Wl,--no-as-needed", "testdata/libnss_fake.c", "-L" + dir}
 	compile(t, dir+"/libnss_fake.so.2", fake...)
 	compile(t, dir+"/libmissing.so", fake...)

@@ -8,24 +8,24 @@
 #include <string.h>
 #include <time.h>
 
-#include "lookup.h"
+#include "wire.h"
 
-/* The layout of struct shared is part of it: modules of two versions may meet in a process. */
+/* Changes with the layout of struct shared: modules of two versions may meet in a process. */
 #define SHARED_NAME "libpam-net.1"
 
-/* A host may keep a PAM handle, and open another session with it hours later. */
+/* A login service may keep a PAM handle, and open another session with it hours later. */
 #define SHARED_SECONDS 10
 
 struct shared {
-	char user[LOOKUP_NAME_MAX];
+	char user[NAME_SIZE];
 	struct {
 		enum membership membership;
 		struct timespec when; /* CLOCK_MONOTONIC */
-		char group[LOOKUP_NAME_MAX];
+		char group[NAME_SIZE];
 	} of[KINDS];
 	struct {
 		struct timespec when;
-		char why[MESSAGE_MAX]; /* "" if nobody has found so */
+		char why[MESSAGE_MAX]; /* "" if no module has failed */
 	} unknown;
 };
 
@@ -36,7 +36,7 @@ static void forget(pam_handle_t *pamh, void *data, int status)
 	free(data);
 }
 
-/* Returns what is shared of the user, or NULL. */
+/* Returns what is shared about the user, or NULL. */
 static struct shared *get(pam_handle_t *pamh, const char *user)
 {
 	const void *data = NULL;
@@ -44,11 +44,11 @@ static struct shared *get(pam_handle_t *pamh, const char *user)
 
 	if (pam_get_data(pamh, SHARED_NAME, &data) != PAM_SUCCESS || !data)
 		return NULL;
-	s = (struct shared *)data; /* shared_put has made it */
+	s = (struct shared *)data; /* which get_or_make has allocated */
 	return strcmp(s->user, user) == 0 ? s : NULL;
 }
 
-/* Replaces what is shared of another user. Returns NULL if that fails. */
+/* Returns what is shared about the user; replaces what is about another. Returns NULL if that fails. */
 static struct shared *get_or_make(pam_handle_t *pamh, const char *user)
 {
 	struct shared *s = get(pamh, user);
@@ -89,7 +89,7 @@ void shared_put(pam_handle_t *pamh, const char *user, enum kind kind, const char
 {
 	struct shared *s;
 
-	if (membership != NONMEMBER && membership != NO_GROUP)
+	if (!is_nonmember(membership))
 		return;
 	s = get_or_make(pamh, user);
 	if (!s || strlen(group) >= sizeof(s->of[kind].group))

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// State is whether a user is a member, by enum membership in pam/lookup.h.
+// State is whether a user is a member, by enum membership in pam/member.h.
 type State byte
 
 // The states.

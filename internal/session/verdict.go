@@ -30,7 +30,7 @@ const (
 	Refused  Outcome = 'R'
 )
 
-// Messages have the layout that pam/verdict.h describes.
+// Messages have the layout that pam/wire.h describes.
 const (
 	messageLog     = 'L'
 	messageVerdict = 'V'

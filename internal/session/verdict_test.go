@@ -43,7 +43,7 @@ func sent(t *testing.T, send func(session.Socket) error) (message string, fds []
 	return string(data[:n]), fds
 }
 
-// As pam/verdict.h describes them.
+// As pam/wire.h describes them.
 func TestMessages(t *testing.T) {
 	logf := func(p session.Priority, format string, args ...any) func(session.Socket) error {
 		return func(s session.Socket) error {

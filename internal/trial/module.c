@@ -22,7 +22,7 @@
 #define NOBODY 65534U
 #define ROOM 1024 /* for a name, a line, a sentence */
 
-/* What pam/pam.go logs first of all, where the module has the argument "debug". */
+/* What pam/bridge.go logs first of all, where the module has the argument "debug". */
 #define GO_HAS_STARTED "Go has started"
 
 #define CANNOT_START "cannot be named to libpam by a file below /tmp"

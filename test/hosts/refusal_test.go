@@ -228,7 +228,7 @@ func (o outcome) refused(t *testing.T, m member, reason string, told bool) {
 	}
 	var messages []pamhost.Message
 	if told {
-		text := "Your session cannot be given its network (" + m.module + "). The system log says why."
+		text := "Login refused: your network could not be set up (" + m.module + "). Ask your administrator to check the system log."
 		messages = append(messages, pamhost.Message{Style: "PAM_ERROR_MSG", Text: pamhost.Text(text)})
 	}
 	if !slices.Equal(o.Messages, messages) {
@@ -273,7 +273,7 @@ func TestALoginIsRefusedInTime(t *testing.T) {
 		}
 	}
 	for i, h := range late {
-		h.wait(t).refused(t, named[i%2], "no verdict within 1 seconds", true)
+		h.wait(t).refused(t, named[i%2], "no verdict within 1 s", true)
 	}
 	expect.Equal(t, "mounts that have come", fmt.Sprint(b.newMounts(t, mounts)), "[]")
 

@@ -165,7 +165,7 @@ func testAdoption(t *testing.T, m machine, h *host) {
 		if o.Result("pam_open_session") != "PAM_ABORT" {
 			t.Errorf("calls: %v", o.Calls)
 		}
-		o.logged(t, "and the way back is barred: Input/output error", 1)
+		o.logged(t, "; restoring the original namespaces also failed: Input/output error", 1)
 	})
 }
 

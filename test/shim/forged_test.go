@@ -24,7 +24,7 @@ func sayMore(data string, n int, descriptors string) string {
 
 func word(w string) string { return "mask=/" + w }
 
-// The heads of messages, pam/verdict.h.
+// The heads of messages, pam/wire.h.
 const (
 	isolated      = "VI\x00"
 	isolatedMoved = "VI\x01"
@@ -38,8 +38,8 @@ const (
 	malformed = "the child's message is malformed"
 	notMember = "the child has not said that the user is a member"
 	noVerdict = "the child ended without a verdict"
-	late      = "no verdict within 1 seconds"
-	noAnswer  = "the child's answer is no answer, or a second one"
+	late      = "no verdict within 1 s"
+	noAnswer  = "the child's answer is \"unknown\", or a second one"
 	notInUse  = "the network may have been taken down meanwhile: its name is not in use any more"
 	good      = "nmrc" // the right descriptors
 )
@@ -246,7 +246,7 @@ func TestGoodAnswers(t *testing.T) {
 		{"a non-member, the child stopped", session{args: []string{say("An--", ""), word("stop")}}, letIn},
 		{"no group", session{args: []string{say("Ag--", "")}}, func(o outcome, t *testing.T) {
 			o.ended(t, "PAM_SUCCESS")
-			o.logged(t, `there is no group "members", so it has no members`, 1)
+			o.logged(t, `group "members" does not exist, so nobody is a member`, 1)
 		}},
 	}
 	onEachHost(t, func(t *testing.T, m machine, h *host) {

@@ -24,8 +24,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../../../pam/go_start.h"
-#include "../../../pam/verdict.h"
 
 #ifndef KIND
 #define KIND KIND_NEWNET
@@ -150,7 +148,7 @@ static void act(int socket, const char *word)
 		datagram(socket, word);
 }
 
-bool go_can_start(void)
+bool child_can_start_go(void)
 {
 	return true;
 }

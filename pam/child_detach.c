@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the user of su or sudo may have set for the child. Everything here runs in the child. */
 #define _GNU_SOURCE
-#include "detach.h"
+#include "child.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -27,12 +28,9 @@ static void overwrite(const char *path, const char *text, size_t length)
 	close(fd);
 }
 
-void detach_from_caller(void)
+void child_detach(void)
 {
-	/*
-	 * A context that pam_selinux has asked for is for the user's shell. No pointers:
-	 * they would have to be relocated, which is not done yet.
-	 */
+	/* Security contexts that pam_selinux(8) has requested for the user's shell. */
 	static const char attributes[][40] = {
 		"/proc/thread-self/attr/exec",
 		"/proc/thread-self/attr/fscreate",
@@ -48,7 +46,7 @@ void detach_from_caller(void)
 	memset(all_cpus, 0xff, sizeof(all_cpus));
 	syscall(SYS_sched_setaffinity, 0, sizeof(all_cpus), all_cpus);
 	syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, 0 /* none */);
-	/* A sleep may take so much longer; 0 would be what the caller had. */
+	/* By how much the kernel may lengthen a sleep. 0 would be what the caller had (prctl(2)). */
 	prctl(PR_SET_TIMERSLACK, DEFAULT_TIMER_SLACK_NS);
 	if (setrlimit(RLIMIT_CORE, &core) < 0 && getrlimit(RLIMIT_CORE, &core) == 0) {
 		core.rlim_cur = 0;
@@ -59,8 +57,8 @@ void detach_from_caller(void)
 		overwrite(attributes[i], "", 0);
 }
 
-/* By system calls: glibc before 2.34 has timer_create(3) in a library of its own. */
-void end_after(unsigned int seconds)
+/* Makes the system calls itself: glibc before 2.34 has timer_create(3) in a library of its own. */
+void child_end_after(unsigned int seconds)
 {
 	struct sigevent kill = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
 	const struct itimerspec once = { .it_value = { .tv_sec = seconds } };
@@ -68,5 +66,5 @@ void end_after(unsigned int seconds)
 
 	if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &kill, &timer) < 0 ||
 	    syscall(SYS_timer_settime, timer, 0, &once, NULL) < 0)
-		alarm(seconds); /* RLIMIT_SIGPENDING, for good; a stopped process outlives it */
+		alarm(seconds); /* RLIMIT_SIGPENDING leaves no timer. A stopped process outlives the alarm. */
 }

@@ -13,8 +13,8 @@ import (
 	"libpam-net/test/expect"
 )
 
-func TestVerdict(t *testing.T) {
-	program := compileProgram(t, "verdict")
+func TestMessages(t *testing.T) {
+	program := compileProgram(t, "wire", "reason.c")
 	// Descriptors, by a letter each.
 	files := make(map[rune]*os.File)
 	for letter, path := range map[rune]string{
@@ -112,7 +112,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// decode sends a datagram, with descriptors by their letters, to testdata/verdict.c.
+// decode sends a datagram, with descriptors by their letters, to testdata/wire.c.
 func decode(t *testing.T, program, data, letters string, files map[rune]*os.File, want string) {
 	t.Helper()
 	var fds []int

@@ -20,15 +20,17 @@ static int stat_own(const char *path, struct stat *st)
 }
 
 #define stat(path, st) stat_own(path, st)
-#include "../adopt.c"
-#include "../lookup.c"
+#include "../enter.c"
+#include "../member.c"
 #include "../module.c"
+#include "../nsswitch.c"
+#include "../open_session.c"
 #include "../options.c"
-#include "../refusal.c"
-#include "../session.c"
+#include "../parent.c"
+#include "../reason.c"
 #include "../shared.c"
-#include "../sources.c"
-#include "../verdict.c"
+#include "../source.c"
+#include "../wire.c"
 
 #include <sys/resource.h>
 
@@ -40,12 +42,7 @@ static int stat_own(const char *path, struct stat *st)
 /* What is needed and not called. */
 const struct module *const pamnet_module;
 
-bool sssd_answers(void)
-{
-	abort();
-}
-
-bool go_can_start(void)
+bool child_can_start_go(void)
 {
 	abort();
 }
@@ -260,12 +257,12 @@ static rlim_t set_limit(rlim_t max)
 	return was;
 }
 
-static void check_verdict(const struct verdict *v)
+static void check_verdict(const struct message *m)
 {
-	const int got[] = { v->net, v->mnt, v->root, v->cwd };
+	const int got[] = { m->net, m->mnt, m->root, m->cwd };
 
-	MUST(now < end && v->message == MESSAGE_VERDICT && (int)v->outcome == meaning(now));
-	MUST(v->cwd_moved == now->data[2] && is_text_of(v->text, now, 3));
+	MUST(now < end && m->type == MESSAGE_VERDICT && (int)m->outcome == meaning(now));
+	MUST(m->cwd_moved == now->data[2] && is_text_of(m->text, now, 3));
 	for (size_t i = 0; i < now->nfds; i++) {
 		struct stat sent, received;
 
@@ -306,7 +303,7 @@ static void check_shared(const struct datagram *answer)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct session s = {
+	struct login l = {
 		.pamh = PAMH,
 		.request = { .module = &pamnet_modules[KIND_USERNET], .user = "alice" },
 		.options = { .group = "net", .timeout = 1, .debug = true },
@@ -315,7 +312,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	rlim_t allowed = size ? data[0] & 0x7f : PLENTY, limit;
 	bool plenty = allowed >= PLENTY, knows = !size || !(data[0] & 0x80), ok;
 	const struct datagram *answer = NULL;
-	struct verdict v;
+	struct message m;
+	struct child c = { .timeout = 1 };
 
 	descriptors(); /* come first */
 	MUST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) == 0);
@@ -325,32 +323,34 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	end = now; /* those that went through */
 	now = datagrams;
 	close(sockets[1]);
-	s.membership = known = knows ? MEMBER : UNKNOWN;
+	l.membership = known = knows ? MEMBER : UNKNOWN;
 
 	limit = set_limit(plenty ? FD_SETSIZE : (rlim_t)sockets[1] + allowed);
-	ok = await_verdict(&s, sockets[0], &v);
+	c.socket = sockets[0];
+	c.deadline = now_ms() + 1000;
+	ok = await_verdict(&l, &c, &m);
 	set_limit(limit);
 	for (const struct datagram *d = datagrams; !knows && d < end && !answer; d++) {
 		if (meaning(d) != MESSAGE_LOG)
 			answer = d;
 	}
 	pass_answer();
-	if (ok && v.message == MESSAGE_ANSWER) {
+	if (ok && m.type == MESSAGE_ANSWER) {
 		MUST(now < end && meaning(now) == MESSAGE_ANSWER && known == UNKNOWN);
-		MUST(is_nonmember(&s) && s.membership == own_answer(now));
-	} else if (ok && v.outcome == OUTCOME_ISOLATED && known != MEMBER) {
-		MUST(meaning(now) == OUTCOME_ISOLATED && obey(&s, &v) == PAM_ABORT && *s.reason);
+		MUST(is_nonmember(l.membership) && l.membership == own_answer(now));
+	} else if (ok && m.outcome == OUTCOME_ISOLATED && known != MEMBER) {
+		MUST(meaning(now) == OUTCOME_ISOLATED && apply_verdict(&l, &c, &m) == PAM_ABORT && *l.reason);
 	} else if (ok) {
-		MUST(s.membership == known);
-		check_verdict(&v);
+		MUST(l.membership == known);
+		check_verdict(&m);
 	} else {
-		MUST(*s.reason && (now == end || is_wrong(now) || !plenty));
+		MUST(*l.reason && (now == end || is_wrong(now) || !plenty));
 	}
-	if (s.membership == UNKNOWN || !answer || meaning(answer) != MESSAGE_ANSWER)
+	if (l.membership == UNKNOWN || !answer || meaning(answer) != MESSAGE_ANSWER)
 		answer = NULL;
 	check_shared(answer);
-	if (s.pinned)
-		place_close(&s.before);
+	if (l.saved)
+		location_close(&l.before);
 	MUST(lowest_free() == sockets[1]); /* where the first descriptor was received */
 	close(sockets[0]);
 	free(shared);

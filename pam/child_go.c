@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The start of Go's runtime, with nothing to read that a caller has set. */
 #define _GNU_SOURCE
-#include "go_start.h"
+#include "child.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -16,30 +17,29 @@
 #define STACK_SIZE (256UL << 10) /* of the child's first thread, as Go gets to know it */
 
 /*
- * Go's entries of DT_INIT_ARRAY, which build/module/deferred-start.ld keeps from the
- * dynamic linker. Weak: a module linked without the script has none.
+ * Go's entries of DT_INIT_ARRAY. build/module/deferred-start.ld keeps them from the dynamic
+ * linker. They are weak, since a module linked without the script has none.
  */
 typedef void go_init(int argc, char **argv, char **envp);
 extern go_init *const pamnet_go_init_start[] __attribute__((weak));
 extern go_init *const pamnet_go_init_end[] __attribute__((weak));
 
-/* What build/module/deferrelocations has kept from the dynamic linker, and where the module is. */
+/* Go's relocations, which build/module/deferrelocations has taken from the dynamic linker. */
 extern const struct relocations pamnet_go_relocations __attribute__((weak));
 extern char __ehdr_start[] __attribute__((visibility("hidden")));
 
-/* In runtime/cgo, what the C side of an exported function calls first. */
+/* Of runtime/cgo: the C side of an exported function calls it first. */
 extern size_t _cgo_wait_runtime_init_done(void);
 
-/* Of the auxiliary vector, what Go's runtime looks for. */
+/* What Go's runtime looks for in the auxiliary vector. */
 static const unsigned long auxiliary[] = {
 	AT_PAGESZ, AT_RANDOM, AT_SECURE, AT_SYSINFO_EHDR, AT_HWCAP, AT_HWCAP2,
 };
 #define AUXILIARY (sizeof(auxiliary) / sizeof(auxiliary[0]))
 
 /*
- * The block that the kernel would put on a program's stack: argv, environment,
- * auxiliary vector. All that Go's runtime gets to read: nothing that the user of
- * su or sudo exports.
+ * The block that the kernel puts on a program's stack: argv, environment, auxiliary vector.
+ * Go's runtime reads this one, and so nothing that the user of su or sudo exports.
  */
 static struct {
 	char *argv[2], *environment[4];
@@ -51,17 +51,17 @@ static struct {
 	.environment = { "GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1" },
 };
 
-static pthread_t starter; /* the thread that has called go_start */
+static pthread_t starter; /* the thread that has called child_start_go */
 
-bool go_can_start(void)
+bool child_can_start_go(void)
 {
 	return pamnet_go_init_start != NULL;
 }
 
 /*
- * pthread_getattr_np(3) as Go calls it, by the linker's --wrap. Go asks for the bounds of the
- * stack of each thread of C's that calls it. Of a process's first thread, libc looks them up in
- * /proc/self/maps, line by line.
+ * Go calls this instead of pthread_getattr_np(3), by the linker's --wrap, for the stack of each
+ * thread of C's that enters Go. For a process's first thread, libc would read /proc/self/maps
+ * line by line.
  */
 int __real_pthread_getattr_np(pthread_t thread, pthread_attr_t *attributes);
 int __wrap_pthread_getattr_np(pthread_t thread, pthread_attr_t *attributes);
@@ -79,11 +79,11 @@ int __wrap_pthread_getattr_np(pthread_t thread, pthread_attr_t *attributes)
 }
 
 /*
- * The runtime would look for the cgroup's limit of processors, whatever GOMAXPROCS is, and read
- * the whole mount table for that, ten thousand lines beside as many networks: so there is no
- * room for another open file while it starts.
+ * Leaves the runtime no room for another open file while it starts. The runtime looks for the
+ * cgroup's limit of processors, whatever GOMAXPROCS is, and would read the whole mount table:
+ * ten thousand lines beside as many networks.
  */
-bool go_start(void)
+bool child_start_go(void)
 {
 	struct rlimit files, none;
 
@@ -107,7 +107,7 @@ bool go_start(void)
 	return setrlimit(RLIMIT_NOFILE, &files) == 0;
 }
 
-char **go_environment(void)
+char **child_environment(void)
 {
 	return block.environment;
 }

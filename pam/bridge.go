@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package pam is the boundary between PAM's C and the Go core: the shim that
-// libpam calls (session.c), and the one function of Go that the shim's child
-// calls. ../docs/ARCHITECTURE.md follows a login through it.
+// Package pam is the boundary between PAM's C and the Go core. README.md says which file runs in
+// which process. This file is the one way from C into Go.
 package pam
 
 /*
@@ -11,6 +10,7 @@ package pam
 #include <stdlib.h>
 
 #include "child.h"
+#include "wire.h"
 */
 import "C"
 
@@ -23,8 +23,22 @@ import (
 	"libpam-net/internal/session"
 )
 
-// pamnetCore serves one request and sends the verdict. A verdict that cannot be
-// sent is none, and the login process refuses.
+// The twins: what C and Go both define has the same values. This does not compile otherwise, as
+// the one index is 0.
+var (
+	_ = [1]struct{}{}[C.KIND_NEWNET-session.NewNet]
+	_ = [1]struct{}{}[C.KIND_USERNET-session.UserNet]
+	_ = [1]struct{}{}[C.KIND_GROUPNET-session.GroupNet]
+	_ = [1]struct{}{}[C.UNKNOWN-session.Unknown]
+	_ = [1]struct{}{}[C.MEMBER-session.Member]
+	_ = [1]struct{}{}[C.NONMEMBER-session.NonMember]
+	_ = [1]struct{}{}[C.NO_GROUP-session.NoGroup]
+	_ = [1]struct{}{}[C.OUTCOME_ISOLATED-session.Isolated]
+	_ = [1]struct{}{}[C.OUTCOME_REFUSED-session.Refused]
+)
+
+// pamnetCore runs in the child, for members only. It serves one request and sends the verdict. If
+// the verdict cannot be sent, the login process refuses.
 //
 //export pamnetCore
 func pamnetCore(r *C.struct_request) {
@@ -34,9 +48,9 @@ func pamnetCore(r *C.struct_request) {
 	_ = socket.Send(session.Open(request(r), socket))
 }
 
-// keepFileLimit sets the limit of open files to what child.c has lifted it to, for good. Package
-// syscall may have found the one under which the runtime starts, and would give that back to
-// the programs that are run from here.
+// keepFileLimit sets the limit of open files to the one of child.c, for good. Package syscall may
+// have found the limit under which child_go.c starts the runtime, and would give that one to the
+// programs that the core runs.
 func keepFileLimit() {
 	var files syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil {
@@ -51,7 +65,7 @@ func request(r *C.struct_request) session.Request {
 	all.User = C.GoString(r.user)
 	all.Service = C.GoString(r.service)
 	all.RemoteHost = C.GoString(r.rhost)
-	all.Answer = answer(&r.lookup, &r.answer)
+	all.Answer = answer(&r.account, &r.answer)
 	return all
 }
 
@@ -78,18 +92,18 @@ func options(o *C.struct_options) session.Request {
 	}
 }
 
-func answer(l *C.struct_lookup, a *C.struct_answer) session.Answer {
+func answer(account *C.struct_account, a *C.struct_answer) session.Answer {
 	var groups []uint32
-	for _, gid := range unsafe.Slice(l.gids, l.count) {
+	for _, gid := range unsafe.Slice(account.groups.gids, account.groups.count) {
 		groups = append(groups, uint32(gid))
 	}
 	return session.Answer{
 		State:   session.State(a.membership),
 		Problem: C.GoString(&a.problem[0]),
-		Known:   bool(l.user_known),
-		User:    C.GoString(&l.user[0]),
-		UID:     uint32(l.uid),
-		GID:     uint32(l.gid),
+		Known:   bool(account.known),
+		User:    C.GoString(&account.name[0]),
+		UID:     uint32(account.uid),
+		GID:     uint32(account.gid),
 		GIDs:    groups,
 		Group:   C.GoString(&a.group[0]),
 		GroupID: uint32(a.gid),

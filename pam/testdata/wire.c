@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Prints, a line each, what verdict_decode makes of the datagrams that come from the
+ * Prints, a line each, what decode makes of the datagrams that come from the
  * SOCK_SEQPACKET socket on stdin with their descriptors, 3, 4 and so on; and of the
  * end, too, which looks like an empty one.
  */
@@ -11,22 +11,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../verdict.h"
+#include "../wire.c"
 
 static void print(const unsigned char *data, size_t size, const int *fds, size_t nfds)
 {
-	struct verdict v;
+	struct message m;
 
-	if (!verdict_decode(&v, data, size, fds, nfds))
+	if (!decode(&m, data, size, fds, nfds))
 		printf("malformed\n");
-	else if (v.message == MESSAGE_LOG)
-		printf("log %d: %s\n", v.priority, v.text);
-	else if (v.message == MESSAGE_ANSWER)
-		printf("answer %c%c%c\n", v.answer[KIND_NEWNET], v.answer[KIND_USERNET],
-		       v.answer[KIND_GROUPNET]);
+	else if (m.type == MESSAGE_LOG)
+		printf("log %d: %s\n", m.priority, m.text);
+	else if (m.type == MESSAGE_ANSWER)
+		printf("answer %c%c%c\n", m.answer[KIND_NEWNET], m.answer[KIND_USERNET],
+		       m.answer[KIND_GROUPNET]);
 	else
-		printf("verdict %c %d (%d %d %d %d): %s\n", v.outcome, v.cwd_moved, v.net, v.mnt,
-		       v.root, v.cwd, v.text);
+		printf("verdict %c %d (%d %d %d %d): %s\n", m.outcome, m.cwd_moved, m.net, m.mnt,
+		       m.root, m.cwd, m.text);
 	fflush(stdout);
 }
 

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * usage: lookup newnet|groupnet USER GROUP
+ * usage: member newnet|groupnet USER GROUP
  *
  * Asks all sources of nsswitch.conf whether the user is a member.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "../lookup.h"
-#include "../sources.h"
+#include "../child.h"
 
 /* glibc 2.36 itself loses a long line of nsswitch.conf. */
 const char *__lsan_default_suppressions(void);
@@ -18,13 +16,13 @@ const char *__lsan_default_suppressions(void)
 	return "leak:__libc_dynarray_emplace_enlarge";
 }
 
-static void print(const struct lookup *l, const struct answer *a)
+static void print(const struct account *account, const struct answer *a)
 {
-	const char *no_user = l->user_known ? "" : ", no user";
+	const char *no_user = account->known ? "" : ", no user";
 
 	switch (a->membership) {
 	case MEMBER:
-		printf("member of %s%s as %s\n", a->group, a->several ? " and others" : "", l->user);
+		printf("member of %s%s as %s\n", a->group, a->several ? " and others" : "", account->name);
 		break;
 	case NONMEMBER:
 		printf("non-member%s\n", no_user);
@@ -40,19 +38,14 @@ static void print(const struct lookup *l, const struct answer *a)
 
 int main(int argc, char **argv)
 {
-	struct sources sources;
-	struct lookup l;
+	struct account account = { 0 };
 	struct answer a;
 
 	if (argc != 4)
 		return 1;
-	if (!sources_read(&sources)) {
-		printf("unknown: /etc/nsswitch.conf: %s\n", strerror(errno));
-		return 0;
-	}
-	lookup_begin(&l, &sources, argv[2]);
-	lookup_ask(&l, strcmp(argv[1], "groupnet") == 0 ? KIND_GROUPNET : KIND_NEWNET, argv[3], &a);
-	print(&l, &a);
-	lookup_end(&l);
+	child_read(&account, argv[2]);
+	child_ask(&account, strcmp(argv[1], "groupnet") == 0 ? KIND_GROUPNET : KIND_NEWNET, argv[3], &a);
+	print(&account, &a);
+	account_free(&account);
 	return 0;
 }

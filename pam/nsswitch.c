@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #define _GNU_SOURCE
-#include "sources.h"
+#include "nsswitch.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,18 +14,20 @@ static bool add_source(struct sources *s, enum database database, const char *na
 
 	if (s->count == SOURCES_MAX || n >= sizeof(next->name))
 		return false;
-	next->database = database;
+	*next = (struct source){ .database = database };
 	memcpy(next->name, name, n);
-	next->name[n] = '\0';
 	s->count++;
 	return true;
 }
 
 /*
- * Adds the sources of a line, if it begins with a database's name. It splits the line as
- * libc does: a colon behind the database's name is a blank; an action in brackets ends a word.
- * A '#' is an ordinary character: of "files # ldap", glibc 2.36 asks ldap. Returns false if
- * there is no room.
+ * Adds the sources of a line, if the line begins with a database's name. Returns false if
+ * there is no room. It splits the line as glibc 2.36 does:
+ *
+ * - a colon after the database's name is a blank
+ * - an action in brackets ends a word
+ * - '#' is an ordinary character: "files # ldap" names ldap as a source, and "#group:"
+ *   names no known database
  */
 static bool read_line(struct sources *s, char *line)
 {
@@ -65,7 +67,7 @@ static bool has(const struct sources *s, enum database database)
 	return false;
 }
 
-/* A database without a line has libc's default. Returns false if there is no room. */
+/* Adds libc's default for a database without a line. Returns false if there is no room. */
 static bool add_defaults(struct sources *s)
 {
 	for (size_t i = DATABASE_PASSWD; i <= DATABASE_GROUP; i++) {
@@ -75,7 +77,7 @@ static bool add_defaults(struct sources *s)
 	return true;
 }
 
-bool sources_read(struct sources *s)
+bool nsswitch_read(struct sources *s)
 {
 	FILE *f = fopen("/etc/nsswitch.conf", "re");
 	char *line = NULL;
@@ -85,7 +87,7 @@ bool sources_read(struct sources *s)
 	s->count = 0;
 	if (f)
 		errno = 0;
-	/* glibc 2.36 does not see a last line without its newline. */
+	/* glibc 2.36 ignores a last line without newline: the line and the defaults are both asked. */
 	while (f && ok && getline(&line, &size, f) >= 0)
 		ok = (strchr(line, '\n') || add_defaults(s)) && read_line(s, line);
 	if (f && ok && !feof(f))
@@ -99,21 +101,21 @@ bool sources_read(struct sources *s)
 	return ok;
 }
 
-bool source_is_local(const struct source *source)
+bool nsswitch_is_local(const char *name)
 {
 	static const char *const local[] = { "files", "systemd", "altfiles", "extrausers", "db" };
 
 	for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++) {
-		if (strcmp(source->name, local[i]) == 0)
+		if (strcmp(name, local[i]) == 0)
 			return true;
 	}
 	return false;
 }
 
-bool sources_are_local(const struct sources *s)
+bool nsswitch_all_local(const struct sources *s)
 {
 	for (size_t i = 0; i < s->count; i++) {
-		if (!source_is_local(&s->list[i]))
+		if (!nsswitch_is_local(s->list[i].name))
 			return false;
 	}
 	return true;

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #define _GNU_SOURCE
-#include "refusal.h"
+#include "reason.h"
 
 #include <linux/capability.h>
-#include <sched.h>
-#include <security/pam_ext.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <syslog.h>
 #include <unistd.h>
 
 /* The capabilities that a member's session needs. */
@@ -22,12 +20,32 @@ static const struct {
 	{ CAP_NET_ADMIN, "CAP_NET_ADMIN" }, /* to bring up lo */
 };
 
-void refusal_add_missing_capabilities(char *reason, size_t size)
+bool fail(char reason[REASON_MAX], const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reason, REASON_MAX, format, args);
+	va_end(args);
+	return false;
+}
+
+void fail_also(char reason[REASON_MAX], const char *format, ...)
+{
+	size_t n = strlen(reason);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reason + n, REASON_MAX - n, format, args);
+	va_end(args);
+}
+
+void fail_also_for_capabilities(char reason[REASON_MAX])
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 	char missing[80];
-	size_t n = 0, end = strlen(reason);
+	size_t n = 0;
 
 	if (syscall(SYS_capget, &header, data) < 0)
 		return;
@@ -39,17 +57,6 @@ void refusal_add_missing_capabilities(char *reason, size_t size)
 					      capabilities[i].name);
 	}
 	if (n)
-		snprintf(reason + end, size - end,
-			 "; the login service lacks %s: add that to CapabilityBoundingSet= of its unit", missing);
-}
-
-void refusal_enter_empty_network(pam_handle_t *pamh)
-{
-	if (unshare(CLONE_NEWNET) < 0)
-		pam_syslog(pamh, LOG_ERR, "refusal=empty: the login process stays in its network: unshare: %m");
-	else if (syscall(SYS_gettid) == getpid())
-		pam_syslog(pamh, LOG_WARNING, "refusal=empty: the login process is in an empty network now");
-	else
-		pam_syslog(pamh, LOG_WARNING, "refusal=empty: this thread is in an empty network now, "
-			   "and no other thread of the login service");
+		fail_also(reason, "; the login service lacks %s: add that to CapabilityBoundingSet= of its unit",
+			  missing);
 }
