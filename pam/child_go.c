@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The start of Go's runtime, with nothing to read that a caller has set. */
+/*
+ * The start of Go's runtime, with nothing to read that a caller has set. Everything here runs in the
+ * child, except child_can_start_go().
+ */
 #define _GNU_SOURCE
 #include "child.h"
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The child's question to all sources, directories included. */
+/*
+ * The child's question to all sources, directories included. Everything here runs in the child,
+ * child_read() and child_ask() in pamnetctl as well. No function of the login process calls any:
+ * test/shim links those without the files child*.c.
+ */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
@@ -11,7 +15,7 @@
 #include "child.h"
 #include "wire.h"
 
-/* Runs in the child. Returns whether SSSD takes connections, else false with errno set. */
+/* Returns whether SSSD takes connections, else false with errno set. */
 static bool sssd_answers(void)
 {
 	static const struct sockaddr_un address = { AF_UNIX, "/var/lib/sss/pipes/nss" };
@@ -56,7 +60,7 @@ void child_ask(struct account *a, enum kind kind, const char *group, struct answ
 	}
 }
 
-/* Runs in the child. Returns what it may tell the module of another kind, which has the default of group=. */
+/* Returns the answer for the module of another kind, with the default of group=: "non-member" or "unknown". */
 static enum membership ask_for_sibling(struct request *r, enum kind kind)
 {
 	struct answer answer;
@@ -67,7 +71,7 @@ static enum membership ask_for_sibling(struct request *r, enum kind kind)
 	return is_nonmember(answer.membership) ? answer.membership : UNKNOWN;
 }
 
-/* Runs in the child. Asks the question of the request's own module. */
+/* Asks the question of the request's own module. */
 static void ask_own(struct request *r)
 {
 	child_read(&r->account, r->user);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Everything here runs in the login process, in the child and in pamnetctl. */
 #define _GNU_SOURCE
 #include "nsswitch.h"
 

@@ -239,7 +239,7 @@ static int refuse(struct login *l, int flags)
 			   l->reason);
 		return PAM_IGNORE;
 	}
-	fail_also_for_capabilities(l->reason);
+	add_missing_capabilities(l->reason);
 	pam_syslog(l->pamh, LOG_ERR, "\"%s\" refused: %s", l->request.user, l->reason);
 	if (!(flags & PAM_SILENT))
 		pam_error(l->pamh, "Login refused: your network could not be set up (%s). "

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Everything here runs in the login process and in the child. */
 #define _GNU_SOURCE
 #include "reason.h"
 
@@ -40,7 +41,7 @@ void fail_also(char reason[REASON_MAX], const char *format, ...)
 	va_end(args);
 }
 
-void fail_also_for_capabilities(char reason[REASON_MAX])
+void add_missing_capabilities(char reason[REASON_MAX])
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];

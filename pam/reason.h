@@ -19,6 +19,6 @@ void fail_also(char reason[REASON_MAX], const char *format, ...) __attribute__((
  * Appends the capabilities that the calling thread lacks of those that every member's session
  * needs. Appends nothing if it has them all.
  */
-void fail_also_for_capabilities(char reason[REASON_MAX]);
+void add_missing_capabilities(char reason[REASON_MAX]);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Everything here runs in the login process. */
 #define _GNU_SOURCE
 #include "shared.h"
 
@@ -116,32 +117,25 @@ void shared_put_unknown(pam_handle_t *pamh, const char *user, const char *why)
 	clock_gettime(CLOCK_MONOTONIC, &s->unknown.when);
 }
 
-struct search {
-	const struct module *self;
-	bool *siblings;
-};
-
+/* Notes which of the modules a loaded file is. */
 static int note_module(struct dl_phdr_info *info, size_t size, void *context)
 {
 	const char *file = strrchr(info->dlpi_name, '/');
-	struct search *search = context;
+	bool *loaded = context;
 
 	(void)size;
 	for (int kind = 0; file && kind < KINDS; kind++) {
 		size_t n = strlen(pamnet_modules[kind].name);
 
-		if (kind != (int)search->self->kind &&
-		    strncmp(file + 1, pamnet_modules[kind].name, n) == 0 &&
-		    strcmp(file + 1 + n, ".so") == 0)
-			search->siblings[kind] = true;
+		if (strncmp(file + 1, pamnet_modules[kind].name, n) == 0 && strcmp(file + 1 + n, ".so") == 0)
+			loaded[kind] = true;
 	}
 	return 0;
 }
 
 void shared_siblings(const struct module *self, bool siblings[KINDS])
 {
-	struct search search = { self, siblings };
-
 	memset(siblings, 0, KINDS * sizeof(*siblings));
-	dl_iterate_phdr(note_module, &search);
+	dl_iterate_phdr(note_module, siblings);
+	siblings[self->kind] = false;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Everything here runs in the login process, in the child and in pamnetctl. */
 #define _GNU_SOURCE
 #include "source.h"
 
@@ -87,7 +88,7 @@ static bool found(const struct source *s, enum nss_status status, int error, cha
 }
 
 bool source_user(const struct source *s, const char *name, struct passwd *entry, struct buffer *b,
-	      char reason[REASON_MAX])
+		 char reason[REASON_MAX])
 {
 	getpwnam_function *getpwnam = (getpwnam_function *)function(s, "getpwnam_r");
 	enum nss_status status;
@@ -100,7 +101,7 @@ bool source_user(const struct source *s, const char *name, struct passwd *entry,
 }
 
 bool source_group(const struct source *s, const char *name, struct group *entry, struct buffer *b,
-	       char reason[REASON_MAX])
+		  char reason[REASON_MAX])
 {
 	getgrnam_function *getgrnam = (getgrnam_function *)function(s, "getgrnam_r");
 	enum nss_status status;
@@ -113,7 +114,7 @@ bool source_group(const struct source *s, const char *name, struct group *entry,
 }
 
 bool source_group_of_id(const struct source *s, gid_t gid, struct group *entry, struct buffer *b,
-		     char reason[REASON_MAX])
+			char reason[REASON_MAX])
 {
 	getgrgid_function *getgrgid = (getgrgid_function *)function(s, "getgrgid_r");
 	enum nss_status status;
@@ -180,7 +181,7 @@ static void add_by_listing(const struct source *s, const char *user, struct grou
 }
 
 void source_groups_of_user(const struct source *s, const char *user, gid_t primary, struct groups *g,
-			struct buffer *b, char reason[REASON_MAX])
+			   struct buffer *b, char reason[REASON_MAX])
 {
 	initgroups_function *initgroups = (initgroups_function *)function(s, "initgroups_dyn");
 	enum nss_status status;

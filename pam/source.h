@@ -46,15 +46,15 @@ struct groups {
 bool source_load(struct source *s, char reason[REASON_MAX]);
 
 bool source_user(const struct source *s, const char *name, struct passwd *entry, struct buffer *b,
-	      char reason[REASON_MAX]);
+		 char reason[REASON_MAX]);
 bool source_group(const struct source *s, const char *name, struct group *entry, struct buffer *b,
-	       char reason[REASON_MAX]);
+		  char reason[REASON_MAX]);
 bool source_group_of_id(const struct source *s, gid_t gid, struct group *entry, struct buffer *b,
-		     char reason[REASON_MAX]);
+			char reason[REASON_MAX]);
 
 /* Adds the user's groups of a source, without the primary one. */
 void source_groups_of_user(const struct source *s, const char *user, gid_t primary, struct groups *g,
-			struct buffer *b, char reason[REASON_MAX]);
+			   struct buffer *b, char reason[REASON_MAX]);
 
 /* Returns whether the entry of a group lists the user. */
 bool group_lists(const struct group *entry, const char *user);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The login process receives, the child sends: wire.h says which function runs where. */
 #define _GNU_SOURCE
 #include "wire.h"
 
