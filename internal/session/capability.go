@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// capabilities are those that every session needs. pam/adopt.c has the same for C.
+// capabilities are the capabilities that every session needs. pam/adopt.c has the same for C.
 var capabilities = []struct {
 	number int
 	name   string
@@ -21,8 +21,8 @@ var capabilities = []struct {
 	{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"}, // to bring up lo
 }
 
-// explain returns err, and if the kernel has denied something for want of a capability, with
-// the names of those that the calling thread lacks.
+// explain returns err. If the kernel has denied an operation, it adds the names of the capabilities that the
+// calling thread lacks.
 func explain(err error) error {
 	if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES) {
 		return err
