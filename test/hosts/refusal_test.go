@@ -136,11 +136,11 @@ var namedCauses = []cause{
 		breaks: "rm -r /run/libpam-net; ln -s /tmp /run/libpam-net", mends: "rm /run/libpam-net",
 	},
 	{
-		is: "a directory of namespaces that is a user's", reason: "/run/netns is not root's alone to write",
+		is: "a directory of namespaces that is a user's", reason: "/run/netns: belongs to uid",
 		breaks: "chown ulf /run/netns", mends: "chown root /run/netns",
 	},
 	{
-		is: "a directory of namespaces that all may write", reason: "/run/netns is not root's alone to write",
+		is: "a directory of namespaces that all may write", reason: "/run/netns: can be written by others than root",
 		breaks: "chmod 777 /run/netns", mends: "chmod 755 /run/netns",
 	},
 }
