@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"libpam-net/internal/netns"
-	"libpam-net/internal/own"
 	"libpam-net/internal/pamstack"
 	"libpam-net/internal/policy"
 	"libpam-net/internal/sessions"
@@ -34,7 +33,7 @@ func completeFrom(list func() ([]cobra.Completion, error)) completion {
 
 // completeTag completes to the tags of the user's networks.
 var completeTag = completeFrom(func() (tags []cobra.Completion, err error) {
-	networks, err := own.Networks()
+	networks, err := sessions.Own()
 	for _, n := range networks {
 		tags = append(tags, n.Tags...)
 	}

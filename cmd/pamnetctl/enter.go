@@ -62,7 +62,7 @@ func enterCommand() *cobra.Command {
 // enterNetwork runs a command as root in a network, and with the machine's files. It
 // returns only if it cannot.
 func enterNetwork(target string, command []string, notes io.Writer) error {
-	fd, name, err := sessions.Network(target)
+	fd, name, err := sessions.FindNetwork(target)
 	if err != nil {
 		return err
 	}

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"libpam-net/internal/netns"
-	"libpam-net/internal/network"
-	"libpam-net/internal/own"
 	"libpam-net/internal/policy"
 	"libpam-net/internal/sessions"
 	"libpam-net/internal/trial"
@@ -92,7 +90,7 @@ func TestSplitCommand(t *testing.T) {
 func TestPrintNetworks(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	err := printNetworks(&out, []own.Network{
+	err := printNetworks(&out, []sessions.OwnNetwork{
 		{Inode: 4026531840, Processes: 3, Leaders: []int{10, 12}, Interfaces: []string{"eth0", "lo"}},
 		{Inode: 4026532180, Current: true, Managed: true, Tags: []string{"lab", "two"}, Processes: 1, Leaders: []int{99}, Interfaces: []string{"lo"}},
 	})
@@ -130,11 +128,11 @@ una: stays, for it cannot be taken down: no network namespace
 func TestPrintSessions(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 11, 24, 9, 5, 0, 0, time.Local)
-	lo := network.Interface{Name: "lo", Addresses: []string{"127.0.0.1/8"}}
+	lo := sessions.Interface{Name: "lo", Addresses: []string{"127.0.0.1/8"}}
 	var out strings.Builder
 	err := printSessions(&out, []sessions.Session{
-		{User: "nina", Leader: 99, Since: since, Inode: 4026532180, Owner: "nina", Processes: 1, Interfaces: []network.Interface{lo}},
-		{User: "ulf", Service: "sshd", Leader: 1234, Since: since, Inode: 4026532251, Name: "ulf", Processes: 12, In: 1023, Out: 1600000, Interfaces: []network.Interface{
+		{User: "nina", Leader: 99, Since: since, Inode: 4026532180, Owner: "nina", Processes: 1, Interfaces: []sessions.Interface{lo}},
+		{User: "ulf", Service: "sshd", Leader: 1234, Since: since, Inode: 4026532251, Name: "ulf", Processes: 12, In: 1023, Out: 1600000, Interfaces: []sessions.Interface{
 			lo, {Name: "eth0", Addresses: []string{"10.0.0.2/30", "fd00::2/64"}}, {Name: "x\x1b[2J"},
 		}},
 	})
@@ -175,8 +173,8 @@ func TestFit(t *testing.T) {
 
 func TestPrintReport(t *testing.T) {
 	t.Parallel()
-	lo := network.Interface{Name: "lo", Up: true, Addresses: []string{"127.0.0.1/8", "::1/128"}}
-	eth := network.Interface{Name: "eth0"}
+	lo := sessions.Interface{Name: "lo", Up: true, Addresses: []string{"127.0.0.1/8", "::1/128"}}
+	eth := sessions.Interface{Name: "eth0"}
 	for _, c := range []struct {
 		report trial.Report
 		want   string
@@ -184,8 +182,8 @@ func TestPrintReport(t *testing.T) {
 		{
 			trial.Report{
 				User: "ulf", Service: "sshd", Outcome: policy.Isolated, Module: "pam_usernet", Why: "as I say",
-				Network: &trial.Network{Inode: 4026532180, Name: "ulf", Created: true, Network: &network.Network{
-					Interfaces: []network.Interface{lo, eth}, Routes: []network.Route{{Gateway: "10.0.0.1", Interface: "eth0"}, {Interface: "eth0"}},
+				Network: &trial.Network{Inode: 4026532180, Name: "ulf", Created: true, Network: &sessions.Network{
+					Interfaces: []sessions.Interface{lo, eth}, Routes: []sessions.Route{{Gateway: "10.0.0.1", Interface: "eth0"}, {Interface: "eth0"}},
 				}},
 				StandIns: []string{"/etc/hosts", "/etc/resolv.conf"}, DNS: []string{"10.0.0.1"}, ClassNet: []string{"eth0", "lo"},
 				Sockets: []string{"/run/docker.sock"}, Milliseconds: 12.4,
@@ -228,7 +226,7 @@ func TestPrintReport(t *testing.T) {
 func TestPrintJSON(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	if err := printJSON[own.Network](&out, nil); err != nil || out.String() != "[]\n" {
+	if err := printJSON[sessions.OwnNetwork](&out, nil); err != nil || out.String() != "[]\n" {
 		t.Errorf("%v %q", err, out.String())
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"libpam-net/internal/own"
+	"libpam-net/internal/sessions"
 )
 
 func mineCommand() *cobra.Command {
@@ -23,7 +23,7 @@ func mineCommand() *cobra.Command {
 	}
 	asJSON := addJSON(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		networks, err := own.Networks()
+		networks, err := sessions.Own()
 		if err != nil {
 			return err
 		}
@@ -35,7 +35,7 @@ func mineCommand() *cobra.Command {
 	return c
 }
 
-func printNetworks(w io.Writer, networks []own.Network) error {
+func printNetworks(w io.Writer, networks []sessions.OwnNetwork) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "\tTAG\tINODE\tMANAGED\tPROCESSES\tLEADERS\tINTERFACES")
 	for _, n := range networks {

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	"libpam-net/internal/network"
 	"libpam-net/internal/policy"
+	"libpam-net/internal/sessions"
 )
 
 // Report is what a login gets, and whether that is what the user's groups say.
@@ -33,7 +33,7 @@ type Network struct {
 	Inode   uint64 `json:"inode"`
 	Name    string `json:"name"`    // "" for one without
 	Created bool   `json:"created"` // by this login
-	*network.Network
+	*sessions.Network
 }
 
 // Report compares what the login has got with what was decided beforehand.

@@ -16,8 +16,8 @@ import (
 
 	"libpam-net/internal/account"
 	"libpam-net/internal/mount"
-	"libpam-net/internal/network"
 	"libpam-net/internal/nsfs"
+	"libpam-net/internal/sessions"
 )
 
 // View is what a login gets, as it looks from inside.
@@ -29,7 +29,7 @@ type View struct {
 
 	Moved bool   `json:"moved"` // into another network namespace than the host's
 	Inode uint64 `json:"inode"`
-	*network.Network
+	*sessions.Network
 	StandIns []string `json:"etc"`           // the files of /etc that others stand in for
 	DNS      []string `json:"dns"`           // the name servers
 	ClassNet []string `json:"sys_class_net"` // what /sys/class/net shows
@@ -98,7 +98,7 @@ func (v *View) lookAround(before *memory, a *account.Account) error {
 		return err
 	}
 	v.Inode, v.Moved = own.Ino, host != own
-	if v.Network, err = network.Look(fd); err != nil {
+	if v.Network, err = sessions.LookInto(fd); err != nil {
 		return err
 	}
 	mounts, err := mountsInEtc()
