@@ -19,7 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"libpam-net/internal/account"
-	"libpam-net/internal/asuser"
+	"libpam-net/internal/join"
 	"libpam-net/internal/sessions"
 )
 
@@ -72,7 +72,7 @@ func enterNetwork(target string, command []string, notes io.Writer) error {
 		note(notes, fmt.Sprintf("root, in the network %s", name))
 		env = withPrompt(env, command[0], name)
 	}
-	return sessions.Enter(fd, command, env)
+	return join.Network(fd, command, env)
 }
 
 // enterSession runs a command in a session, as its user.
@@ -90,21 +90,7 @@ func enterSession(target string, command []string, notes io.Writer) error {
 		command = []string{a.Shell}
 		note(notes, fmt.Sprintf("%s, in a session of theirs; Ctrl-], three times, ends it", a.Name))
 	}
-	env := map[string]string{"PATH": asuser.Path}
-	for _, v := range os.Environ() {
-		key, value, _ := strings.Cut(v, "=")
-		if key == "TERM" || key == "LANG" || strings.HasPrefix(key, "LC_") {
-			env[key] = value
-		}
-	}
-	shell := asuser.Command(a, env, command...)
-	shell.Stdin, shell.Stdout, shell.Stderr = os.Stdin, os.Stdout, os.Stderr
-	code, err := asuser.Run(shell, true, func() error {
-		if err := place.Enter(); err != nil {
-			return err
-		}
-		return shell.Start()
-	})
+	code, err := join.Session(place, a, command)
 	if err == nil && code != 0 {
 		err = exitCode(code)
 	}

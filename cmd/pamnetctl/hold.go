@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"libpam-net/internal/own"
+	"libpam-net/internal/join"
 )
 
 func holdCommand() *cobra.Command {
@@ -18,7 +18,7 @@ func holdCommand() *cobra.Command {
 			"until `pamnetctl release TAG`.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			pid, err := own.Hold(args[0])
+			pid, err := join.Hold(args[0])
 			if err != nil {
 				return err
 			}
@@ -36,6 +36,6 @@ func releaseCommand() *cobra.Command {
 			"process.",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeTag,
-		RunE:              func(_ *cobra.Command, args []string) error { return own.Release(args[0]) },
+		RunE:              func(_ *cobra.Command, args []string) error { return join.Release(args[0]) },
 	}
 }

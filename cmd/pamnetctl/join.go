@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"libpam-net/internal/own"
+	"libpam-net/internal/join"
 )
 
 func joinCommand() *cobra.Command {
@@ -24,7 +24,7 @@ func joinCommand() *cobra.Command {
 			if len(command) == 0 {
 				command = []string{cmp.Or(os.Getenv("SHELL"), "/bin/sh")}
 			}
-			return own.Join(target, command, os.Environ())
+			return join.Own(target, command, os.Environ())
 		},
 	}
 	c.Flags().SetInterspersed(false) // options behind TAG are COMMAND's

@@ -54,7 +54,7 @@ func TestExitCodes(t *testing.T) {
 		{"join -- -a/b", problems, `tag "-a/b": take 1 to 64 letters`},
 		{"join nothing-is-held-as-this", problems, "see `pamnetctl mine`"},
 		{"join 0", problems, "see `pamnetctl mine`"},
-		{"join 2147483647", problems, "there is no process 2147483647"},
+		{"join 2147483647", problems, "no process 2147483647 exists"},
 		{"release nothing-is-held-as-this", problems, "see `pamnetctl mine`"},
 	} {
 		code, stdout, stderr := run(strings.Fields(c.args)...)

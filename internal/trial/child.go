@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/account"
-	"libpam-net/internal/asuser"
-	"libpam-net/internal/view"
+	"libpam-net/internal/join"
+	"libpam-net/internal/mask"
 )
 
 // ChildName is argv[0] of the child, by which the program knows that it has to call
@@ -152,8 +152,8 @@ func (s *session) run(r runRequest) (Ran, error) {
 	if err != nil {
 		return Ran{}, err
 	}
-	maps.Copy(env, map[string]string{"PATH": cmp.Or(env["PATH"], asuser.Path), "TERM": os.Getenv("TERM")})
-	cmd := asuser.Command(s.account, env, s.account.Shell, "-c", r.Command)
+	maps.Copy(env, map[string]string{"PATH": cmp.Or(env["PATH"], join.Path), "TERM": os.Getenv("TERM")})
+	cmd := join.AsUser(s.account, env, s.account.Shell, "-c", r.Command)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	var output strings.Builder
 	if r.Capture {
@@ -161,7 +161,7 @@ func (s *session) run(r runRequest) (Ran, error) {
 	}
 	// Ctrl-C is for the command. To ignore it would be inherited.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGINT, unix.SIGQUIT)
-	code, err := asuser.Run(cmd, false, func() error {
+	code, err := join.Run(cmd, false, func() error {
 		defer getLimits().set()
 		s.limits.set()
 		return cmd.Start()

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package own is what users do with their own networks: keep one past the logout, enter one from another login. It
-// takes no privilege and keeps no state but processes. The kernel knows whose a network is.
-package own
+package join
 
 import (
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -114,23 +111,4 @@ func end(pid int, tag string) error {
 			return os.NewSyscallError("poll", err)
 		}
 	}
-}
-
-// find returns the PID of the placeholder with a tag. If there is none, target must be a PID, of any user's process.
-func find(target string) (pid int, err error) {
-	holders, err := sessions.Holders(target)
-	if err != nil {
-		return 0, err
-	}
-	if len(holders) > 0 {
-		return holders[0].PID, nil
-	}
-	pid, err = strconv.Atoi(target)
-	if err != nil || pid <= 0 {
-		if err := sessions.CheckTag(target); err != nil {
-			return 0, err
-		}
-		return 0, notHeld(target)
-	}
-	return pid, nil
 }
