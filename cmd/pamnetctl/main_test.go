@@ -185,9 +185,11 @@ func TestPrintReport(t *testing.T) {
 				Network: &trial.Network{Inode: 4026532180, Name: "ulf", Created: true, Network: &sessions.Network{
 					Interfaces: []sessions.Interface{lo, eth}, Routes: []sessions.Route{{Gateway: "10.0.0.1", Interface: "eth0"}, {Interface: "eth0"}},
 				}},
-				StandIns: []string{"/etc/hosts", "/etc/resolv.conf"}, DNS: []string{"10.0.0.1"}, ClassNet: []string{"eth0", "lo"},
-				Sockets: []string{"/run/docker.sock"}, Milliseconds: 12.4,
-				Log: []trial.Line{{Priority: 6, Module: "pam_usernet", Text: "as I say"}, {Priority: 4, Module: "pam_env", Text: "old"}},
+				Shown: trial.Shown{
+					StandIns: []string{"/etc/hosts", "/etc/resolv.conf"}, DNS: []string{"10.0.0.1"}, ClassNet: []string{"eth0", "lo"},
+					Sockets: []string{"/run/docker.sock"}, Milliseconds: 12.4,
+					Log: []trial.Line{{Priority: 6, Module: "pam_usernet", Text: "as I say"}, {Priority: 4, Module: "pam_env", Text: "old"}},
+				},
 			},
 			`ulf through sshd: isolated
   module          pam_usernet
