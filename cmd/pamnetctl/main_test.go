@@ -42,13 +42,14 @@ func TestExitCodes(t *testing.T) {
 		{"release", usage, "Usage: pamnetctl release TAG"},
 		{"join", usage, "Usage: pamnetctl join TAG|PID"},
 		{"join --json lab", usage, "unknown flag: --json"},
-		{"list all", usage, "unknown command"},
-		{"list --json --watch", usage, "say either --json or --watch"},
+		{"list one two", usage, "Usage: pamnetctl list [USER]"},
+		{"--version", fine, "pamnetctl unreleased"},
+		{"list --json --watch", usage, "--json and --watch exclude each other"},
 		{"enter", usage, "Usage: pamnetctl enter [--as-user] NAME|USER|PID"},
-		{"check", usage, "say either a user or --all-members"},
-		{"check ulf gina", usage, "say either a user or --all-members"},
-		{"check ulf --all-members", usage, "say either a user or --all-members"},
-		{"check --all-members --run true", usage, "--run is for one user"},
+		{"check", usage, "name either a user or --all-members"},
+		{"check ulf gina", usage, "name either a user or --all-members"},
+		{"check ulf --all-members", usage, "name either a user or --all-members"},
+		{"check --all-members --run true", usage, "--run needs a user"},
 		{"hold a/b", problems, `tag "a/b": take 1 to 64 letters`},
 		{"release a/b", problems, `tag "a/b": take 1 to 64 letters`},
 		{"join -- -a/b", problems, `tag "-a/b": take 1 to 64 letters`},
@@ -114,9 +115,9 @@ func TestPrintPruned(t *testing.T) {
 	err := errors.Join(printPruned(&out, pruned, false), failures(pruned))
 	want := `lab: taken down
 ulf: stays: threads in it: 2
-una: stays, for it cannot be taken down: no network namespace
+una: cannot be taken down: no network namespace
 `
-	if out.String() != want || err == nil || err.Error() != "networks that could not be taken down: 1" {
+	if out.String() != want || err == nil || err.Error() != "1 network could not be taken down" {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 	out.Reset()
@@ -136,9 +137,9 @@ func TestPrintSessions(t *testing.T) {
 			lo, {Name: "eth0", Addresses: []string{"10.0.0.2/30", "fd00::2/64"}}, {Name: "x\x1b[2J"},
 		}},
 	})
-	want := `USER  SERVICE  LEADER  SINCE                NETWORK           OWNER  PROCESSES  IN    OUT   INTERFACES
-nina  -        99      2026-11-24 09:05:00  net:[4026532180]  nina   1          0     0     lo
-ulf   sshd     1234    2026-11-24 09:05:00  ulf               -      12         1023  1.5M  eth0=10.0.0.2/30,fd00::2/64 x?[2J
+	want := `USER  SERVICE  LEADER  SINCE                NETWORK           OWNER  PROCESSES  IN     OUT   INTERFACES
+nina  -        99      2026-11-24 09:05:00  net:[4026532180]  nina   1          0B     0B    lo
+ulf   sshd     1234    2026-11-24 09:05:00  ulf               -      12         1023B  1.5M  eth0=10.0.0.2/30,fd00::2/64 x?[2J
 `
 	if err != nil || out.String() != want {
 		t.Errorf("%v\n%s", err, out.String())
@@ -148,7 +149,7 @@ ulf   sshd     1234    2026-11-24 09:05:00  ulf               -      12         
 func TestSize(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[uint64]string{
-		0: "0", 1023: "1023", 1024: "1.0K", 1<<20 - 1: "1.0M", 1 << 20: "1.0M", 3 << 29: "1.5G", math.MaxUint64: "16.0E",
+		0: "0B", 1023: "1023B", 1024: "1.0K", 1<<20 - 1: "1.0M", 1 << 20: "1.0M", 3 << 29: "1.5G", math.MaxUint64: "16.0E",
 	} {
 		if got := size(n); got != want {
 			t.Errorf("%d: %s, not %s", n, got, want)
@@ -194,13 +195,13 @@ func TestPrintReport(t *testing.T) {
 			`ulf through sshd: isolated
   module          pam_usernet
   why             as I say
-  network         net:[4026532180] "ulf", made by this check, and gone with it
+  network         net:[4026532180] "ulf", created by this check, and removed again
   interface       lo up 127.0.0.1/8 ::1/128
                   eth0 down
   default route   10.0.0.1 by eth0
                   by eth0
   /sys/class/net  eth0 lo
-  stands in       /etc/hosts
+  replaced        /etc/hosts
                   /etc/resolv.conf
   name server     10.0.0.1
   host's socket   /run/docker.sock

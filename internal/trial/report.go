@@ -85,10 +85,10 @@ func (l *Login) problems(o policy.Outcome, d policy.Decision) []string {
 	case o == policy.Isolated && l.Name != step.Netns():
 		problems = append(problems, fmt.Sprintf("in the network namespace %q instead of %q", l.Name, step.Netns()))
 	case o == policy.Host && step != nil:
-		problems = append(problems, fmt.Sprintf("let into the host's network, as a member of %q", step.Group))
+		problems = append(problems, fmt.Sprintf("a member of %q stays in the host's network", step.Group))
 	case o == policy.Host:
 		for _, s := range d.Holes() {
-			problems = append(problems, fmt.Sprintf("let into the host's network, as a member of %q: %s", s.Group, s.Missing()))
+			problems = append(problems, fmt.Sprintf("a member of %q stays in the host's network: %s", s.Group, s.Missing()))
 		}
 	}
 	return problems

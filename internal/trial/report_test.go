@@ -55,11 +55,11 @@ func TestReport(t *testing.T) {
 			Login{View: View{Network: network}}, nobody, policy.Host, ": ", "[]",
 		},
 		"a member in the host's network": {
-			Login{View: View{Network: network}}, member, policy.Host, ": ", `[let into the host's network, as a member of "usernet"]`,
+			Login{View: View{Network: network}}, member, policy.Host, ": ", `[a member of "usernet" stays in the host's network]`,
 		},
 		"a member whose line libpam skips": {
 			Login{View: View{Network: network}}, skipped, policy.Host, ": ",
-			fmt.Sprintf(`[let into the host's network, as a member of "usernet": %s]`, step(false).Missing()),
+			fmt.Sprintf(`[a member of "usernet" stays in the host's network: %s]`, step(false).Missing()),
 		},
 		"root, of whom nothing is known": {
 			Login{View: View{Network: network, Shown: Shown{Log: []Line{
