@@ -19,6 +19,7 @@ import (
 
 	"libpam-net/internal/pamstack"
 	"libpam-net/internal/policy"
+	"libpam-net/internal/sessions"
 	"libpam-net/internal/trial"
 )
 
@@ -145,10 +146,6 @@ func (k checker) user(ctx context.Context, user, command string) (err error) {
 func (k checker) members(ctx context.Context) error {
 	var reports []trial.Report
 	problems := 0
-	t := newTable(k.out)
-	if !k.asJSON {
-		fmt.Fprintln(t, "USER\tOUTCOME\tMODULE\tNETWORK\tMS\tPROBLEMS")
-	}
 	for _, user := range k.policy.Members() {
 		login, r, err := k.open(ctx, user, false)
 		if err == nil {
@@ -161,35 +158,16 @@ func (k checker) members(ctx context.Context) error {
 			problems++
 		}
 		reports = append(reports, r)
-		if !k.asJSON {
-			why := strings.Join(r.Problems, "; ")
-			if r.Outcome == policy.Refused {
-				why = r.Why
-			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.0f\t%s\n", user, r.Outcome, orDash(r.Module), networkOf(r), r.Milliseconds, orDash(why))
-		}
 	}
-	var err error
+	show := printReports
 	if k.asJSON {
-		err = printJSON(k.out, reports)
-	} else {
-		err = t.Flush()
+		show = printJSON[trial.Report]
 	}
+	err := show(k.out, reports)
 	if err == nil && problems > 0 {
 		err = fmt.Errorf("problems with %s", count(problems, "user"))
 	}
 	return err
-}
-
-func networkOf(r trial.Report) string {
-	switch {
-	case r.Network == nil:
-		return "-"
-	case r.Network.Name != "":
-		return r.Network.Name
-	default:
-		return fmt.Sprintf("net:[%d]", r.Network.Inode)
-	}
 }
 
 func (k checker) open(ctx context.Context, user string, terminal bool) (*trial.Login, trial.Report, error) {
@@ -213,12 +191,32 @@ func (k checker) close(login *trial.Login) error {
 	return err
 }
 
+// printReports prints a line for each user.
+func printReports(w io.Writer, reports []trial.Report) error {
+	t := newTable(w)
+	fmt.Fprintln(t, "USER\tOUTCOME\tMODULE\tNETWORK\tMS\tPROBLEMS")
+	for _, r := range reports {
+		network, why := "", strings.Join(r.Problems, "; ")
+		if r.Network != nil {
+			network = sessions.NetworkName(r.Network.Name, r.Network.Inode)
+		}
+		if r.Outcome == policy.Refused {
+			why = r.Why
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.0f\t%s\n", r.User, r.Outcome, orDash(r.Module), orDash(network), r.Milliseconds, orDash(why))
+	}
+	return t.Flush()
+}
+
 // printReport prints a line for each property of the session.
 func printReport(w io.Writer, r trial.Report) error {
 	t := newTable(w)
 	last := ""
 	line := func(key string, values ...string) {
 		for _, value := range values {
+			if value == "" {
+				continue
+			}
 			shown := key
 			if key == last {
 				shown = ""
@@ -231,8 +229,8 @@ func printReport(w io.Writer, r trial.Report) error {
 		policy.Isolated: "isolated", policy.Refused: "refused", policy.Host: "in the host's network",
 	}[r.Outcome]
 	fmt.Fprintf(w, "%s through %s: %s\n", r.User, r.Service, outcome)
-	line("module", nonEmpty(r.Module)...)
-	line("why", nonEmpty(r.Why)...)
+	line("module", r.Module)
+	line("why", r.Why)
 	if n := r.Network; n != nil {
 		network := fmt.Sprintf("net:[%d]", n.Inode)
 		if n.Name != "" {
@@ -267,11 +265,4 @@ func printReport(w io.Writer, r trial.Report) error {
 	line("time", fmt.Sprintf("%.0f ms", r.Milliseconds))
 	line("problem", r.Problems...)
 	return t.Flush()
-}
-
-func nonEmpty(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return []string{s}
 }

@@ -37,8 +37,13 @@ type Session struct {
 	Out        uint64      `json:"bytes_out"`
 }
 
-// Network returns the name of the namespace, or its number if it has no name.
-func (s Session) Network() string { return cmp.Or(s.Name, fmt.Sprintf("net:[%d]", s.Inode)) }
+// Network returns what to call the network of the session.
+func (s Session) Network() string { return NetworkName(s.Name, s.Inode) }
+
+// NetworkName returns the name of a network namespace, or its number if it has no name.
+func NetworkName(name string, inode uint64) string {
+	return cmp.Or(name, fmt.Sprintf("net:[%d]", inode))
+}
 
 // services has the programs that open sessions, by the names of their processes, which have 15 bytes at most.
 var services = map[string]string{
