@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package own
+package sessions
 
 import (
 	"strings"
 	"testing"
 )
 
-func TestTagOf(t *testing.T) {
+func TestTag(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		args []string
 		want string
 	}{
-		"a placeholder":                        {placeholderArgs("lab.1_a-b"), "lab.1_a-b"},
-		"a tag that looks like an option":      {placeholderArgs("--help"), "--help"},
-		"the longest tag":                      {placeholderArgs(strings.Repeat("x", 64)), strings.Repeat("x", 64)},
-		"a tag that is too long":               {placeholderArgs(strings.Repeat("x", 65)), ""},
-		"an empty tag":                         {placeholderArgs(""), ""},
-		"a tag with a slash":                   {placeholderArgs("a/b"), ""},
-		"a tag with a space":                   {placeholderArgs("a b"), ""},
-		"a tag with a newline":                 {placeholderArgs("a\n"), ""},
-		"a tag with a letter that is not a-z":  {placeholderArgs("ä"), ""},
+		"a placeholder":                        {PlaceholderArgs("lab.1_a-b"), "lab.1_a-b"},
+		"a tag that looks like an option":      {PlaceholderArgs("--help"), "--help"},
+		"the longest tag":                      {PlaceholderArgs(strings.Repeat("x", 64)), strings.Repeat("x", 64)},
+		"a tag that is too long":               {PlaceholderArgs(strings.Repeat("x", 65)), ""},
+		"an empty tag":                         {PlaceholderArgs(""), ""},
+		"a tag with a slash":                   {PlaceholderArgs("a/b"), ""},
+		"a tag with a space":                   {PlaceholderArgs("a b"), ""},
+		"a tag with a newline":                 {PlaceholderArgs("a\n"), ""},
+		"a tag with a letter that is not a-z":  {PlaceholderArgs("ä"), ""},
 		"another program":                      {[]string{"sleep", "infinity"}, ""},
 		"one that sleeps for a while only":     {[]string{"pamnet-hold lab/sleep", "10"}, ""},
 		"one with more arguments":              {[]string{"pamnet-hold lab/sleep", "infinity", "infinity"}, ""},
@@ -32,7 +32,7 @@ func TestTagOf(t *testing.T) {
 		"one whose only argument is its name":  {[]string{"pamnet-hold lab/sleep"}, ""},
 		"one with the name of another program": {[]string{"pamnet-hold lab/true", "infinity"}, ""},
 	} {
-		if got := tagOf(c.args); got != c.want {
+		if got := tagIn(c.args); got != c.want {
 			t.Errorf("%s: %q is held, not %q", name, got, c.want)
 		}
 	}

@@ -1,28 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package own
+package join
 
 import (
 	"errors"
 	"fmt"
-	"os/exec"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
 	"libpam-net/internal/nsfs"
+	"libpam-net/internal/sessions"
 )
 
-// Join replaces this program by a command in a network of the user's, the one held
-// under the tag target, or else that of the process with this PID. It returns only
-// if it cannot.
+// Own replaces this program by a command in a network of the caller's user: the one that is held under the tag target,
+// else that of the process with this PID. It returns only if it fails.
 //
-// A network that the user owns takes no privilege: the command enters its user
-// namespace first, and is root there: the user ID that it keeps is mapped to 0.
-// nsenter(1) does it, for no threaded process enters a user namespace. Where the
-// caller is in the network already, the command is run as it is.
-func Join(target string, command, env []string) error {
+// The command enters the user namespace that owns the network, and then the network. It is root there: the user ID,
+// which it keeps, is mapped to 0. It has no more rights outside than the user. nsenter(1) does this, because a threaded
+// process cannot enter a user namespace. If the caller is in the network already, the command runs as it is.
+func Own(target string, command, env []string) error {
 	pid, err := find(target)
 	if err != nil {
 		return err
@@ -30,10 +28,10 @@ func Join(target string, command, env []string) error {
 	network, err := nsfs.Open(pid, nsfs.Net)
 	switch {
 	case nsfs.Ended(err):
-		return fmt.Errorf("there is no process %d, nor a network held as %q: see `pamnetctl mine`", pid, target)
+		return fmt.Errorf("no process %d exists, and no network is held as %q; see `pamnetctl mine`", pid, target)
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("process %d is somebody else's, or out of sight: only your own networks can be joined, "+
-			"and none from inside of one that you have joined, see `pamnetctl mine`", pid)
+			"and none from inside of one that you have joined; see `pamnetctl mine`", pid)
 	case err != nil:
 		return fmt.Errorf("open network of process %d: %w", pid, err)
 	}
@@ -41,7 +39,7 @@ func Join(target string, command, env []string) error {
 	if current, err := isSelf(network, nsfs.Net); err != nil {
 		return err
 	} else if current {
-		return run(command, env)
+		return execute(command, env)
 	}
 	user, err := ownersNamespace(network, pid)
 	if err != nil {
@@ -55,20 +53,30 @@ func Join(target string, command, env []string) error {
 		}
 		enter = append(enter, option+"=/dev/fd/"+strconv.Itoa(fd))
 	}
-	return run(append(append(enter, "--"), command...), env)
+	return execute(append(append(enter, "--"), command...), env)
 }
 
-// run replaces this program by a command. It returns only if it cannot.
-func run(command, env []string) error {
-	program, err := exec.LookPath(command[0])
+// find returns the PID of the placeholder with a tag. If there is none, target must be a PID, of any user's process.
+func find(target string) (pid int, err error) {
+	holders, err := sessions.Holders(target)
 	if err != nil {
-		return fmt.Errorf("run %w", err)
+		return 0, err
 	}
-	return fmt.Errorf("run %s: %w", program, unix.Exec(program, command, env))
+	if len(holders) > 0 {
+		return holders[0].PID, nil
+	}
+	pid, err = strconv.Atoi(target)
+	if err != nil || pid <= 0 {
+		if err := sessions.CheckTag(target); err != nil {
+			return 0, err
+		}
+		return 0, notHeld(target)
+	}
+	return pid, nil
 }
 
-// ownersNamespace returns a descriptor of the user namespace that makes the user
-// root of a network of the process pid.
+// ownersNamespace returns a descriptor of the user namespace that owns a network of the process pid. The error says
+// what to do if the caller's user does not own that user namespace.
 func ownersNamespace(network, pid int) (int, error) {
 	user, err := netns.UserNamespace(network)
 	if err != nil {
@@ -85,7 +93,7 @@ func ownersNamespace(network, pid int) (int, error) {
 	}
 	owner, err := netns.OwnerOf(network)
 	if err == nil && owner != uint32(unix.Geteuid()) {
-		err = fmt.Errorf("%s belongs to uid %d: only your own networks can be joined, see `pamnetctl mine`", netns.ID(network), owner)
+		err = fmt.Errorf("%s belongs to uid %d: only your own networks can be joined; see `pamnetctl mine`", netns.ID(network), owner)
 	}
 	if err != nil {
 		unix.Close(user)
@@ -94,7 +102,7 @@ func ownersNamespace(network, pid int) (int, error) {
 	return user, nil
 }
 
-// isSelf tells whether fd is the caller's namespace of that kind.
+// isSelf tells whether fd is the caller's namespace of a kind.
 func isSelf(fd int, kind nsfs.Kind) (bool, error) {
 	this, err := nsfs.OfFile(fd)
 	if err != nil {

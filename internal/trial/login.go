@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package trial logs a user in to see what a login would get. It opens a real PAM
-// session, in a child that is thrown away, and leaves nothing of it.
+// Package trial tries logins. Open opens a real PAM session, in a child process that ends with it, and tells what the
+// session gets. Close takes back what the session has left. Module logs in through a single module.
 package trial
 
 import (
@@ -23,14 +23,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
-	"libpam-net/internal/nsfs"
 	"libpam-net/internal/setup"
 )
 
-// grace is what the modules have to close the session.
+// grace is the time that modules have to close the session, and processes to end.
 const grace = 10 * time.Second
 
-// Login is one that is checked. Close it.
+// Login is an open session, or a refused login. The caller must close it.
 type Login struct {
 	View
 	Name    string // of the network namespace, "" for none
@@ -41,25 +40,21 @@ type Login struct {
 	socket *net.UnixConn
 	in     *json.Decoder
 	out    *json.Encoder
-	forget func() bool // the end of the context
+	forget func() bool // ends the wait for the end of the context
 	typed  chan os.Signal
 }
 
-// Open opens a session of the user's through the stack of a service, and looks at
-// it. With terminal, commands that Run runs have this program's stdin and stdout,
-// unless these are a terminal.
+// Open opens a session of a user's through the stack of a service, and looks at it. With terminal, commands that Run runs
+// have this program's stdin and stdout, unless these are a terminal.
 //
-// The end of ctx ends the session at once. The caller holds its thread, with which
-// the session ends, too, and is root. It has no other children, and adopts what the
-// session leaves behind, until Close.
+// When ctx ends, the session ends at once. The caller must be root, must hold the OS thread, with which the session
+// ends, and must have no other children: until Close, orphans of the session become its children.
 func Open(ctx context.Context, user, service string, terminal bool) (*Login, error) {
-	here, err := nsfs.Of(nsfs.Thread, nsfs.Net)
-	if err != nil {
+	if moved, err := isMoved(); err != nil {
 		return nil, err
-	}
-	if host, err := nsfs.Of(nsfs.Host, nsfs.Net); err != nil || here != host {
-		return nil, errors.New("logins start in the host's network, and this is another: " +
-			"`nsenter --net=/proc/1/ns/net pamnetctl check ...`")
+	} else if moved {
+		return nil, errors.New("logins start in the host's network, and this is another one: " +
+			"use `nsenter --net=/proc/1/ns/net pamnetctl check ...`")
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("prctl PR_SET_CHILD_SUBREAPER: %w", err)
@@ -95,14 +90,14 @@ func (l *Login) start(terminal bool) error {
 	}
 	l.socket = conn.(*net.UnixConn)
 	l.in, l.out = json.NewDecoder(conn), json.NewEncoder(conn)
-	// The child has no terminal, nor has what modules start: Ctrl-C does not get there.
+	// The child and what modules start have no terminal. So Ctrl-C does not reach them, and is passed on.
 	l.typed = make(chan os.Signal, 1)
 	signal.Notify(l.typed, unix.SIGINT, unix.SIGQUIT)
 	l.child = &exec.Cmd{
 		Path: "/proc/self/exe", Args: []string{ChildName}, Dir: "/", ExtraFiles: []*os.File{theirs},
 		Env:    []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=" + os.Getenv("TERM")},
 		Stderr: os.Stderr,
-		// No mount of the session's, nor of another module's, gets out.
+		// Mounts of the session, and of other modules, stay in this namespace.
 		SysProcAttr: &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Setsid: true, Pdeathsig: syscall.SIGKILL},
 	}
 	if terminal {
@@ -121,17 +116,10 @@ func (l *Login) start(terminal bool) error {
 	return nil
 }
 
-func (l *Login) open(r request) error {
-	var answer reply
-	if err := l.exchange(r, &answer); err != nil {
+// open lets the child open the session.
+func (l *Login) open(r request) (err error) {
+	if l.View, err = ask[View](l, r); err != nil || l.Refused != "" || !l.Moved {
 		return err
-	}
-	if answer.Error != "" {
-		return errors.New(answer.Error)
-	}
-	l.View = answer.View
-	if l.Refused != "" || !l.Moved {
-		return nil
 	}
 	names, err := netns.Names()
 	if err != nil {
@@ -143,37 +131,34 @@ func (l *Login) open(r request) error {
 	return err
 }
 
-func (l *Login) exchange(question, answer any) error {
-	err := l.out.Encode(question)
-	if err == nil {
-		err = l.in.Decode(answer)
+// ask sends a request to the child, and returns the answer.
+func ask[T any](l *Login, request any) (value T, err error) {
+	var got answer[T]
+	if err = l.out.Encode(request); err == nil {
+		err = l.in.Decode(&got)
 	}
 	if err == io.EOF || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
-		err = errors.New("it has died")
+		err = errors.New("it has ended unexpectedly")
 	}
 	if err != nil {
-		return fmt.Errorf("the process in the session: %w", err)
+		return value, fmt.Errorf("the process in the session: %w", err)
 	}
-	return nil
+	if got.Error != "" {
+		return value, errors.New(got.Error)
+	}
+	return got.Value, nil
 }
 
-// Ran is how a command has ended.
+// Ran is the end of a command.
 type Ran struct {
 	ExitCode int    `json:"exit_code"`
 	Output   string `json:"output"`
 }
 
-// Run runs a command in the session, as the user, by the user's shell. Its output is
-// returned if Open was called without terminal.
+// Run runs a command in the session, as the user, by the user's shell. It returns the output if Open was called without
+// terminal.
 func (l *Login) Run(command string) (Ran, error) {
-	var answer runReply
-	if err := l.exchange(runRequest{command, l.child.Stdout == nil}, &answer); err != nil {
-		return Ran{}, err
-	}
-	if answer.Error != "" {
-		return Ran{}, errors.New(answer.Error)
-	}
-	return answer.Ran, nil
+	return ask[Ran](l, runRequest{command, l.child.Stdout == nil})
 }
 
 func (l *Login) forgetTyped() {
@@ -183,8 +168,8 @@ func (l *Login) forgetTyped() {
 
 func (l *Login) kill() { _ = l.child.Process.Kill() }
 
-// Close closes the session, and ends and takes down what it has left. What it could
-// not take down, for somebody else is using it now, it returns.
+// Close closes the session, ends its processes and takes down its networks. It returns the networks that stay, because
+// somebody else uses them now.
 func (l *Login) Close() (stays []netns.Pruned, err error) {
 	l.socket.Close()
 	defer l.forget()
@@ -193,7 +178,7 @@ func (l *Login) Close() (stays []netns.Pruned, err error) {
 	err = l.child.Wait()
 	impatient.Stop()
 	if errors.As(err, new(*exec.ExitError)) {
-		err = nil // what it has not closed ends with it
+		err = nil // what the child has not closed ends with the child
 	}
 	left, found := descendants()
 	pruned, undone := l.before.Undo(func(pid int) bool { return left[pid] }, func(program, name string) error {
@@ -211,13 +196,13 @@ func (l *Login) Close() (stays []netns.Pruned, err error) {
 	})
 	stays = slices.DeleteFunc(pruned, func(p netns.Pruned) bool { return p.Gone })
 	err = errors.Join(err, found, undone)
-	if len(stays) == 0 { // else it may be a setup program that has left it
+	if len(stays) == 0 { // else a setup program may have left them, for the network
 		err = errors.Join(err, endDescendants())
 	}
 	return stays, err
 }
 
-// descendants are the processes that come from this one.
+// descendants returns the PIDs of the processes that this one has started, directly or not.
 func descendants() (map[int]bool, error) {
 	stats, err := procfs.NewFS("/proc")
 	if err != nil {
@@ -242,7 +227,7 @@ func descendants() (map[int]bool, error) {
 	return found, nil
 }
 
-// endDescendants kills what the session has left running.
+// endDescendants kills and reaps what the session has left running.
 func endDescendants() error {
 	for deadline := time.Now().Add(grace); ; time.Sleep(time.Millisecond) {
 		left, err := descendants()

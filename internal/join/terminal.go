@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package asuser
+package join
 
 import (
 	"cmp"
@@ -15,24 +15,24 @@ import (
 	"golang.org/x/term"
 )
 
-// plumbing is what stands between a command and this program's terminal.
+// plumbing connects a command to this program's terminal and to its caller.
 type plumbing struct {
-	keyboard    *os.File // that the command's terminal gets its input from, or nil
-	screen      *os.File // that its output goes to
+	keyboard    *os.File // this program's terminal, from which the command's gets its input, or nil
+	screen      *os.File // this program's terminal, to which the command's output goes
 	master, tty *os.File // the command's terminal, or nil
 	pipes       []pipe
-	ended       [2]*os.File // the second is closed when the command has ended
+	ended       [2]*os.File // a pipe; its second end is closed when the command has ended
 	copying     chan struct{}
 	restore     func()
 }
 
-// pipe is copied from the command to what the caller wants to have its output.
+// pipe carries the output of the command.
 type pipe struct {
 	from, end *os.File // end is the command's
 	to        io.Writer
 }
 
-// lay replaces those of stdin, stdout and stderr that need it.
+// lay replaces stdin, stdout and stderr of the command where that is necessary.
 func (p *plumbing) lay(c *exec.Cmd, terminal bool) (err error) {
 	if p.ended[0], p.ended[1], err = os.Pipe(); err != nil {
 		return fmt.Errorf("pipe: %w", err)
@@ -80,7 +80,7 @@ func terminalOf(stream any) *os.File {
 	return nil
 }
 
-// makeTerminal makes a terminal of the user's, to be shown on another one.
+// makeTerminal makes a terminal that belongs to the user and is shown on screen.
 func (p *plumbing) makeTerminal(screen *os.File, uid int) (err error) {
 	if p.master, p.tty, err = pty.Open(); err != nil {
 		return err
@@ -91,16 +91,14 @@ func (p *plumbing) makeTerminal(screen *os.File, uid int) (err error) {
 	return p.tty.Chown(uid, -1) // for programs that open it by its name
 }
 
-// resize gives the command's terminal the size of the one that it is shown on. It
-// keeps the size that it has if there is none.
+// resize gives the command's terminal the size of the screen, if that can be read.
 func (p *plumbing) resize() {
 	if p.tty != nil {
 		_ = pty.InheritSize(p.screen, p.tty)
 	}
 }
 
-// open lets the data flow, once the command has been started. hangUp ends the
-// command, for somebody at the keyboard who wants to get away from it.
+// open starts to copy, once the command has been started. hangUp must end the command: the keys for that were typed.
 func (p *plumbing) open(hangUp func()) error {
 	p.copying = make(chan struct{}, len(p.pipes))
 	for _, pipe := range p.pipes {
@@ -122,7 +120,7 @@ func (p *plumbing) open(hangUp func()) error {
 	return nil
 }
 
-// signal passes on a signal that this program has received.
+// signal acts on a signal that this program has received.
 func (p *plumbing) signal(pid int, s unix.Signal) {
 	switch s {
 	case unix.SIGWINCH:
@@ -134,7 +132,7 @@ func (p *plumbing) signal(pid int, s unix.Signal) {
 	}
 }
 
-// drain returns when all is copied that the command has written.
+// drain returns when everything that the command wrote is copied.
 func (p *plumbing) drain() {
 	p.ended[1].Close()
 	for range p.pipes {
@@ -142,13 +140,13 @@ func (p *plumbing) drain() {
 	}
 }
 
-// close puts the keyboard back to what it was, and hangs up.
+// close restores the keyboard's settings and closes all files, which hangs up the command's terminal.
 func (p *plumbing) close() {
 	if p.restore != nil {
 		p.restore()
 	}
 	for _, file := range []*os.File{p.master, p.tty, p.ended[0], p.ended[1]} {
-		file.Close() // nil or closed is all right
+		file.Close() // an error if it is nil or closed already
 	}
 	for _, pipe := range p.pipes {
 		pipe.from.Close()
@@ -156,12 +154,12 @@ func (p *plumbing) close() {
 	}
 }
 
-// rest is more than a pipe or a terminal holds: what is still read after the end of
-// the command, while something that it has left running writes on and on.
+// rest is how many bytes are read after the end of the command: more than a pipe or a terminal holds. Something that
+// the command has left running may write on for ever.
 const rest = 1 << 20
 
-// copy copies until the command has ended and nothing is left to be read. The
-// command's end of it is still open here, so that there is no other end.
+// copy copies until the command has ended and nothing is left to be read. The command's end of the pipe stays open in
+// this process, so that end of file comes for no other reason.
 func (p pipe) copy(ended *os.File) {
 	from := int(p.from.Fd())
 	polled := []unix.PollFd{{Fd: int32(from), Events: unix.POLLIN}, {Fd: int32(ended.Fd()), Events: unix.POLLIN}}
@@ -179,17 +177,17 @@ func (p pipe) copy(ended *os.File) {
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return
 		}
-		_, _ = p.to.Write(buffer[:max(n, 0)]) // the command does not wait for a screen that is gone
+		_, _ = p.to.Write(buffer[:max(n, 0)]) // a screen that is gone must not stop the command
 		if polled[1].Revents != 0 {
 			left -= n
 		}
 	}
 }
 
-// away is a key, Ctrl-], of which three in a row are for this program and not for
-// the command: it may not let go of the terminal otherwise.
+// away is the key Ctrl-]. Three in a row are for this program: the command may ignore all other keys.
 const away = 0x1d
 
+// typeInto passes on what is typed, until away is typed three times in a row. It calls hangUp then.
 func typeInto(tty io.Writer, keyboard io.Reader, hangUp func()) {
 	keys := make([]byte, 4<<10)
 	for inARow := 0; ; {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package network tells what is in a network namespace.
-package network
+package sessions
 
 import (
 	"errors"
@@ -14,7 +13,7 @@ import (
 	"libpam-net/internal/netns"
 )
 
-// Interface is an interface, and what has gone through it.
+// Interface is an interface, with the bytes that it has received and sent.
 type Interface struct {
 	Name      string   `json:"name"`
 	Up        bool     `json:"up"`
@@ -25,20 +24,20 @@ type Interface struct {
 
 // Route is a default route.
 type Route struct {
-	Gateway   string `json:"gateway"` // "" for one without
+	Gateway   string `json:"gateway"` // "" if there is none
 	Interface string `json:"interface"`
 }
 
-// Network is what there is.
+// Network is what is in a network namespace.
 type Network struct {
 	Interfaces []Interface `json:"interfaces"`
 	Routes     []Route     `json:"default_routes"`
 }
 
-const attempts = 20 // to list what others change meanwhile
+const attempts = 20 // to list what changes meanwhile
 
-// Look looks into the network namespace fd. The caller holds its thread, and is root.
-func Look(fd int) (*Network, error) {
+// LookInto returns what is in the network namespace fd. The caller must be root and hold the OS thread.
+func LookInto(fd int) (*Network, error) {
 	handle, err := netlink.NewHandleAt(netns.Handle(fd), unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("open netlink socket in %s: %w", netns.ID(fd), err)
@@ -100,7 +99,7 @@ func (n *Network) addRoute(gateway net.IP, name string) {
 	if gateway != nil {
 		r.Gateway = gateway.String()
 	}
-	if r != (Route{}) { // that of a route with several
+	if r != (Route{}) { // a route with several hops has neither itself
 		n.Routes = append(n.Routes, r)
 	}
 }

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package asuser runs a command as a user whom root does not trust. The command
-// has the user's rights alone, a session of its own, none of this program's open
-// files but stdin, stdout and stderr, and never this program's terminal: who has
-// a terminal reads what is typed there, and types with TIOCSTI.
-package asuser
+package join
 
 import (
 	"errors"
@@ -23,16 +19,16 @@ import (
 	"libpam-net/internal/nsfs"
 )
 
-// Path is where users' programs are by default.
+// Path is the default PATH of users.
 const Path = "/usr/local/bin:/usr/bin:/bin"
 
-// atHome is a script that runs its arguments in the home directory, or in "/" if
-// that cannot be entered. What has to be looked up is looked up by the user.
+// atHome is a script that runs its arguments in the home directory, or in "/" if that cannot be entered. The script
+// runs as the user, and so it is the user who looks up the directory and the program.
 const atHome = `cd 2>/dev/null; exec "$@"`
 
-// Command returns a command for Run. env is its environment, besides the variables
-// that say who the user is.
-func Command(a *account.Account, env map[string]string, command ...string) *exec.Cmd {
+// AsUser returns a command for Run that has a user's rights and a session of its own. Its environment is env, with the
+// variables that describe the user.
+func AsUser(a *account.Account, env map[string]string, command ...string) *exec.Cmd {
 	all := map[string]string{}
 	maps.Copy(all, env)
 	maps.Copy(all, a.Env())
@@ -51,15 +47,17 @@ func Command(a *account.Account, env map[string]string, command ...string) *exec
 	return c
 }
 
-// Run runs a command of Command's and returns its exit code, 128+N if signal N
-// ended it. Once all is made that the command needs, Run calls start, which moves the
-// calling thread to where the command is to run, if that is elsewhere, and starts it.
-// The caller holds the thread for good, and has root's rights.
+// Run runs a command made by AsUser, and returns its exit code, or 128+N if signal N ended it. It prepares everything
+// that the command needs, and calls start then. start must start the command. It may move the calling thread first, to
+// where the command is to run. The caller must be root and hold the OS thread for good.
 //
-// Of the command's stdin, stdout and stderr, which the caller sets, Run replaces
-// those that are terminals: with terminal by one that is the command's own, and that
-// Run connects with them; else by /dev/null and by pipes. Run passes SIGINT and SIGQUIT
-// on to the command. SIGTERM, SIGHUP, and Ctrl-] typed three times, end it.
+// The command has none of this program's open files but stdin, stdout and stderr, which the caller sets, and never this
+// program's terminal: a program that has a terminal reads what is typed there, and types with TIOCSTI. Run replaces each
+// of the three that is a terminal:
+//   - with terminal, by a terminal of the command's own, and connects the two
+//   - otherwise by /dev/null for stdin, and by pipes
+//
+// Run passes SIGINT and SIGQUIT on to the command. SIGTERM, SIGHUP, and Ctrl-] typed three times, end the command.
 func Run(c *exec.Cmd, terminal bool, start func() error) (code int, err error) {
 	if err := errors.Join(refuseTracing(), nsfs.CloseOnExec(), dropInheritable()); err != nil {
 		return 0, err
@@ -99,8 +97,8 @@ func Run(c *exec.Cmd, terminal bool, start func() error) (code int, err error) {
 	return c.ProcessState.ExitCode(), err
 }
 
-// awaitEnd returns when a child has ended, and leaves it to be waited for: its PID
-// stays its own, and may be sent signals.
+// awaitEnd returns when a child has ended. It leaves the child a zombie, so that its PID is not reused and may be sent
+// signals.
 func awaitEnd(pid int) error {
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -110,8 +108,8 @@ func awaitEnd(pid int) error {
 	}
 }
 
-// dropInheritable takes the inheritable and with them the ambient capabilities from
-// the calling thread, and so from what it starts. The other ones go with the user ID.
+// dropInheritable takes the inheritable capabilities, and with them the ambient ones, from the calling thread and from
+// what it starts. The kernel takes the others when the user ID changes.
 func dropInheritable() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var caps [2]unix.CapUserData

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package asuser
+package join
 
 import (
 	"io"
@@ -81,7 +81,7 @@ func TestACommandHasNothingOfRoots(t *testing.T) {
 			expect.Check(t, unix.Capget(&header, &caps[0]))
 			caps[0].Inheritable = caps[0].Permitted
 			expect.Check(t, unix.Capset(&header, &caps[0]))
-			command := Command(nobody, map[string]string{"PATH": Path}, "sh", "-c", look)
+			command := AsUser(nobody, map[string]string{"PATH": Path}, "sh", "-c", look)
 			var output strings.Builder
 			command.Stdin, command.Stdout, command.Stderr = tty, &output, tty
 			code, err := Run(command, c.terminal, command.Start)
@@ -101,7 +101,7 @@ func TestACommandThatCannotBeStartedIsAnError(t *testing.T) {
 		t.Skip("needs root, to become a user")
 	}
 	runtime.LockOSThread()
-	c := Command(nobody, nil, "true")
+	c := AsUser(nobody, nil, "true")
 	c.Path = "/nosuch"
 	if code, err := Run(c, true, c.Start); err == nil || !strings.Contains(err.Error(), `run ["true"] as uid 65534`) {
 		t.Errorf("%d, %v", code, err)
@@ -128,7 +128,7 @@ func TestAllOutputOfACommandIsReturned(t *testing.T) {
 	runtime.LockOSThread()
 	// The second one keeps the pipe open, and writes on, until it has no reader any more.
 	const script = "yes 0123456789 | head -n 100000; setsid yes & exit 3"
-	c := Command(nobody, map[string]string{"PATH": Path}, "sh", "-c", script)
+	c := AsUser(nobody, map[string]string{"PATH": Path}, "sh", "-c", script)
 	var output strings.Builder
 	c.Stdout = &output
 	code, err := Run(c, false, c.Start)
