@@ -47,7 +47,7 @@ func TestALoginComesWithAnUplinkThatPruneTakesBack(t *testing.T) {
 	}
 	log, err := l.Log()
 	expect.Check(t, err)
-	if want := `setup of "ulf": pamnet-uplink: ` + configuration + ":2: ipv4.users: "; !contains(log, want) {
+	if want := `setup of "ulf": pamnet-uplink: ` + configuration + ": ipv4.users: "; !contains(log, want) {
 		t.Errorf("the log does not say %q", want)
 	}
 	same(t, "state after that", l.state(), before)

@@ -139,7 +139,7 @@ func TestUpRefuses(t *testing.T) {
 		{"no name", "", "", []string{`"" cannot name a network namespace`}},
 		{"a path", "", "../anna", []string{`"../anna" cannot name a network namespace`}},
 		{"a long name", "", long, []string{"too long for an uplink: 128 bytes, not 127"}},
-		{"a wrong configuration", "\nmtu = 1\n", "bert", []string{configuration + ":2: mtu: 1 is not from 1280 to 65535"}},
+		{"a wrong configuration", "\nmtu = 1\n", "bert", []string{configuration + ": mtu: 1 is not from 1280 to 65535"}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			l := l.with(t)
@@ -159,15 +159,15 @@ func TestUpRefuses(t *testing.T) {
 	t.Run("a device of the host that is none of ours", func(t *testing.T) {
 		l := l.with(t)
 		l.sh("ip link add pnu3ux type bridge")
-		l.fails([]string{"interface pnu3ux is none of an uplink: rename it"}, "up", "bert")
+		l.fails([]string{"interface pnu3ux exists and is not a veth: rename or remove it"}, "up", "bert")
 		l.sh("ip link del pnu3ux")
 		same(t, "state", l.state(), before)
 	})
 	t.Run("a configuration that others can write", func(t *testing.T) {
 		l := l.with(t)
 		l.sh("chmod 666 " + configuration)
-		l.fails([]string{"root's alone to write"}, "up", "bert")
-		l.fails([]string{"root's alone to write"}, "--check")
+		l.fails([]string{"can be written by others than root"}, "up", "bert")
+		l.fails([]string{"can be written by others than root"}, "--check")
 		l.ok("down", "bert") // needs none
 		same(t, "state", l.state(), before)
 	})
@@ -207,14 +207,14 @@ func TestOneIPVersionAlone(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	l := newLab(t)
-	expect.Equal(t, "no file", l.ok("--check"), configuration+": nothing is wrong\n")
+	expect.Equal(t, "no file", l.ok("--check"), configuration+": no problems found\n")
 	l.configure("mtu = 1400\n")
-	expect.Equal(t, "a good file", l.ok("--check"), configuration+": nothing is wrong\n")
+	expect.Equal(t, "a good file", l.ok("--check"), configuration+": no problems found\n")
 	l.configure("mtu = 1\nmut = 2\n")
 	result := l.run("--check")
 	expect.Equal(t, "exit status", result.ExitCode, 1)
-	expect.Equal(t, "what is said", result.Stderr, strings.ReplaceAll(`pamnet-uplink: FILE:1: mtu: 1 is not from 1280 to 65535
-pamnet-uplink: FILE:2: mut: there is no such key
+	expect.Equal(t, "what is said", result.Stderr, strings.ReplaceAll(`pamnet-uplink: FILE:2: mut: there is no such key
+pamnet-uplink: FILE: mtu: 1 is not from 1280 to 65535
 `, "FILE", configuration))
 	expect.Check(t, l.WriteFile("/root/draft", "isolate = 1\n", 0o600))
 	l.fails([]string{"/root/draft:1: isolate: must not have a value of type integer"}, "--check", "--config", "/root/draft")

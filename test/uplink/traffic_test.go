@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"libpam-net/internal/uplink/firewall"
+	"libpam-net/internal/uplink"
 	"libpam-net/test/expect"
 )
 
@@ -137,7 +137,7 @@ func TestOneNamespaceCannotFillTheTableOfConnections(t *testing.T) {
 		l.ok("up", name)
 	}
 	expect.Check(t, l.in("anna", func() error {
-		for i := range firewall.MaxConnections + 500 {
+		for i := range uplink.MaxConnections + 500 {
 			host := []string{outside4, outside6}[i%2]
 			c, err := net.Dial("udp", address(host, 10000+i)) // a connection for each port
 			if err != nil {
@@ -150,8 +150,8 @@ func TestOneNamespaceCannotFillTheTableOfConnections(t *testing.T) {
 	}))
 	count, err := strconv.Atoi(strings.TrimSpace(l.sh("cat /proc/sys/net/netfilter/nf_conntrack_count")))
 	expect.Check(t, err)
-	if count < firewall.MaxConnections || count > firewall.MaxConnections+50 {
-		t.Errorf("there are %d connections, want %d of anna's", count, firewall.MaxConnections)
+	if count < uplink.MaxConnections || count > uplink.MaxConnections+50 {
+		t.Errorf("there are %d connections, want %d of anna's", count, uplink.MaxConnections)
 	}
 	l.asks("bert has room, by IPv4", "bert", address(outside4, 80), "outside "+gateway4)
 	l.asks("bert has room, by IPv6", "bert", address(outside6, 80), "outside "+gateway6)

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package uplink
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/mdlayher/netlink"
+
+	"libpam-net/internal/uplink/config"
+)
+
+const tableName = "pamnet"
+
+// MaxConnections is the number of connections that may have begun in one namespace at a
+// time. All namespaces and the host share one connection table of
+// net.netfilter.nf_conntrack_max entries, 65,536 or more. A full table stops them all.
+const MaxConnections = 4096
+
+const connectionsSize = 65535 // links at most, as nft sets it
+
+// table is the nftables table "inet pamnet" as openTable found it. Its rules are the same
+// for any number of uplinks: each uplink is an element of the sets, with the name as the
+// element's comment. Each change is one transaction. The caller must hold uplinksLock.
+type table struct {
+	conn   *nftables.Conn
+	exists bool
+
+	links, forwards4, forwards6  set // with elements of each uplink
+	services, routers4, routers6 set
+	connections                  set // the kernel counts the connections of each link
+}
+
+// set is an nftables set or map, with the elements that it has or is to have.
+type set struct {
+	nftables.Set
+	elements []nftables.SetElement
+}
+
+var (
+	service  = nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService)
+	socket4  = nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService)
+	socket6  = nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeInetService)
+	theTable = &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}
+)
+
+// openTable reads the table of the calling thread's network namespace.
+func openTable() (*table, error) {
+	conn, err := nftables.New(nftables.WithSockOptions(func(c *netlink.Conn) error {
+		return c.SetDeadline(deadline())
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("open nftables: %w", err)
+	}
+	t := &table{
+		conn:        conn,
+		links:       newSet("links", nftables.TypeIFName),
+		services:    newSet("host_services", service),
+		routers4:    newSet("routers4", nftables.TypeIFName),
+		routers6:    newSet("routers6", nftables.TypeIFName),
+		forwards4:   newMap("forwards4", service, socket4),
+		forwards6:   newMap("forwards6", service, socket6),
+		connections: newSet("connections", nftables.TypeIFName),
+	}
+	t.connections.Dynamic, t.connections.Size = true, connectionsSize
+	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return nil, fmt.Errorf("list nftables tables: %w", err)
+	}
+	t.exists = slices.ContainsFunc(tables, func(other *nftables.Table) bool { return other.Name == tableName })
+	if !t.exists {
+		return t, nil
+	}
+	for _, s := range t.perUplink() {
+		if s.elements, err = conn.GetSetElements(&s.Set); err != nil {
+			return nil, fmt.Errorf("list nftables set inet %s %s: %w", tableName, s.Name, err)
+		}
+	}
+	return t, nil
+}
+
+func newSet(name string, key nftables.SetDatatype) set {
+	s := set{Set: nftables.Set{Table: theTable, Name: name, KeyType: key}}
+	if key.Name == service.Name {
+		s.Concatenation = true
+	} else {
+		s.KeyByteOrder = binaryutil.NativeEndian // nft then prints the names as strings
+	}
+	return s
+}
+
+func newMap(name string, key, data nftables.SetDatatype) set {
+	s := newSet(name, key)
+	s.IsMap, s.DataType = true, data
+	return s
+}
+
+// perUplink returns the sets that have elements of each uplink.
+func (t *table) perUplink() []*set { return []*set{&t.links, &t.forwards4, &t.forwards6} }
+
+// elementsOf returns the elements that a plan wants in each of the sets of perUplink.
+func elementsOf(p plan) [][]nftables.SetElement {
+	all := [][]nftables.SetElement{
+		deviceKeys(p.device()),
+		forwardElements(p.forwards, p.ipv4.inside.Addr()),
+		forwardElements(p.forwards, p.ipv6.inside.Addr()),
+	}
+	for _, elements := range all {
+		for i := range elements {
+			elements[i].Comment = p.name
+		}
+	}
+	return all
+}
+
+// find returns the element with a key, nil if there is none.
+func find(elements []nftables.SetElement, key []byte) *nftables.SetElement {
+	i := slices.IndexFunc(elements, func(e nftables.SetElement) bool { return bytes.Equal(e.Key, key) })
+	if i < 0 {
+		return nil
+	}
+	return &elements[i]
+}
+
+// devices returns the host's ends of the uplinks in the table for whose names is is true.
+func (t *table) devices(is func(name string) bool) []string {
+	var devices []string
+	for _, e := range t.links.elements {
+		if is(e.Comment) {
+			name, _, _ := bytes.Cut(e.Key, []byte{0})
+			devices = append(devices, string(name))
+		}
+	}
+	return devices
+}
+
+// write makes the table what the configuration, the forwarding and the plan say. It
+// replaces the elements of the plan's name and leaves those of other names.
+func (t *table) write(c *config.Config, f *forwarding, p plan) error {
+	t.conn.AddTable(theTable)
+	for _, common := range []struct {
+		*set
+		elements []nftables.SetElement
+	}{
+		{&t.services, serviceKeys(c.Services)},
+		{&t.routers4, deviceKeys(f.routers(ipv4)...)},
+		{&t.routers6, deviceKeys(f.routers(ipv6)...)},
+	} {
+		if err := t.conn.AddSet(&common.Set, nil); err != nil {
+			return err
+		}
+		t.conn.FlushSet(&common.Set)
+		if err := t.add(common.set, common.elements); err != nil {
+			return err
+		}
+	}
+	if err := t.conn.AddSet(&t.connections.Set, nil); err != nil {
+		return err
+	}
+	wanted := elementsOf(p)
+	for i, s := range t.perUplink() {
+		if err := t.conn.AddSet(&s.Set, nil); err != nil {
+			return err
+		}
+		// A port that led to another name before the configuration changed goes, too.
+		err := t.remove(s, func(e nftables.SetElement) bool { return e.Comment == p.name || find(wanted[i], e.Key) != nil })
+		if err != nil {
+			return err
+		}
+		if err := t.add(s, wanted[i]); err != nil {
+			return err
+		}
+	}
+	t.addChains(c, f)
+	return t.commit()
+}
+
+// isLast tells whether no uplink of another name is in the table.
+func (t *table) isLast(name string) bool {
+	return len(t.devices(func(other string) bool { return other != name })) == 0
+}
+
+// delete deletes a name's elements, or the table if they are the last.
+func (t *table) delete(name string) error {
+	if !t.exists {
+		return nil
+	}
+	if t.isLast(name) {
+		t.conn.DelTable(theTable)
+		return t.commit()
+	}
+	for _, s := range t.perUplink() {
+		if err := t.remove(s, func(e nftables.SetElement) bool { return e.Comment == name }); err != nil {
+			return err
+		}
+	}
+	return t.commit()
+}
+
+// has tells whether the table has exactly the elements that a plan wants.
+func (t *table) has(p plan) bool {
+	wanted := elementsOf(p)
+	for i, s := range t.perUplink() {
+		count := 0
+		for _, e := range s.elements {
+			if e.Comment != p.name {
+				continue
+			}
+			count++
+			if same := find(wanted[i], e.Key); same == nil || !bytes.Equal(same.Val, e.Val) {
+				return false
+			}
+		}
+		if count != len(wanted[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// dropping returns the names of other tables' chains of hook forward that drop by policy.
+// No rule of ours can accept a packet that another chain drops.
+func (t *table) dropping() ([]string, error) {
+	chains, err := t.conn.ListChains()
+	if err != nil {
+		return nil, fmt.Errorf("list nftables chains: %w", err)
+	}
+	families := map[nftables.TableFamily]string{
+		nftables.TableFamilyINet: "inet",
+		nftables.TableFamilyIPv4: "ip",
+		nftables.TableFamilyIPv6: "ip6",
+	}
+	var found []string
+	for _, c := range chains {
+		family := families[c.Table.Family]
+		if family != "" && c.Hooknum != nil && *c.Hooknum == *nftables.ChainHookForward &&
+			c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop {
+			found = append(found, fmt.Sprintf("%s %s %s", family, c.Table.Name, c.Name))
+		}
+	}
+	return found, nil
+}
+
+func (t *table) add(s *set, elements []nftables.SetElement) error {
+	if len(elements) == 0 {
+		return nil
+	}
+	return t.conn.SetAddElements(&s.Set, elements)
+}
+
+func (t *table) remove(s *set, which func(nftables.SetElement) bool) error {
+	var gone []nftables.SetElement
+	for _, e := range s.elements {
+		if which(e) {
+			gone = append(gone, nftables.SetElement{Key: e.Key})
+		}
+	}
+	if len(gone) == 0 { // the kernel takes an empty list for all elements
+		return nil
+	}
+	return t.conn.SetDeleteElements(&s.Set, gone)
+}
+
+func (t *table) commit() error {
+	if err := t.conn.Flush(); err != nil {
+		return fmt.Errorf("change nftables table inet %s: %w", tableName, err)
+	}
+	return nil
+}
+
+func deviceKeys(devices ...string) []nftables.SetElement {
+	var elements []nftables.SetElement
+	for _, device := range devices {
+		key := make([]byte, nftables.TypeIFName.Bytes)
+		copy(key, device)
+		elements = append(elements, nftables.SetElement{Key: key})
+	}
+	return elements
+}
+
+func serviceKeys(services []config.Service) []nftables.SetElement {
+	var elements []nftables.SetElement
+	for _, s := range services {
+		if key := serviceKey(s); find(elements, key) == nil {
+			elements = append(elements, nftables.SetElement{Key: key})
+		}
+	}
+	return elements
+}
+
+// Each part of a concatenation is padded to 4 bytes.
+func serviceKey(s config.Service) []byte {
+	return append([]byte{byte(s.Protocol), 0, 0, 0}, portBytes(s.Port)...)
+}
+
+func portBytes(port uint16) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, port), 0, 0)
+}
+
+func forwardElements(forwards []config.Forward, to netip.Addr) []nftables.SetElement {
+	if !to.IsValid() {
+		return nil
+	}
+	var elements []nftables.SetElement
+	for _, f := range forwards {
+		elements = append(elements, nftables.SetElement{
+			Key: serviceKey(f.From),
+			Val: append(to.AsSlice(), portBytes(f.To)...),
+		})
+	}
+	return elements
+}
