@@ -60,7 +60,10 @@ docdir        ?= $(datadir)/doc/libpam-net
 unitdir       ?= $(or $(prefix),/usr)/lib/systemd/system
 completions    = bash-completion/completions/pamnetctl zsh/site-functions/_pamnetctl \
 	fish/vendor_completions.d/pamnetctl.fish
-units          = pamnet-prune.service pamnet-prune.timer
+units          = pamnet-prune.service pamnet-prune.timer pamnet-uplink.service
+# With these starts pamnet-uplink.service, see there.
+firewalls      = nftables firewalld ufw netfilter-persistent
+wants          = $(firewalls:%=%.service.wants/pamnet-uplink.service)
 docs           = README.md $(wildcard docs/*)
 examples       = $(wildcard examples/*)
 profiles       = $(wildcard build/pam-configs/*)
@@ -113,8 +116,11 @@ install: build ## installs modules where libpam looks (DESTDIR=, prefix=, libsec
 	done
 	$(Q)install -d "$(DESTDIR)$(unitdir)"
 	$(Q)for unit in $(units); do \
-		sed 's|@bindir@|$(bindir)|' "build/systemd/$$unit" >"$(DESTDIR)$(unitdir)/$$unit" && \
+		sed 's|@bindir@|$(bindir)|; s|@libexecdir@|$(libexecdir)|' "build/systemd/$$unit" >"$(DESTDIR)$(unitdir)/$$unit" && \
 		chmod 0644 "$(DESTDIR)$(unitdir)/$$unit" || exit; \
+	done
+	$(Q)for link in $(wants:%="$(DESTDIR)$(unitdir)/%"); do \
+		install -d "$${link%/*}" && ln -sf ../pamnet-uplink.service "$$link" || exit; \
 	done
 	$(Q)install -D -m 0644 -t "$(DESTDIR)$(datadir)/pam-configs" $(profiles)
 	$(Q)install -D -m 0644 -t "$(DESTDIR)$(docdir)" $(docs)
@@ -133,9 +139,10 @@ uninstall: ## removes modules and programs, unless a service names one (FORCE=1:
 	}
 	$(Q)rm -f $(NAMES:%="$(moduledir)/%.so") "$(DESTDIR)$(bindir)/pamnetctl" "$(DESTDIR)$(libexecdir)/pamnet-uplink" \
 		$(foreach page,$(wildcard man/*),"$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))") \
-		$(units:%="$(DESTDIR)$(unitdir)/%") $(completions:%="$(DESTDIR)$(datadir)/%") \
+		$(units:%="$(DESTDIR)$(unitdir)/%") $(wants:%="$(DESTDIR)$(unitdir)/%") $(completions:%="$(DESTDIR)$(datadir)/%") \
 		$(profiles:build/%="$(DESTDIR)$(datadir)/%") \
 		$(foreach file,changelog $(notdir $(docs)) $(examples),"$(DESTDIR)$(docdir)/$(file)")
+	$(Q)rmdir $(firewalls:%="$(DESTDIR)$(unitdir)/%.service.wants") 2>/dev/null || :
 	$(Q)rmdir "$(DESTDIR)$(libexecdir)" "$(DESTDIR)$(docdir)/examples" "$(DESTDIR)$(docdir)" 2>/dev/null || :
 
 package: build ## packs the same for Debian and as RPM, into out/package/

@@ -201,6 +201,9 @@ func (h *host) makeLink(p plan, c *config.Config, fd int) (netlink.Link, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := h.markUnchecked(link); err != nil {
+		return nil, err
+	}
 	if err := setLinkParameters(p); err != nil {
 		return nil, err
 	}

@@ -73,6 +73,7 @@ func setLinkParameters(p plan) error {
 		{ipv4.key(p.device(), "forwarding"), digit(p.ipv4.host.IsValid())},
 		{ipv4.key(p.device(), "accept_redirects"), "0"},
 		{ipv4.key(p.device(), "route_localnet"), "0"},
+		{ipv4.key(p.device(), "rp_filter"), "1"},
 	}
 	if _, err := os.Stat("/proc/sys/net/ipv6"); err == nil {
 		settings = append(settings,

@@ -20,10 +20,11 @@ func (t *table) addChains(c *config.Config, f *forwarding) {
 	related := ct(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED)
 
 	// A namespace sends from the networks that lead to its link. It sends nothing to the
-	// host's loopback, even if route_localnet is set.
-	spoofed := t.chain("spoofed", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
-	spoofed(from, noWayBack, drop)
-	spoofed(from, isIPv4, toLoopback, drop)
+	// host's loopback, even if route_localnet is set. The rest passes the gate.
+	gate := t.chain("gate", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
+	gate(from, noWayBack, drop)
+	gate(from, isIPv4, toLoopback, drop)
+	gate(from, isUnchecked, clearMark)
 
 	// A packet that is dropped before conntrack confirms it takes no entry in the table.
 	limit := t.chain("limit", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityMangle)
@@ -119,6 +120,15 @@ var (
 
 	reset       = phrase{&expr.Reject{Type: rejectReset}}
 	unreachable = phrase{&expr.Reject{Type: rejectICMPX, Code: adminProhibited}}
+
+	isUnchecked = phrase{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: first},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: binaryutil.NativeEndian.PutUint32(unchecked)},
+	}
+	clearMark = phrase{
+		&expr.Immediate{Register: first, Data: make([]byte, 4)},
+		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: first},
+	}
 
 	isIPv4 = meta(expr.MetaKeyNFPROTO, unix.NFPROTO_IPV4)
 	isIPv6 = meta(expr.MetaKeyNFPROTO, unix.NFPROTO_IPV6)

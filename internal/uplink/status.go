@@ -142,6 +142,9 @@ func (h *host) state(p plan, c *config.Config, fd int) (State, error) {
 	}
 	good, err := h.matches(link, p, c, fd)
 	if good && err == nil {
+		good, err = h.isGated(link)
+	}
+	if good && err == nil {
 		good, err = insideMatches(p, link, fd)
 	}
 	if !good || err != nil {

@@ -173,16 +173,23 @@ func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 	if err := h.locked(func() error { return h.applyFirewall(p, c) }); err != nil {
 		return err
 	}
-	if !good {
-		if link, err = h.makeLink(p, c, fd); err != nil {
-			return err
-		}
+	if good {
+		err = h.markUnchecked(link)
+	} else {
+		link, err = h.makeLink(p, c, fd)
+	}
+	if err != nil {
+		return err
 	}
 	return configureInside(p, link, fd)
 }
 
-// applyFirewall writes the nftables table, and only then switches forwarding on.
+// applyFirewall closes the gate, writes the nftables table, and only then switches forwarding
+// on.
 func (h *host) applyFirewall(p plan, c *config.Config) error {
+	if err := h.closeGate(); err != nil {
+		return err
+	}
 	if !c.Forwarding {
 		if err := h.forwarding.forget(); err != nil {
 			return err
@@ -224,7 +231,7 @@ func (h *host) down(name string) error {
 }
 
 // removeFirewall deletes a name from the nftables table. With the last uplink it undoes
-// forwarding and deletes the table.
+// forwarding and deletes the table and the gate.
 func (h *host) removeFirewall(name string) error {
 	links, err := h.uplinks()
 	if err != nil {
@@ -238,5 +245,8 @@ func (h *host) removeFirewall(name string) error {
 			return err
 		}
 	}
-	return h.table.delete(name)
+	if err := h.table.delete(name); err != nil || !last {
+		return err
+	}
+	return h.openGate()
 }
