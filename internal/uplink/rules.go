@@ -3,6 +3,7 @@
 package uplink
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"github.com/google/nftables"
@@ -26,9 +27,26 @@ func (t *table) addChains(c *config.Config, f *forwarding) {
 	gate(from, isIPv4, toLoopback, drop)
 	gate(from, isUnchecked, clearMark)
 
-	// A packet that is dropped before conntrack confirms it takes no entry in the table.
-	limit := t.chain("limit", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityMangle)
-	limit(from, ct(expr.CtKeySTATE, expr.CtStateBitNEW), t.connections.countOver(MaxConnections), drop)
+	// Connections that begin in a namespace. A packet that is dropped before conntrack confirms
+	// it takes no entry in the table. What the host's own addresses offer is decided here as
+	// well as in chain host, because anybody's DNAT may lead elsewhere in between.
+	begin := t.chain("begin", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityMangle)
+	begin(notFrom, accept)
+	begin(ct(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED|expr.CtStateBitINVALID), accept)
+	begin(t.connections.countOver(MaxConnections), drop)
+	begin(protocol(unix.IPPROTO_ICMP), accept)
+	begin(protocol(unix.IPPROTO_ICMPV6), accept)
+	if !c.Metadata {
+		for _, isMetadata := range []phrase{toLinkLocal, toEC2} {
+			begin(isMetadata, destinationPort(53), accept)
+			begin.refuse(isMetadata)
+		}
+	}
+	if !c.AnyService {
+		begin(portIn(&t.services), accept)
+		begin(portIn(&t.ports), accept) // chain forward decides
+		begin.refuse(toHost)
+	}
 
 	// Connections of the host's own programs do not pass here.
 	ports := t.chain("ports", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest)
@@ -53,7 +71,8 @@ func (t *table) addChains(c *config.Config, f *forwarding) {
 	forward(from, ct(expr.CtKeySTATE, expr.CtStateBitINVALID), drop) // NAT would not translate it
 	forward(related, accept)
 	forward(from, accept)
-	forward(to, ct(expr.CtKeySTATUS, statusDNAT), accept)
+	forward(to, isIPv4, ct(expr.CtKeySTATUS, statusDNAT), t.forwarded4.hasDestination(16, 4), accept)
+	forward(to, isIPv6, ct(expr.CtKeySTATUS, statusDNAT), t.forwarded6.hasDestination(24, 16), accept)
 	if c.Inbound {
 		forward(to, accept)
 	}
@@ -143,6 +162,16 @@ var (
 		&expr.Payload{DestRegister: first, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: []byte{127}},
 	}
+	// ip daddr 169.254.0.0/16
+	toLinkLocal = slices.Concat(isIPv4, phrase{
+		&expr.Payload{DestRegister: first, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: []byte{169, 254}},
+	})
+	// ip6 daddr fd00:ec2::/32
+	toEC2 = slices.Concat(isIPv6, phrase{
+		&expr.Payload{DestRegister: first, Base: expr.PayloadBaseNetworkHeader, Offset: 24, Len: 4},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: []byte{0xfd, 0, 0xe, 0xc2}},
+	})
 	// fib daddr type local
 	toHost = phrase{
 		&expr.Fib{Register: first, FlagDADDR: true, ResultADDRTYPE: true},
@@ -183,6 +212,25 @@ func (s *set) hasNot(device expr.MetaKey) phrase {
 
 func portIn(s *set) phrase {
 	return slices.Concat(destination, phrase{&expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID}})
+}
+
+// hasDestination is true if the set has the protocol, address and port of the destination.
+// The address is at an offset of the header, and size bytes long.
+func (s *set) hasDestination(offset, size uint32) phrase {
+	return phrase{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: first},
+		&expr.Payload{DestRegister: second, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: size},
+		&expr.Payload{DestRegister: second + size/4, Base: expr.PayloadBaseTransportHeader, Offset: transportPortStart, Len: 2},
+		&expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID},
+	}
+}
+
+// destinationPort is true for a port, of any protocol that has ports where TCP has them.
+func destinationPort(port uint16) phrase {
+	return phrase{
+		&expr.Payload{DestRegister: first, Base: expr.PayloadBaseTransportHeader, Offset: transportPortStart, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: binary.BigEndian.AppendUint16(nil, port)},
+	}
 }
 
 // countOver is true if the device that a packet comes from has more than n connections. The

@@ -32,7 +32,10 @@ type table struct {
 	conn   *nftables.Conn
 	exists bool
 
-	links, forwards4, forwards6  set // with elements of each uplink
+	// With elements of each uplink: its device; the ports of the host that lead to it, and
+	// where to; these destinations.
+	links, ports, forwards4, forwards6, forwarded4, forwarded6 set
+
 	services, routers4, routers6 set
 	connections                  set // the kernel counts the connections of each link
 }
@@ -64,8 +67,11 @@ func openTable() (*table, error) {
 		services:    newSet("host_services", service),
 		routers4:    newSet("routers4", nftables.TypeIFName),
 		routers6:    newSet("routers6", nftables.TypeIFName),
+		ports:       newSet("ports", service),
 		forwards4:   newMap("forwards4", service, socket4),
 		forwards6:   newMap("forwards6", service, socket6),
+		forwarded4:  newSet("forwarded4", nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeIPAddr, nftables.TypeInetService)),
+		forwarded6:  newSet("forwarded6", nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeIP6Addr, nftables.TypeInetService)),
 		connections: newSet("connections", nftables.TypeIFName),
 	}
 	t.connections.Dynamic, t.connections.Size = true, connectionsSize
@@ -87,9 +93,7 @@ func openTable() (*table, error) {
 
 func newSet(name string, key nftables.SetDatatype) set {
 	s := set{Set: nftables.Set{Table: theTable, Name: name, KeyType: key}}
-	if key.Name == service.Name {
-		s.Concatenation = true
-	} else {
+	if s.Concatenation = key.Name != nftables.TypeIFName.Name; !s.Concatenation {
 		s.KeyByteOrder = binaryutil.NativeEndian // nft then prints the names as strings
 	}
 	return s
@@ -102,14 +106,19 @@ func newMap(name string, key, data nftables.SetDatatype) set {
 }
 
 // perUplink returns the sets that have elements of each uplink.
-func (t *table) perUplink() []*set { return []*set{&t.links, &t.forwards4, &t.forwards6} }
+func (t *table) perUplink() []*set {
+	return []*set{&t.links, &t.ports, &t.forwards4, &t.forwards6, &t.forwarded4, &t.forwarded6}
+}
 
 // elementsOf returns the elements that a plan wants in each of the sets of perUplink.
 func elementsOf(p plan) [][]nftables.SetElement {
 	all := [][]nftables.SetElement{
 		deviceKeys(p.device()),
+		portElements(p.forwards),
 		forwardElements(p.forwards, p.ipv4.inside.Addr()),
 		forwardElements(p.forwards, p.ipv6.inside.Addr()),
+		forwardedElements(p.forwards, p.ipv4.inside.Addr()),
+		forwardedElements(p.forwards, p.ipv6.inside.Addr()),
 	}
 	for _, elements := range all {
 		for i := range elements {
@@ -313,6 +322,25 @@ func forwardElements(forwards []config.Forward, to netip.Addr) []nftables.SetEle
 			Key: serviceKey(f.From),
 			Val: append(to.AsSlice(), portBytes(f.To)...),
 		})
+	}
+	return elements
+}
+
+func portElements(forwards []config.Forward) []nftables.SetElement {
+	var elements []nftables.SetElement
+	for _, f := range forwards {
+		elements = append(elements, nftables.SetElement{Key: serviceKey(f.From)})
+	}
+	return elements
+}
+
+func forwardedElements(forwards []config.Forward, to netip.Addr) []nftables.SetElement {
+	var elements []nftables.SetElement
+	for _, f := range forwards {
+		key := slices.Concat([]byte{byte(f.From.Protocol), 0, 0, 0}, to.AsSlice(), portBytes(f.To))
+		if to.IsValid() && find(elements, key) == nil { // several ports may lead to one
+			elements = append(elements, nftables.SetElement{Key: key})
+		}
 	}
 	return elements
 }

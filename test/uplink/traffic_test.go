@@ -368,3 +368,80 @@ func TestTheHostTakesNoRoutesFromANamespace(t *testing.T) {
 	})
 	expect.Equal(t, "routes from anna", l.sh("ip -6 route show dev pnu3uw | grep -v '^f[de]' || true"), "")
 }
+
+// The rules are like docker's: DNAT for what comes to one of the host's own addresses.
+func TestPortsThatOthersForward(t *testing.T) {
+	l := newLab(t)
+	l.sh(`echo 1 >/proc/sys/net/ipv4/conf/all/forwarding; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+		nft -f - <<-END
+			table inet docker {
+				chain prerouting {
+					type nat hook prerouting priority dstnat
+					fib daddr type local meta l4proto {tcp, udp} th dport 8080 dnat ip to ` + second4 + `:80
+					fib daddr type local meta l4proto {tcp, udp} th dport 8080 dnat ip6 to [` + second6 + `]:80
+					fib daddr type local meta l4proto {tcp, udp} th dport 8081 dnat ip to ` + bert4 + `:80
+					fib daddr type local meta l4proto {tcp, udp} th dport 8081 dnat ip6 to [` + bert6 + `]:80
+				}
+			}
+		END`)
+	l.serve("second", ":80", "second")
+	for _, name := range []string{"anna", "bert"} {
+		l.ok("up", name)
+		l.serve(name, ":80", name)
+	}
+	check := func(what, config string, container, neighbour, fromOutside string) {
+		t.Run(what, func(t *testing.T) {
+			l.with(t).configure(config)
+			l.with(t).ok("up", "anna")
+			both(t, func(t *testing.T, v version) {
+				l := l.with(t)
+				answer := func(name, from string) string {
+					if name == "refused" {
+						return name
+					}
+					return name + " " + from
+				}
+				l.asks("a container's port, from outside", "outside", address(v.gateway, 8080), "second "+v.outside)
+				l.asks("a container's port, from a namespace", "anna", address(v.gateway, 8080), answer(container, v.gatewayToSecond()))
+				l.asks("the same by the link's address", "anna", address(gatewayOf(v.anna), 8080), answer(container, v.gatewayToSecond()))
+				l.asks("a port that leads to a neighbour", "anna", address(v.gateway, 8081), answer(neighbour, v.anna))
+				l.asks("a port that leads to a namespace, from outside", "outside", address(v.gateway, 8081), answer(fromOutside, v.outside))
+			})
+		})
+	}
+	check("by default", "", "refused", "refused", "refused")
+	check("as services of the host", "host_services = ['tcp/8080', 'udp/8080', 'tcp/8081', 'udp/8081']\n", "second", "refused", "refused")
+	check("without isolation", "host_services = ['all']\nisolate = false\n", "second", "bert", "refused")
+	check("with inbound", "inbound = true\n", "refused", "refused", "bert")
+}
+
+// gatewayToSecond is the machine's address, seen from the second network.
+func (v version) gatewayToSecond() string {
+	return map[string]string{"IPv4": "198.51.100.5", "IPv6": "2001:db8:5::1"}[v.name]
+}
+
+func TestMetadata(t *testing.T) {
+	l := newLab(t)
+	const metadata4, metadata6, other4 = "169.254.169.254", "fd00:ec2::254", "169.254.170.2"
+	for _, a := range []string{metadata4, metadata6, other4} {
+		l.sh(`ip -n outside address add "$1" dev lo; ip route add "$1" via "$2"`, a, map[bool]string{true: outside6, false: outside4}[strings.Contains(a, ":")])
+	}
+	l.serve("outside", ":80", "metadata")
+	l.serve("outside", ":53", "nameserver")
+	for config, want := range map[string]string{"": "refused", "metadata = true\n": "metadata "} {
+		l.configure(config)
+		l.ok("up", "anna")
+		for _, a := range []string{metadata4, metadata6, other4} {
+			gateway, want := gateway4, want
+			if strings.Contains(a, ":") {
+				gateway = gateway6
+			}
+			if want != "refused" {
+				want += gateway
+			}
+			l.asks("metadata, with "+config, "anna", address(a, 80), want)
+			l.asks("the nameserver, with "+config, "anna", address(a, 53), "nameserver "+gateway)
+		}
+	}
+	l.asks("the rest", "anna", address(outside4, 80), "metadata "+gateway4)
+}

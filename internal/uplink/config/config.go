@@ -61,6 +61,7 @@ type Config struct {
 	Forwarding  bool
 	AnyService  bool // all services of the host may be reached, not only Services
 	Services    []Service
+	Metadata    bool // the metadata service of a cloud may be reached
 	Nameservers []netip.Addr
 	Group       string // the part before "-NAME" in the name of a group
 	FirstUID    uint32

@@ -43,6 +43,7 @@ isolate = false
 inbound = true
 forwarding = false
 host_services = ["udp/53", "tcp/53"]
+metadata = true
 nameservers = ["192.0.2.53", "2001:db8::53"]
 group = "lab"
 first_uid = 1000
@@ -75,7 +76,7 @@ host_port = 8080
 port = 53
 `, func(c *config.Config) {
 			*c = config.Config{
-				Interface: "up0", MTU: 1400, Inbound: true, Group: "lab", FirstUID: 1000, FirstGID: 4294967295,
+				Interface: "up0", MTU: 1400, Inbound: true, Metadata: true, Group: "lab", FirstUID: 1000, FirstGID: 4294967295,
 				Services:    []config.Service{{config.UDP, 53}, {config.TCP, 53}},
 				Nameservers: []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")},
 				IPv4: config.Family{

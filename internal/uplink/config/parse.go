@@ -25,6 +25,7 @@ type file struct {
 	Inbound      bool     `toml:"inbound"`
 	Forwarding   bool     `toml:"forwarding"`
 	HostServices []string `toml:"host_services"`
+	Metadata     bool     `toml:"metadata"`
 	Nameservers  []string `toml:"nameservers"`
 	Group        string   `toml:"group"`
 	FirstUID     int64    `toml:"first_uid"`
@@ -135,6 +136,7 @@ func (p *parser) config(f file) *Config {
 		Isolate:    f.Isolate,
 		Inbound:    f.Inbound,
 		Forwarding: f.Forwarding,
+		Metadata:   f.Metadata,
 		Group:      f.Group,
 		FirstUID:   p.id("first_uid", f.FirstUID),
 		FirstGID:   p.id("first_gid", f.FirstGID),
