@@ -113,7 +113,13 @@ func down() *cobra.Command {
 		Use:   "down NAME",
 		Short: "Disconnect a network namespace, if it is connected",
 		Args:  cobra.ExactArgs(1),
-		RunE:  func(_ *cobra.Command, names []string) error { return uplink.Down(names[0]) },
+		RunE: func(_ *cobra.Command, names []string) error {
+			reliant, err := uplink.Down(names[0])
+			if len(reliant) > 0 {
+				complain(fmt.Sprintf("forwarding stays switched on: %s may rely on it", strings.Join(reliant, ", ")))
+			}
+			return err
+		},
 	}
 }
 

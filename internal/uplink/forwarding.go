@@ -18,7 +18,7 @@ const forwardingFile = state.Dir + "/uplink.forwarding"
 
 // forwarding switches IP forwarding on for the whole host where it is off, because replies
 // may arrive on any interface, and on one that does not exist yet. The firewall must drop
-// what is forwarded between other interfaces.
+// what is forwarded from one closed interface to another, see closed.
 //
 // The values before are written to a file before anything is changed, so undo works after a
 // crash. The caller must hold uplinksLock.
@@ -49,12 +49,12 @@ func openForwarding(path string) (*forwarding, error) {
 	return f, nil
 }
 
-// prepare writes to the file what switchOn will change for an IP version. devices are the
-// uplinks' own.
+// prepare writes to the file what switchOn will change for an IP version, and what the kernel
+// changes with it. devices are the uplinks' own.
 func (f *forwarding) prepare(v version, devices []string) error {
 	all := v.key("all", "forwarding")
 	on, err := getParameter(all)
-	if err != nil || on != "0" {
+	if err != nil || on != "0" && !f.switched(v) {
 		return err
 	}
 	entries, err := os.ReadDir("/proc/sys/" + filepath.Dir(filepath.Dir(all)))
@@ -62,16 +62,22 @@ func (f *forwarding) prepare(v version, devices []string) error {
 		return err
 	}
 	var before []setting
+	remember := func(keys ...string) {
+		for _, key := range keys {
+			if value, err := getParameter(key); err == nil {
+				before = append(before, setting{key, value})
+			}
+		}
+	}
 	for _, entry := range entries {
 		device := entry.Name()
 		if device == "all" || slices.Contains(devices, device) {
 			continue
 		}
-		// undo must set these again, because the switch for all sets them, too.
-		for _, key := range []string{v.key(device, "forwarding"), v.key(device, "force_forwarding")} {
-			if value, err := getParameter(key); err == nil && value == "1" {
-				before = append(before, setting{key, value})
-			}
+		// The switch for all sets these, too. Once it is on, a new interface has the kernel's
+		// value, not the host's.
+		if on == "0" {
+			remember(v.key(device, "forwarding"), v.key(device, "force_forwarding"))
 		}
 		// With accept_ra at 1, an interface that forwards ignores router advertisements.
 		key := v.key(device, "accept_ra")
@@ -80,8 +86,14 @@ func (f *forwarding) prepare(v version, devices []string) error {
 			f.pending = append(f.pending, setting{key, "2"})
 		}
 	}
-	f.pending = append(f.pending, setting{all, "1"})
-	return f.note(append(before, setting{all, "0"}))
+	if on == "0" {
+		remember(all)
+		if v == ipv4 {
+			remember(v.key("all", "accept_redirects")) // the kernel sets it to the opposite of the switch
+		}
+		f.pending = append(f.pending, setting{all, "1"})
+	}
+	return f.note(before)
 }
 
 // note adds settings to the file. A key that is there keeps its value, the host's own.
@@ -117,29 +129,48 @@ func (f *forwarding) switched(v version) bool {
 	return slices.ContainsFunc(f.before, func(s setting) bool { return s.key == v.key("all", "forwarding") })
 }
 
-// routers returns the interfaces that forwarded an IP version before switchOn.
-func (f *forwarding) routers(v version) (devices []string) {
-	own := "forwarding"
-	if v == ipv6 {
-		own = "force_forwarding" // Linux 6.17; older kernels have no switch of an interface for IPv6
-	}
+// closed returns the interfaces that did not forward an IP version before switchOn. Interfaces
+// that have come since are others': who has made them may rely on forwarding.
+func (f *forwarding) closed(v version) (devices []string) {
 	for _, s := range f.before {
-		if device := filepath.Base(filepath.Dir(s.key)); device != "all" && s.key == v.key(device, own) {
+		// For IPv6 an interface by itself forwards with force_forwarding (Linux 6.17) only.
+		device := filepath.Base(filepath.Dir(s.key))
+		if s.key == v.key(device, "forwarding") && device != "all" && device != "default" && (v == ipv6 || s.value == "0") &&
+			!slices.Contains(f.before, setting{v.key(device, "force_forwarding"), "1"}) {
 			devices = append(devices, device)
 		}
 	}
 	return devices
 }
 
-// changed describes the parameters that differ from before.
+// knows tells whether an interface was there at the time of switchOn, or nothing was switched.
+func (f *forwarding) knows(device string) bool {
+	return len(f.before) == 0 || slices.ContainsFunc(f.before, func(s setting) bool { return filepath.Base(filepath.Dir(s.key)) == device })
+}
+
+// changed returns the parameters that differ from before, but for the switches of single
+// interfaces, which follow the one for all.
 func (f *forwarding) changed() []string {
 	changed := []string{}
 	for _, s := range f.before {
-		if now, err := getParameter(s.key); err == nil && now != s.value {
+		now, err := getParameter(s.key)
+		if err == nil && now != s.value && (strings.Contains(s.key, "/all/") || !strings.HasSuffix(s.key, "forwarding")) {
 			changed = append(changed, fmt.Sprintf("%s = %s, was %s", s.key, now, s.value))
 		}
 	}
 	return changed
+}
+
+// deaf returns the interfaces that ignore router advertisements, because accept_ra was set back
+// to 1 after switchOn.
+func (f *forwarding) deaf() (devices []string) {
+	for _, s := range f.before {
+		device := filepath.Base(filepath.Dir(s.key))
+		if now, err := getParameter(s.key); err == nil && now == s.value && s.key == ipv6.key(device, "accept_ra") && device != "default" {
+			devices = append(devices, device)
+		}
+	}
+	return devices
 }
 
 // undo restores the values of the file and removes it. The switches for all come first,

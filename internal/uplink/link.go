@@ -78,10 +78,12 @@ func (h *host) uplinks() ([]netlink.Link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
-	return slices.DeleteFunc(links, func(link netlink.Link) bool {
-		name := link.Attrs().Name
-		return link.Type() != "veth" || link.Attrs().Alias == "" || !strings.HasPrefix(name, "pnu") && !strings.HasPrefix(name, "png")
-	}), nil
+	return slices.DeleteFunc(links, func(link netlink.Link) bool { return !isOurs(link) || link.Attrs().Alias == "" }), nil
+}
+
+func isOurs(link netlink.Link) bool {
+	name := link.Attrs().Name
+	return link.Type() == "veth" && (strings.HasPrefix(name, "pnu") || strings.HasPrefix(name, "png"))
 }
 
 // remove removes a link, if it is there.

@@ -77,12 +77,9 @@ func (t *table) addChains(c *config.Config, f *forwarding) {
 		forward(to, accept)
 	}
 	forward.refuse(to)
-	if f.switched(ipv4) {
-		forward(isIPv4, t.routers4.hasNot(expr.MetaKeyIIFNAME), drop)
-	}
-	if f.switched(ipv6) {
-		forward(isIPv6, t.routers6.hasNot(expr.MetaKeyIIFNAME), drop)
-	}
+	// The sets are empty if the host forwards by itself.
+	forward(isIPv4, t.closed4.has(expr.MetaKeyIIFNAME), t.closed4.has(expr.MetaKeyOIFNAME), drop)
+	forward(isIPv6, t.closed6.has(expr.MetaKeyIIFNAME), t.closed6.has(expr.MetaKeyOIFNAME), drop)
 
 	nat := t.chain("nat", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
 	if c.IPv4.NAT {

@@ -211,6 +211,14 @@ func (h *host) warnings(s *Status, p plan, c *config.Config) []string {
 			warnings = append(warnings, fmt.Sprintf("the host does not forward: set net.%s.conf.all.forwarding, or forwarding = true", e.version))
 		}
 	}
+	if reliant, err := h.reliant(); err == nil && len(reliant) > 0 {
+		warnings = append(warnings, fmt.Sprintf("%s came after forwarding was switched on for uplinks, and may rely on it: "+
+			"switch forwarding on at boot, in sysctl.d(5)", strings.Join(reliant, ", ")))
+	}
+	for _, device := range h.forwarding.deaf() {
+		warnings = append(warnings, fmt.Sprintf("net.ipv6.conf.%s.accept_ra is 1, with which a host that forwards loses its routes by router advertisements: "+
+			"run pamnet-uplink up again", device))
+	}
 	dns := config.Service{Protocol: config.UDP, Port: 53}
 	for _, server := range s.Nameservers {
 		if h.isOwn(server) && !c.AnyService && !slices.Contains(c.Services, dns) {

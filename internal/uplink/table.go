@@ -36,8 +36,8 @@ type table struct {
 	// where to; these destinations.
 	links, ports, forwards4, forwards6, forwarded4, forwarded6 set
 
-	services, routers4, routers6 set
-	connections                  set // the kernel counts the connections of each link
+	services, closed4, closed6 set
+	connections                set // the kernel counts the connections of each link
 }
 
 // set is an nftables set or map, with the elements that it has or is to have.
@@ -65,8 +65,8 @@ func openTable() (*table, error) {
 		conn:        conn,
 		links:       newSet("links", nftables.TypeIFName),
 		services:    newSet("host_services", service),
-		routers4:    newSet("routers4", nftables.TypeIFName),
-		routers6:    newSet("routers6", nftables.TypeIFName),
+		closed4:     newSet("closed4", nftables.TypeIFName),
+		closed6:     newSet("closed6", nftables.TypeIFName),
 		ports:       newSet("ports", service),
 		forwards4:   newMap("forwards4", service, socket4),
 		forwards6:   newMap("forwards6", service, socket6),
@@ -158,8 +158,8 @@ func (t *table) write(c *config.Config, f *forwarding, p plan) error {
 		elements []nftables.SetElement
 	}{
 		{&t.services, serviceKeys(c.Services)},
-		{&t.routers4, deviceKeys(f.routers(ipv4)...)},
-		{&t.routers6, deviceKeys(f.routers(ipv6)...)},
+		{&t.closed4, deviceKeys(f.closed(ipv4)...)},
+		{&t.closed6, deviceKeys(f.closed(ipv6)...)},
 	} {
 		if err := t.conn.AddSet(&common.Set, nil); err != nil {
 			return err
@@ -195,12 +195,12 @@ func (t *table) isLast(name string) bool {
 	return len(t.devices(func(other string) bool { return other != name })) == 0
 }
 
-// delete deletes a name's elements, or the table if they are the last.
-func (t *table) delete(name string) error {
+// delete deletes a name's elements, or the whole table.
+func (t *table) delete(name string, whole bool) error {
 	if !t.exists {
 		return nil
 	}
-	if t.isLast(name) {
+	if whole {
 		t.conn.DelTable(theTable)
 		return t.commit()
 	}

@@ -12,6 +12,7 @@ package uplink
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 
@@ -78,15 +79,21 @@ func Up(name string, c *config.Config) (*Status, error) {
 }
 
 // Down disconnects name, and removes what is left of a half made uplink. It succeeds if there
-// is none. It needs neither the namespace nor the user.
-func Down(name string) error {
+// is none. It needs neither the namespace nor the user. After the last uplink it puts the
+// host's parameters back, unless there are interfaces that may rely on forwarding. It returns
+// these.
+func Down(name string) (reliant []string, err error) {
 	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	err = forName(name, func(h *host) error {
+		reliant, err = h.down(name)
 		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("disconnect %q: %w", name, err)
 	}
-	if err := forName(name, func(h *host) error { return h.down(name) }); err != nil {
-		return fmt.Errorf("disconnect %q: %w", name, err)
-	}
-	return nil
+	return reliant, nil
 }
 
 // Names returns the names that have an uplink, sorted.
@@ -163,7 +170,8 @@ func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 		}
 		defer func() {
 			if err != nil {
-				err = errors.Join(err, h.down(p.name))
+				_, failed := h.down(p.name)
+				err = errors.Join(err, failed)
 			}
 		}()
 		if err := h.remove(p.device()); err != nil {
@@ -208,13 +216,13 @@ func (h *host) applyFirewall(p plan, c *config.Config) error {
 	return h.forwarding.switchOn()
 }
 
-func (h *host) down(name string) error {
+func (h *host) down(name string) (reliant []string, err error) {
 	if err := h.read(); err != nil {
-		return err
+		return nil, err
 	}
 	links, err := h.uplinks()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	devices := h.table.devices(func(other string) bool { return other == name })
 	for _, link := range links {
@@ -224,29 +232,56 @@ func (h *host) down(name string) error {
 	}
 	for _, device := range devices {
 		if err := h.remove(device); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return h.locked(func() error { return h.removeFirewall(name) })
+	err = h.locked(func() error {
+		reliant, err = h.removeFirewall(name)
+		return err
+	})
+	return reliant, err
 }
 
-// removeFirewall deletes a name from the nftables table. With the last uplink it undoes
-// forwarding and deletes the table and the gate.
-func (h *host) removeFirewall(name string) error {
+// removeFirewall deletes a name from the nftables table. With the last uplink it deletes the
+// gate, undoes forwarding and deletes the table. Forwarding and the rules that close other
+// interfaces stay if reliant returns any.
+func (h *host) removeFirewall(name string) (reliant []string, err error) {
 	links, err := h.uplinks()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	last := h.table.isLast(name) && !slices.ContainsFunc(links, func(link netlink.Link) bool {
 		return link.Attrs().Alias != name // the table may have been flushed
 	})
-	if last {
+	if !last {
+		return nil, h.table.delete(name, false)
+	}
+	if reliant, err = h.reliant(); err != nil {
+		return nil, err
+	}
+	if len(reliant) == 0 {
 		if err := h.forwarding.undo(); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if err := h.table.delete(name); err != nil || !last {
-		return err
+	if err := h.table.delete(name, len(reliant) == 0); err != nil {
+		return nil, err
 	}
-	return h.openGate()
+	return reliant, h.openGate()
+}
+
+// reliant returns the virtual interfaces that have come since forwarding was switched on, for
+// containers, machines or tunnels. They may rely on it.
+func (h *host) reliant() (devices []string, err error) {
+	links, err := list(h.LinkList)
+	if err != nil {
+		return nil, fmt.Errorf("list interfaces: %w", err)
+	}
+	for _, link := range links {
+		a := link.Attrs()
+		if link.Type() != "device" && a.MasterIndex == 0 && a.Flags&net.FlagUp != 0 && !isOurs(link) && !h.forwarding.knows(a.Name) {
+			devices = append(devices, a.Name)
+		}
+	}
+	return devices, nil
 }

@@ -260,6 +260,7 @@ func TestShow(t *testing.T) {
 	if text := l.ok("show", "anna"); !contains(text, "warning      the host uses no nameserver that could be reached from here: set nameservers") {
 		t.Error(text)
 	}
+	l.sh("echo 1 >/proc/sys/net/ipv4/conf/all/accept_redirects")
 	l.configure(`
 		isolate = false
 		inbound = true
@@ -283,6 +284,7 @@ func TestShow(t *testing.T) {
   port         tcp/8080 of the host leads to 80
   resolver     /etc/netns/anna/resolv.conf may say: nameserver 192.0.2.1
   on the host  /proc/sys/net/ipv4/conf/all/forwarding = 1, was 0
+  on the host  /proc/sys/net/ipv4/conf/all/accept_redirects = 0, was 1
 `)
 	var status struct {
 		Name, State, Owner, Device, Interface string
@@ -304,7 +306,7 @@ func TestShow(t *testing.T) {
 	expect.Check(t, decoder.Decode(&status))
 	expect.Equal(t, "JSON", fmt.Sprintf("%+v", status), "{Name:anna State:up Owner:uid 5000 Device:pnu3uw Interface:eth0 MTU:1500 "+
 		"Networks:[{Address:100.64.39.17/31 Gateway:100.64.39.16 NAT:false}] Isolated:false Inbound:true HostServices:[udp/53 tcp/53] "+
-		"Forwards:[{Host:tcp/8080 Namespace:80}] Nameservers:[192.0.2.1] Changed:[net/ipv4/conf/all/forwarding = 1, was 0] Warnings:[]}")
+		"Forwards:[{Host:tcp/8080 Namespace:80}] Nameservers:[192.0.2.1] Changed:[net/ipv4/conf/all/forwarding = 1, was 0 net/ipv4/conf/all/accept_redirects = 0, was 1] Warnings:[]}")
 	for _, c := range []struct{ what, damage, want string }{
 		{"a firewall without it", `nft delete element inet pamnet links '{ "pnu3uw" }'`, "incomplete"},
 		{"an interface that is down inside", "ip -n anna link set eth0 down", "incomplete"},

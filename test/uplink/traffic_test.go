@@ -284,6 +284,70 @@ func TestForwardingIsForNamespacesOnly(t *testing.T) {
 	same(t, "state", l.state(), before)
 }
 
+// The rules are like docker's, which finds forwarding switched on.
+func TestForwardingThatOthersRelyOnStays(t *testing.T) {
+	l := newLab(t)
+	l.sh("for f in /proc/sys/net/ipv[46]/conf/*/accept_redirects; do echo 0 >$f; done") // a hardened host
+	before := l.state()
+	l.serve("outside", ":80", "outside")
+	l.ok("up", "anna")
+	l.sh(`set -e
+		ip netns add container
+		ip link add docker9 type bridge
+		ip address add 172.30.9.1/24 dev docker9
+		ip link set docker9 up
+		ip link add veth9 type veth peer name eth0 netns container
+		ip link set veth9 master docker9 up
+		ip -n container address add 172.30.9.2/24 dev eth0
+		ip -n container link set eth0 up
+		ip -n container route add default via 172.30.9.1
+		nft -f - <<-END
+			table ip docker {
+				chain prerouting {
+					type nat hook prerouting priority dstnat
+					fib daddr type local meta l4proto {tcp, udp} th dport 8080 dnat to 172.30.9.2:80
+				}
+				chain postrouting {
+					type nat hook postrouting priority srcnat
+					ip saddr 172.30.9.0/24 oifname != docker9 masquerade
+				}
+			}
+		END`)
+	l.serve("container", ":80", "container")
+	check := func(when string) {
+		l.asks("a container reaches the world "+when, "container", address(outside4, 80), "outside "+gateway4)
+		l.asks("a container's port is reached "+when, "outside", address(gateway4, 8080), "container "+outside4)
+		both(t, func(t *testing.T, v version) {
+			l := l.with(t)
+			heard := l.listen("outside", address(v.outside, 70))
+			l.send("second", v.second, address(v.outside, 70), "second")
+			l.send("", v.gateway, address(v.outside, 70), "machine")
+			expect.Equal(t, "what is heard outside "+when, heard(), "machine")
+		})
+	}
+	check("beside an uplink")
+	if text := l.ok("show", "anna"); !contains(text, "warning      docker9 came after forwarding was switched on for uplinks") {
+		t.Error(text)
+	}
+	expect.Equal(t, "what down says", l.ok("down", "anna"), "pamnet-uplink: forwarding stays switched on: docker9 may rely on it\n")
+	check("after the last uplink")
+	l.sh("ip netns del container; ip link del docker9; nft delete table ip docker")
+	l.ok("down", "anna")
+	same(t, "state without docker9", l.state(), before)
+}
+
+func TestRouterAdvertisementsAreHeardAgain(t *testing.T) {
+	l := newLab(t)
+	l.sh("echo 1 >/proc/sys/net/ipv6/conf/outside/accept_ra")
+	l.ok("up", "anna")
+	l.sh("echo 1 >/proc/sys/net/ipv6/conf/outside/accept_ra") // ifup and network managers do
+	if text := l.ok("show", "anna"); !contains(text, "warning      net.ipv6.conf.outside.accept_ra is 1") {
+		t.Error(text)
+	}
+	l.ok("up", "anna")
+	expect.Equal(t, "accept_ra", l.sh("cat /proc/sys/net/ipv6/conf/outside/accept_ra"), "2")
+}
+
 func TestARouterGoesOnToForward(t *testing.T) {
 	for _, c := range []struct {
 		what, before string
