@@ -64,6 +64,10 @@ units          = pamnet-prune.service pamnet-prune.timer pamnet-uplink.service
 # With these starts pamnet-uplink.service, see there.
 firewalls      = nftables firewalld ufw netfilter-persistent
 wants          = $(firewalls:%=%.service.wants/pamnet-uplink.service)
+# Network managers leave the links of pamnet-uplink alone.
+libdir         = $(or $(prefix),/usr)/lib
+unmanaged      = systemd/network/10-pamnet-uplink.link systemd/network/10-pamnet-uplink.network \
+	NetworkManager/conf.d/10-pamnet-uplink.conf
 docs           = README.md $(wildcard docs/*)
 examples       = $(wildcard examples/*)
 profiles       = $(wildcard build/pam-configs/*)
@@ -122,6 +126,9 @@ install: build ## installs modules where libpam looks (DESTDIR=, prefix=, libsec
 	$(Q)for link in $(wants:%="$(DESTDIR)$(unitdir)/%"); do \
 		install -d "$${link%/*}" && ln -sf ../pamnet-uplink.service "$$link" || exit; \
 	done
+	$(Q)for file in $(unmanaged); do \
+		install -D -m 0644 "build/unmanaged/$${file##*/}" "$(DESTDIR)$(libdir)/$$file" || exit; \
+	done
 	$(Q)install -D -m 0644 -t "$(DESTDIR)$(datadir)/pam-configs" $(profiles)
 	$(Q)install -D -m 0644 -t "$(DESTDIR)$(docdir)" $(docs)
 	$(Q)install -m 0644 CHANGELOG.md "$(DESTDIR)$(docdir)/changelog"
@@ -139,7 +146,8 @@ uninstall: ## removes modules and programs, unless a service names one (FORCE=1:
 	}
 	$(Q)rm -f $(NAMES:%="$(moduledir)/%.so") "$(DESTDIR)$(bindir)/pamnetctl" "$(DESTDIR)$(libexecdir)/pamnet-uplink" \
 		$(foreach page,$(wildcard man/*),"$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))") \
-		$(units:%="$(DESTDIR)$(unitdir)/%") $(wants:%="$(DESTDIR)$(unitdir)/%") $(completions:%="$(DESTDIR)$(datadir)/%") \
+		$(units:%="$(DESTDIR)$(unitdir)/%") $(wants:%="$(DESTDIR)$(unitdir)/%") \
+		$(unmanaged:%="$(DESTDIR)$(libdir)/%") $(completions:%="$(DESTDIR)$(datadir)/%") \
 		$(profiles:build/%="$(DESTDIR)$(datadir)/%") \
 		$(foreach file,changelog $(notdir $(docs)) $(examples),"$(DESTDIR)$(docdir)/$(file)")
 	$(Q)rmdir $(firewalls:%="$(DESTDIR)$(unitdir)/%.service.wants") 2>/dev/null || :

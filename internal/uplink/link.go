@@ -102,24 +102,35 @@ func (h *host) remove(device string) error {
 }
 
 // findOwn returns the host's end of a plan's link, nil if there is none, and whether the link
-// matches the plan. It fails if the link belongs to another name.
+// matches the plan. A link of a name that has the number no more is removed. findOwn fails if
+// the other name has the number, too, or if that is not known.
 func (h *host) findOwn(p plan, c *config.Config, fd int) (link netlink.Link, good bool, err error) {
 	link, err = h.findLink(p.device())
 	if err != nil || link == nil {
 		return nil, false, err
 	}
-	if alias := link.Attrs().Alias; alias != "" && alias != p.name {
-		return nil, false, fmt.Errorf("interface %s, of %s, belongs to %q: take that down first", p.device(), p.identity, alias)
+	if other := link.Attrs().Alias; other != "" && other != p.name {
+		who, err := identify(other, c.Group)
+		if err == nil && who.device() == p.device() {
+			err = fmt.Errorf("run pamnet-uplink down %s first", other)
+		}
+		if err != nil && !errors.Is(err, errNobody) {
+			return nil, false, fmt.Errorf("interface %s, of %s, belongs to %q: %w", p.device(), p.identity, other, err)
+		}
+		return nil, false, forName(other, func(h *host) error {
+			_, err := h.down(other)
+			return err
+		})
 	}
 	good, err = h.matches(link, p, c, fd)
 	return link, good, err
 }
 
 // matches tells whether the host's end of a link is what the plan says, and the other end is
-// in the namespace fd.
+// in the namespace fd. Its MTU can be another, and it can have addresses of others.
 func (h *host) matches(link netlink.Link, p plan, c *config.Config, fd int) (bool, error) {
 	a := link.Attrs()
-	if link.Type() != "veth" || a.Alias != p.name || a.MTU != c.MTU || a.Flags&net.FlagUp == 0 {
+	if link.Type() != "veth" || a.Alias != p.name || a.Flags&net.FlagUp == 0 {
 		return false, nil
 	}
 	nsid, err := h.GetNetNsIdByFd(fd)
@@ -129,16 +140,14 @@ func (h *host) matches(link netlink.Link, p plan, c *config.Config, fd int) (boo
 	if nsid < 0 || a.NetNsID != nsid {
 		return false, nil
 	}
-	addresses, err := list(func() ([]netlink.Addr, error) { return h.AddrList(link, netlink.FAMILY_ALL) })
+	has, err := h.addresses(link)
 	if err != nil {
-		return false, fmt.Errorf("list addresses of %s: %w", a.Name, err)
-	}
-	var has []netip.Prefix
-	for _, address := range addresses {
-		has = append(has, prefixOf(address.IPNet))
+		return false, err
 	}
 	wants := p.hostAddresses()
-	if len(has) != len(wants) || slices.ContainsFunc(wants, func(w netip.Prefix) bool { return !slices.Contains(has, w) }) {
+	isMissing := func(w netip.Prefix) bool { return !slices.Contains(has, w) }
+	isOld := func(a netip.Prefix) bool { return !slices.Contains(wants, a) && !isForeign(a, c) }
+	if slices.ContainsFunc(wants, isMissing) || slices.ContainsFunc(has, isOld) {
 		return false, nil
 	}
 	in, err := inside(fd)
@@ -153,7 +162,30 @@ func (h *host) matches(link netlink.Link, p plan, c *config.Config, fd int) (boo
 	if err != nil {
 		return false, fmt.Errorf("find the interface inside: %w", err)
 	}
-	return peer.Attrs().Name == c.Interface && peer.Attrs().MTU == c.MTU, nil
+	return peer.Attrs().Name == c.Interface, nil
+}
+
+// addresses returns the addresses of an interface of the host.
+func (h *host) addresses(link netlink.Link) (all []netip.Prefix, err error) {
+	addresses, err := list(func() ([]netlink.Addr, error) { return h.AddrList(link, netlink.FAMILY_ALL) })
+	if err != nil {
+		return nil, fmt.Errorf("list addresses of %s: %w", link.Attrs().Name, err)
+	}
+	for _, a := range addresses {
+		all = append(all, prefixOf(a.IPNet))
+	}
+	return all, nil
+}
+
+// isForeign tells whether an address of a link is none that an uplink could have. A DHCP client
+// or a network manager may add such an address.
+func isForeign(a netip.Prefix, c *config.Config) bool {
+	for _, pool := range []netip.Prefix{c.IPv4.Users, c.IPv4.Groups, c.IPv6.Users, c.IPv6.Groups} {
+		if pool.Contains(a.Addr()) {
+			return false
+		}
+	}
+	return a != linkLocal
 }
 
 // refuseOverlap fails if another interface of the host has an address in the plan's networks.
@@ -221,7 +253,7 @@ func (h *host) makeLink(p plan, c *config.Config, fd int) (netlink.Link, error) 
 }
 
 // configureInside sets up the namespace's end of a link.
-func configureInside(p plan, link netlink.Link, fd int) error {
+func configureInside(p plan, c *config.Config, link netlink.Link, fd int) error {
 	in, err := inside(fd)
 	if err != nil {
 		return err
@@ -230,6 +262,9 @@ func configureInside(p plan, link netlink.Link, fd int) error {
 	peer, err := in.LinkByIndex(link.Attrs().ParentIndex)
 	if err != nil {
 		return fmt.Errorf("find the interface inside: %w", err)
+	}
+	if err := fitMTU(in, peer, c); err != nil {
+		return err
 	}
 	for _, e := range p.ends() {
 		if err := addAddress(in, peer, e.inside); err != nil {
@@ -264,6 +299,16 @@ func addAddress(h *netlink.Handle, link netlink.Link, address netip.Prefix) erro
 	}
 	if err := h.AddrReplace(link, a); err != nil {
 		return fmt.Errorf("add address %s to %s: %w", address, link.Attrs().Name, err)
+	}
+	return nil
+}
+
+func fitMTU(h *netlink.Handle, link netlink.Link, c *config.Config) error {
+	if link.Attrs().MTU == c.MTU {
+		return nil
+	}
+	if err := h.LinkSetMTU(link, c.MTU); err != nil {
+		return fmt.Errorf("set MTU of %s: %w", link.Attrs().Name, err)
 	}
 	return nil
 }

@@ -44,8 +44,11 @@ func (i identity) device() string {
 	return prefix + strconv.FormatUint(uint64(i.id), 36)
 }
 
+// errNobody says that there is neither a user nor a group.
+var errNobody = errors.New("there is no user of that name, and no group")
+
 // identify looks up the user name or, if there is none, the group GROUP-name. It asks libc's
-// name service, and so finds users of a directory.
+// name service, and so finds users of a directory. The error wraps errNobody if there is neither.
 func identify(name, group string) (identity, error) {
 	u, err := user.Lookup(name)
 	if err == nil {
@@ -57,7 +60,7 @@ func identify(name, group string) (identity, error) {
 	group += "-" + name
 	g, err := user.LookupGroup(group)
 	if errors.As(err, new(user.UnknownGroupError)) {
-		return identity{}, fmt.Errorf("find addresses for %q: there is no user of that name, and no group %q", name, group)
+		return identity{}, fmt.Errorf("find addresses for %q: %w %q", name, errNobody, group)
 	}
 	if err != nil {
 		return identity{}, fmt.Errorf("look up group %q: %w", group, err)

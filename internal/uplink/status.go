@@ -211,6 +211,17 @@ func (h *host) warnings(s *Status, p plan, c *config.Config) []string {
 			warnings = append(warnings, fmt.Sprintf("the host does not forward: set net.%s.conf.all.forwarding, or forwarding = true", e.version))
 		}
 	}
+	if link, err := h.findLink(p.device()); err == nil && link != nil {
+		if now := link.Attrs().MTU; now != c.MTU {
+			warnings = append(warnings, fmt.Sprintf("the MTU of %s is %d: pamnet-uplink up sets it to %d", p.device(), now, c.MTU))
+		}
+		has, _ := h.addresses(link)
+		for _, a := range has {
+			if isForeign(a, c) {
+				warnings = append(warnings, fmt.Sprintf("%s has the address %s of another program: let that program leave interfaces pn* alone", p.device(), a))
+			}
+		}
+	}
 	if reliant, err := h.reliant(); err == nil && len(reliant) > 0 {
 		warnings = append(warnings, fmt.Sprintf("%s came after forwarding was switched on for uplinks, and may rely on it: "+
 			"switch forwarding on at boot, in sysctl.d(5)", strings.Join(reliant, ", ")))

@@ -182,14 +182,14 @@ func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 		return err
 	}
 	if good {
-		err = h.markUnchecked(link)
+		err = errors.Join(h.markUnchecked(link), fitMTU(h.Handle, link, c))
 	} else {
 		link, err = h.makeLink(p, c, fd)
 	}
 	if err != nil {
 		return err
 	}
-	return configureInside(p, link, fd)
+	return configureInside(p, c, link, fd)
 }
 
 // applyFirewall closes the gate, writes the nftables table, and only then switches forwarding
