@@ -163,6 +163,7 @@ deps: ## installs what building and testing need, and says what and why
 	$(Q)build/deps.sh
 	$(Q)build/unpack.sh $(OUT)/directory slapd nslcd libnss-ldapd sssd-ldap libnss-sss nscd
 	$(Q)build/unpack.sh $(OUT)/resolvers nscd systemd-resolved libnss-resolve
+	$(Q)build/unpack.sh $(OUT)/firewalls firewalld ufw iptables
 	$(Q)build/unpack.sh $(OUT)/companions cado vde2 vdeplug
 	$(Q)build/unpack.sh $(OUT)/services at vsftpd xrdp lightdm xvfb samba smbclient dovecot-imapd cockpit-ws cockpit-bridge \
 		pkexec opendoas greetd lxdm

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os/user"
 	"strconv"
+	"strings"
 
 	"libpam-net/internal/netns"
 	"libpam-net/internal/uplink/config"
@@ -42,6 +43,16 @@ func (i identity) device() string {
 		prefix = "png"
 	}
 	return prefix + strconv.FormatUint(uint64(i.id), 36)
+}
+
+// identityOf returns the identity whose device has a name.
+func identityOf(device, name string) (identity, error) {
+	id, err := strconv.ParseUint(device[len("pnu"):], 36, 32)
+	i := identity{name, strings.HasPrefix(device, "png"), uint32(id)}
+	if err == nil && i.device() != device {
+		err = fmt.Errorf("%s is not the name of an uplink's interface", device)
+	}
+	return i, err
 }
 
 // errNobody says that there is neither a user nor a group.

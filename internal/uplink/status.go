@@ -198,13 +198,12 @@ func isDefault(r netlink.Route, bits int) bool {
 // warnings returns the reasons why an uplink may not work although it is up.
 func (h *host) warnings(s *Status, p plan, c *config.Config) []string {
 	warnings := []string{}
-	chains, err := h.table.dropping()
+	obstacles, err := h.table.obstacles(p, c)
 	if err != nil {
 		warnings = append(warnings, "other firewalls: "+err.Error())
 	}
-	for _, chain := range chains {
-		warnings = append(warnings, fmt.Sprintf(
-			`nftables chain %s drops what it does not know, which may be all of this: let it accept iifname "pn*" and oifname "pn*"`, chain))
+	for _, o := range obstacles {
+		warnings = append(warnings, o.String())
 	}
 	for _, e := range p.ends() {
 		if on, err := getParameter(e.key("all", "forwarding")); err == nil && on == "0" && s.State == StateUp {

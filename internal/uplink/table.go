@@ -5,6 +5,7 @@ package uplink
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -23,7 +24,14 @@ const tableName = "pamnet"
 // net.netfilter.nf_conntrack_max entries, 65,536 or more. A full table stops them all.
 const MaxConnections = 4096
 
-const connectionsSize = 65535 // links at most, as nft sets it
+const (
+	connectionsSize = 65535 // links at most, as nft sets it
+
+	// transactionSize is more than the elements of 10,000 uplinks take in one transaction. One
+	// message of it has up to 64 KiB.
+	transactionSize    = 4 << 20
+	elementsPerMessage = 500
+)
 
 // table is the nftables table "inet pamnet" as openTable found it. Its rules are the same
 // for any number of uplinks: each uplink is an element of the sets, with the name as the
@@ -56,7 +64,7 @@ var (
 // openTable reads the table of the calling thread's network namespace.
 func openTable() (*table, error) {
 	conn, err := nftables.New(nftables.WithSockOptions(func(c *netlink.Conn) error {
-		return c.SetDeadline(deadline())
+		return errors.Join(c.SetDeadline(deadline()), c.SetWriteBuffer(transactionSize))
 	}))
 	if err != nil {
 		return nil, fmt.Errorf("open nftables: %w", err)
@@ -149,9 +157,9 @@ func (t *table) devices(is func(name string) bool) []string {
 	return devices
 }
 
-// write makes the table what the configuration, the forwarding and the plan say. It
-// replaces the elements of the plan's name and leaves those of other names.
-func (t *table) write(c *config.Config, f *forwarding, p plan) error {
+// write makes the table what the configuration, the forwarding and the plans say. It
+// replaces the elements of the plans' names and leaves those of other names.
+func (t *table) write(c *config.Config, f *forwarding, plans []plan) error {
 	t.conn.AddTable(theTable)
 	for _, common := range []struct {
 		*set
@@ -172,17 +180,22 @@ func (t *table) write(c *config.Config, f *forwarding, p plan) error {
 	if err := t.conn.AddSet(&t.connections.Set, nil); err != nil {
 		return err
 	}
-	wanted := elementsOf(p)
 	for i, s := range t.perUplink() {
 		if err := t.conn.AddSet(&s.Set, nil); err != nil {
 			return err
 		}
+		var wanted []nftables.SetElement
+		for _, p := range plans {
+			wanted = append(wanted, elementsOf(p)[i]...)
+		}
 		// A port that led to another name before the configuration changed goes, too.
-		err := t.remove(s, func(e nftables.SetElement) bool { return e.Comment == p.name || find(wanted[i], e.Key) != nil })
+		err := t.remove(s, func(e nftables.SetElement) bool {
+			return find(wanted, e.Key) != nil || slices.ContainsFunc(plans, func(p plan) bool { return p.name == e.Comment })
+		})
 		if err != nil {
 			return err
 		}
-		if err := t.add(s, wanted[i]); err != nil {
+		if err := t.add(s, wanted); err != nil {
 			return err
 		}
 	}
@@ -233,34 +246,13 @@ func (t *table) has(p plan) bool {
 	return true
 }
 
-// dropping returns the names of other tables' chains of hook forward that drop by policy.
-// No rule of ours can accept a packet that another chain drops.
-func (t *table) dropping() ([]string, error) {
-	chains, err := t.conn.ListChains()
-	if err != nil {
-		return nil, fmt.Errorf("list nftables chains: %w", err)
-	}
-	families := map[nftables.TableFamily]string{
-		nftables.TableFamilyINet: "inet",
-		nftables.TableFamilyIPv4: "ip",
-		nftables.TableFamilyIPv6: "ip6",
-	}
-	var found []string
-	for _, c := range chains {
-		family := families[c.Table.Family]
-		if family != "" && c.Hooknum != nil && *c.Hooknum == *nftables.ChainHookForward &&
-			c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop {
-			found = append(found, fmt.Sprintf("%s %s %s", family, c.Table.Name, c.Name))
+func (t *table) add(s *set, elements []nftables.SetElement) error {
+	for chunk := range slices.Chunk(elements, elementsPerMessage) {
+		if err := t.conn.SetAddElements(&s.Set, chunk); err != nil {
+			return err
 		}
 	}
-	return found, nil
-}
-
-func (t *table) add(s *set, elements []nftables.SetElement) error {
-	if len(elements) == 0 {
-		return nil
-	}
-	return t.conn.SetAddElements(&s.Set, elements)
+	return nil
 }
 
 func (t *table) remove(s *set, which func(nftables.SetElement) bool) error {

@@ -193,7 +193,7 @@ func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 }
 
 // applyFirewall closes the gate, writes the nftables table, and only then switches forwarding
-// on.
+// on. A table that is away comes back for all uplinks at once.
 func (h *host) applyFirewall(p plan, c *config.Config) error {
 	if err := h.closeGate(); err != nil {
 		return err
@@ -210,10 +210,45 @@ func (h *host) applyFirewall(p plan, c *config.Config) error {
 			}
 		}
 	}
-	if err := h.table.write(c, h.forwarding, p); err != nil {
+	plans := []plan{p}
+	if !h.table.exists {
+		lost, err := h.plansOfOthers(p.name, c)
+		if err != nil {
+			return err
+		}
+		plans = append(plans, lost...)
+	}
+	if err := h.table.write(c, h.forwarding, plans); err != nil {
 		return err
 	}
 	return h.forwarding.switchOn()
+}
+
+// plansOfOthers returns plans for the links of other names, which bring their elements back into
+// a table that somebody has deleted. It asks the name service only for names with forwards.
+func (h *host) plansOfOthers(name string, c *config.Config) (plans []plan, err error) {
+	links, err := h.uplinks()
+	if err != nil {
+		return nil, err
+	}
+	for _, link := range links {
+		a := link.Attrs()
+		if a.Alias == name {
+			continue
+		}
+		who, err := identityOf(a.Name, a.Alias)
+		if err != nil {
+			continue // not a name that device returns
+		}
+		p := plan{identity: who}
+		if len(c.ForwardsOf(a.Alias)) > 0 {
+			if full, err := planFor(a.Alias, c); err == nil && full.identity == who {
+				p = full
+			}
+		}
+		plans = append(plans, p)
+	}
+	return plans, nil
 }
 
 func (h *host) down(name string) (reliant []string, err error) {

@@ -246,19 +246,48 @@ func TestGroupsHaveAddressesOfTheirOwn(t *testing.T) {
 	l.ok("up", "den")
 }
 
-func TestAFirewallThatDropsIsTold(t *testing.T) {
-	l := newLab(t)
-	l.serve("outside", ":80", "outside")
-	l.sh("nft 'table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; chain own { }; }'")
-	says := `chain ip filter FORWARD drops what it does not know, which may be all of this: let it accept iifname "pn*" and oifname "pn*"`
-	for _, command := range []string{"up", "show"} {
-		if output := l.ok(command, "anna"); !contains(output, says) {
-			t.Errorf("%s does not say %q but %q", command, says, output)
-		}
+func TestOtherFirewallsThatRefuse(t *testing.T) {
+	for _, c := range []struct{ what, rules, chain, command string }{
+		{
+			"a policy", "table ip site { chain forward { type filter hook forward priority 10; policy drop; }; chain own { }; }",
+			"nftables chain ip site forward", `nft insert rule ip site forward iifname "pn*" accept && nft insert rule ip site forward oifname "pn*" accept`,
+		},
+		{
+			"a last rule", "table inet site { chain forward { type filter hook forward priority -10; ct state established accept; counter log reject with icmpx admin-prohibited; }; }",
+			"nftables chain inet site forward", `nft insert rule inet site forward iifname "pn*" accept && nft insert rule inet site forward oifname "pn*" accept`,
+		},
+		{
+			"services of the host", "table inet site { chain input { type filter hook input priority 10; policy drop; iifname lo accept; }; }",
+			"nftables chain inet site input", `nft insert rule inet site input iifname "pn*" accept`,
+		},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			l := newLab(t)
+			l.configure("host_services = ['tcp/90', 'udp/90']\n")
+			l.serve("outside", ":80", "outside")
+			l.serve("", ":90", "machine")
+			l.sh(`nft "$1"`, c.rules)
+			want := c.chain + " refuses what it does not know, and so the packets of uplinks: " + c.command + "\n"
+			for _, command := range []string{"up", "show"} {
+				if output := l.ok(command, "anna"); !contains(output, want) {
+					t.Errorf("%s does not say %q but %q", command, want, output)
+				}
+			}
+			l.sh(c.command)
+			if output := l.ok("up", "anna"); contains(output, "warning") {
+				t.Errorf("up still says %q", output)
+			}
+			l.asks("the world", "anna", address(outside4, 80), "outside "+gateway4)
+			l.asks("the host", "anna", address(gatewayOf(anna4), 90), "machine "+anna4)
+		})
 	}
-	l.asks("the other IP version", "anna", address(outside6, 80), "outside "+gateway6)
-	l.sh(`nft 'add rule ip filter FORWARD iifname "pn*" accept; add rule ip filter FORWARD oifname "pn*" accept'`)
-	l.asks("what is told helps", "anna", address(outside4, 80), "outside "+gateway4)
+	t.Run("rules that refuse some packets only are no obstacle", func(t *testing.T) {
+		l := newLab(t)
+		l.sh(`nft 'table inet site { chain forward { type filter hook forward priority 0; tcp dport 25 reject; }; chain input { type filter hook input priority 0; policy drop; }; }'`)
+		if output := l.ok("up", "anna"); contains(output, "warning") {
+			t.Error(output)
+		}
+	})
 }
 
 // What the machine did not forward before, it does not forward now.
