@@ -61,7 +61,14 @@ unitdir       ?= $(or $(prefix),/usr)/lib/systemd/system
 # Debian's zsh looks for the completions of packages in a place of its own.
 zshdir        ?= zsh/$(if $(wildcard /etc/debian_version),vendor-completions,site-functions)
 completions    = bash-completion/completions/pamnetctl $(zshdir)/_pamnetctl fish/vendor_completions.d/pamnetctl.fish
-units          = pamnet-prune.service pamnet-prune.timer
+units          = pamnet-prune.service pamnet-prune.timer pamnet-uplink.service
+# With these starts pamnet-uplink.service, see there.
+firewalls      = nftables firewalld ufw netfilter-persistent
+wants          = $(firewalls:%=%.service.wants/pamnet-uplink.service)
+# Network managers leave the links of pamnet-uplink alone.
+libdir         = $(or $(prefix),/usr)/lib
+unmanaged      = systemd/network/10-pamnet-uplink.link systemd/network/10-pamnet-uplink.network \
+	NetworkManager/conf.d/10-pamnet-uplink.conf
 docs           = README.md $(wildcard docs/*)
 examples       = $(wildcard examples/*)
 profiles       = $(wildcard build/pam-configs/*)
@@ -115,8 +122,14 @@ install: build ## installs modules where libpam looks (DESTDIR=, prefix=, libsec
 	done
 	$(Q)install -d "$(DESTDIR)$(unitdir)"
 	$(Q)for unit in $(units); do \
-		sed 's|@bindir@|$(bindir)|' "build/systemd/$$unit" >"$(DESTDIR)$(unitdir)/$$unit" && \
+		sed 's|@bindir@|$(bindir)|; s|@libexecdir@|$(libexecdir)|' "build/systemd/$$unit" >"$(DESTDIR)$(unitdir)/$$unit" && \
 		chmod 0644 "$(DESTDIR)$(unitdir)/$$unit" || exit; \
+	done
+	$(Q)for link in $(wants:%="$(DESTDIR)$(unitdir)/%"); do \
+		install -d "$${link%/*}" && ln -sf ../pamnet-uplink.service "$$link" || exit; \
+	done
+	$(Q)for file in $(unmanaged); do \
+		install -D -m 0644 "build/unmanaged/$${file##*/}" "$(DESTDIR)$(libdir)/$$file" || exit; \
 	done
 	$(Q)install -D -m 0644 -t "$(DESTDIR)$(datadir)/pam-configs" $(profiles)
 	$(Q)install -D -m 0644 -t "$(DESTDIR)$(docdir)" $(docs)
@@ -135,9 +148,11 @@ uninstall: ## removes modules and programs, unless a service names one (FORCE=1:
 	}
 	$(Q)rm -f $(NAMES:%="$(moduledir)/%.so") "$(DESTDIR)$(bindir)/pamnetctl" "$(DESTDIR)$(libexecdir)/pamnet-uplink" \
 		$(foreach page,$(wildcard man/*),"$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))") \
-		$(units:%="$(DESTDIR)$(unitdir)/%") $(completions:%="$(DESTDIR)$(datadir)/%") \
+		$(units:%="$(DESTDIR)$(unitdir)/%") $(wants:%="$(DESTDIR)$(unitdir)/%") \
+		$(unmanaged:%="$(DESTDIR)$(libdir)/%") $(completions:%="$(DESTDIR)$(datadir)/%") \
 		$(profiles:build/%="$(DESTDIR)$(datadir)/%") \
 		$(foreach file,changelog $(notdir $(docs)) $(examples),"$(DESTDIR)$(docdir)/$(file)")
+	$(Q)rmdir $(firewalls:%="$(DESTDIR)$(unitdir)/%.service.wants") 2>/dev/null || :
 	$(Q)rmdir "$(DESTDIR)$(libexecdir)" "$(DESTDIR)$(docdir)/examples" "$(DESTDIR)$(docdir)" 2>/dev/null || :
 
 package: build ## packs the same for Debian and as RPM, into out/package/
@@ -150,6 +165,7 @@ deps: ## installs what building and testing need, and says what and why
 	$(Q)build/deps.sh
 	$(Q)build/unpack.sh $(OUT)/directory slapd nslcd libnss-ldapd sssd-ldap libnss-sss nscd
 	$(Q)build/unpack.sh $(OUT)/resolvers nscd systemd-resolved libnss-resolve
+	$(Q)build/unpack.sh $(OUT)/firewalls firewalld ufw iptables
 	$(Q)build/unpack.sh $(OUT)/companions cado vde2 vdeplug
 	$(Q)build/unpack.sh $(OUT)/services at vsftpd xrdp lightdm xvfb samba smbclient dovecot-imapd cockpit-ws cockpit-bridge \
 		pkexec opendoas greetd lxdm

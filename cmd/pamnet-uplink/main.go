@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Command pamnet-uplink gives named network namespaces an uplink. It is a program
-// for the modules' argument setup=, and for administrators: pamnet-uplink(8).
+// Command pamnet-uplink connects named network namespaces to the host's network. The modules
+// run it as the program of their argument setup=, administrators by hand: pamnet-uplink(8).
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"libpam-net/internal/uplink/config"
 )
 
-// One thread does all the work: strace(1) counts the calls of each for itself.
+// One thread does all the work, because strace(1) counts the calls of each thread.
 func init() { runtime.LockOSThread() }
 
 func main() {
@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-// complain writes each line with the program's name: it may end up in a log.
+// complain writes each line to standard error with the program's name, for logs.
 func complain(text string) {
 	for line := range strings.Lines(text) {
 		fmt.Fprintf(os.Stderr, "pamnet-uplink: %s\n", strings.TrimSuffix(line, "\n"))
@@ -40,7 +40,7 @@ func command() *cobra.Command {
 	var check bool
 	root := &cobra.Command{
 		Use:           "pamnet-uplink",
-		Short:         "Give named network namespaces an uplink",
+		Short:         "Connect named network namespaces to the host's network",
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -51,13 +51,13 @@ func command() *cobra.Command {
 			if _, err := config.Load(path); err != nil {
 				return err
 			}
-			fmt.Printf("%s: nothing is wrong\n", path)
+			fmt.Printf("%s: no problems found\n", path)
 			return nil
 		},
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.PersistentFlags().StringVar(&path, "config", config.Path, "read the configuration from `FILE`")
-	root.Flags().BoolVar(&check, "check", false, "check the configuration, and do nothing")
+	root.Flags().BoolVar(&check, "check", false, "check the configuration and do nothing else")
 	root.AddCommand(up(&path), down(), show(&path))
 	return root
 }
@@ -70,7 +70,7 @@ func up(path *string) *cobra.Command {
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, names []string) error {
 			if all == (len(names) == 1) {
-				return errors.New("say either a name or --all")
+				return errors.New("either a name or --all is needed")
 			}
 			c, err := config.Load(*path)
 			if err != nil {
@@ -88,7 +88,7 @@ func up(path *string) *cobra.Command {
 			return errors.Join(failed...)
 		},
 	}
-	c.Flags().BoolVar(&all, "all", false, "do it for all that have an uplink, after the firewall was flushed, say")
+	c.Flags().BoolVar(&all, "all", false, "repair all uplinks, for example after all nftables rules were flushed")
 	return c
 }
 
@@ -113,7 +113,13 @@ func down() *cobra.Command {
 		Use:   "down NAME",
 		Short: "Disconnect a network namespace, if it is connected",
 		Args:  cobra.ExactArgs(1),
-		RunE:  func(_ *cobra.Command, names []string) error { return uplink.Down(names[0]) },
+		RunE: func(_ *cobra.Command, names []string) error {
+			reliant, err := uplink.Down(names[0])
+			if len(reliant) > 0 {
+				complain(fmt.Sprintf("forwarding stays switched on: %s may rely on it", strings.Join(reliant, ", ")))
+			}
+			return err
+		},
 	}
 }
 
@@ -145,7 +151,7 @@ func show(path *string) *cobra.Command {
 	return c
 }
 
-// describe is what show prints for people.
+// describe returns what show prints without --json.
 func describe(s *uplink.Status) string {
 	var text strings.Builder
 	line := func(key, format string, args ...any) {

@@ -73,6 +73,10 @@ func Acquire(s Spec) (n Namespace, err error) {
 	if n, err = s.open(); err != nil {
 		return n, fmt.Errorf("open network namespace %q: %w", s.Name, err)
 	}
+	if err := s.repair(n); err != nil {
+		n.Close()
+		return Namespace{FD: -1}, fmt.Errorf("join network namespace %q: %w", s.Name, err)
+	}
 	if err := Join(n.FD); err != nil {
 		return n, fmt.Errorf("join network namespace %q: %w", s.Name, err)
 	}
@@ -80,6 +84,20 @@ func Acquire(s Spec) (n Namespace, err error) {
 		return n, RaiseLoopback()
 	}
 	return n, nil
+}
+
+// repair repairs the uplink of a namespace that was made by another login. The calling thread may be in process
+// 1's network namespace afterwards.
+func (s Spec) repair(n Namespace) error {
+	if n.Created || s.Setup == nil || !s.Setup.CanRepair() {
+		return nil
+	}
+	return mount.InHost(func() error {
+		if err := joinHost(); err != nil {
+			return err
+		}
+		return s.Setup.Repair(s.Deadline)
+	})
 }
 
 // unshare moves the calling thread into a new namespace, in which it brings up lo.

@@ -4,19 +4,27 @@ package uplink
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
+	"os/user"
 	"strconv"
+	"strings"
 
+	"libpam-net/internal/netns"
 	"libpam-net/internal/uplink/config"
-	"libpam-net/internal/uplink/firewall"
-	"libpam-net/internal/uplink/sysctl"
 )
 
-// identity is whom a network namespace is named after.
+const maxName = 127 // nft takes a comment of up to 127 bytes
+
+// linkLocal lets the host ask for a namespace's neighbours before duplicate address
+// detection has passed an address of the host's own.
+var linkLocal = netip.MustParsePrefix("fe80::1/64")
+
+// identity is the user or group that a network namespace is named after.
 type identity struct {
 	name  string
-	group bool   // a group GROUP-NAME, and not the user NAME
+	group bool   // the group GROUP-NAME, not the user NAME
 	id    uint32 // UID or GID
 }
 
@@ -27,8 +35,8 @@ func (i identity) String() string {
 	return fmt.Sprintf("uid %d", i.id)
 }
 
-// device is the name of the link's end on the host: at most 10 bytes, of 15 that
-// the kernel allows. All begin with "pn", for the rules of other firewalls.
+// device returns the name of the link's end on the host, of 10 bytes at most. The kernel
+// allows 15. All begin with "pn", for the rules of other firewalls.
 func (i identity) device() string {
 	prefix := "pnu"
 	if i.group {
@@ -37,21 +45,64 @@ func (i identity) device() string {
 	return prefix + strconv.FormatUint(uint64(i.id), 36)
 }
 
-// ends are the addresses of a link's two ends, with the prefix length of the
-// network between them; invalid ones where there is no such IP version.
+// identityOf returns the identity whose device has a name.
+func identityOf(device, name string) (identity, error) {
+	id, err := strconv.ParseUint(device[len("pnu"):], 36, 32)
+	i := identity{name, strings.HasPrefix(device, "png"), uint32(id)}
+	if err == nil && i.device() != device {
+		err = fmt.Errorf("%s is not the name of an uplink's interface", device)
+	}
+	return i, err
+}
+
+// errNobody says that there is neither a user nor a group.
+var errNobody = errors.New("there is no user of that name, and no group")
+
+// identify looks up the user name or, if there is none, the group GROUP-name. It asks libc's
+// name service, and so finds users of a directory. The error wraps errNobody if there is neither.
+func identify(name, group string) (identity, error) {
+	u, err := user.Lookup(name)
+	if err == nil {
+		return newIdentity(name, false, u.Uid)
+	}
+	if !errors.As(err, new(user.UnknownUserError)) {
+		return identity{}, fmt.Errorf("look up user %q: %w", name, err)
+	}
+	group += "-" + name
+	g, err := user.LookupGroup(group)
+	if errors.As(err, new(user.UnknownGroupError)) {
+		return identity{}, fmt.Errorf("find addresses for %q: %w %q", name, errNobody, group)
+	}
+	if err != nil {
+		return identity{}, fmt.Errorf("look up group %q: %w", group, err)
+	}
+	return newIdentity(name, true, g.Gid)
+}
+
+func newIdentity(name string, group bool, id string) (identity, error) {
+	n, err := strconv.ParseUint(id, 10, 32)
+	if err != nil {
+		return identity{}, fmt.Errorf("look up %q: id: %w", name, err)
+	}
+	return identity{name, group, uint32(n)}, nil
+}
+
+// ends are the addresses of a link's two ends, with the prefix length of the network between
+// them. They are invalid if the uplink has no addresses of the IP version.
 type ends struct {
+	version
 	host, inside netip.Prefix
 }
 
-// plan is what an uplink is to be.
+// plan is what an uplink has to be.
 type plan struct {
 	identity
 	ipv4, ipv6 ends
 	forwards   []config.Forward
 }
 
-// families are the ends that there are.
-func (p plan) families() []ends {
+// ends returns the ends of the IP versions that the uplink has.
+func (p plan) ends() []ends {
 	var all []ends
 	for _, e := range []ends{p.ipv4, p.ipv6} {
 		if e.host.IsValid() {
@@ -61,7 +112,7 @@ func (p plan) families() []ends {
 	return all
 }
 
-// reaches tells whether there are addresses of the same IP version.
+// reaches tells whether the uplink has addresses of the same IP version.
 func (p plan) reaches(address netip.Addr) bool {
 	if address.Is4() {
 		return p.ipv4.host.IsValid()
@@ -69,22 +120,10 @@ func (p plan) reaches(address netip.Addr) bool {
 	return p.ipv6.host.IsValid()
 }
 
-// versions are the IP versions that there are.
-func (p plan) versions() []sysctl.Version {
-	var all []sysctl.Version
-	if p.ipv4.host.IsValid() {
-		all = append(all, sysctl.IPv4)
-	}
-	if p.ipv6.host.IsValid() {
-		all = append(all, sysctl.IPv6)
-	}
-	return all
-}
-
-// hostAddresses are the addresses of the host's end.
+// hostAddresses returns the addresses of the host's end.
 func (p plan) hostAddresses() []netip.Prefix {
 	var all []netip.Prefix
-	for _, e := range p.families() {
+	for _, e := range p.ends() {
 		all = append(all, e.host)
 	}
 	if p.ipv6.host.IsValid() {
@@ -93,21 +132,33 @@ func (p plan) hostAddresses() []netip.Prefix {
 	return all
 }
 
-// uplink is what the firewall has to know.
-func (p plan) uplink() firewall.Uplink {
-	return firewall.Uplink{
-		Name:     p.name,
-		Device:   p.device(),
-		IPv4:     p.ipv4.inside.Addr(),
-		IPv6:     p.ipv6.inside.Addr(),
-		Forwards: p.forwards,
+func checkName(name string) error {
+	if len(name) > maxName {
+		return fmt.Errorf("%.32q... is too long for an uplink: %d bytes, not %d", name, len(name), maxName)
 	}
+	return netns.CheckName(name)
 }
 
-// makePlan derives everything from the number of a user or group. ipv6 tells
-// whether the host has IPv6.
-func makePlan(i identity, c *config.Config, ipv6 bool) (p plan, err error) {
-	p = plan{identity: i, forwards: c.ForwardsOf(i.name)}
+// planFor looks up a name and makes its plan.
+func planFor(name string, c *config.Config) (plan, error) {
+	if err := checkName(name); err != nil {
+		return plan{}, err
+	}
+	who, err := identify(name, c.Group)
+	if err != nil {
+		return plan{}, err
+	}
+	p, err := makePlan(who, c, hasIPv6())
+	if err == nil && len(p.ends()) == 0 {
+		err = errors.New("connect: the host has no IPv6, and ipv4.enabled is false")
+	}
+	return p, err
+}
+
+// makePlan derives the plan from the number of a user or group, without IPv6 if the host has
+// none.
+func makePlan(i identity, c *config.Config, hasIPv6 bool) (p plan, err error) {
+	p = plan{identity: i, forwards: c.ForwardsOf(i.name), ipv4: ends{version: ipv4}, ipv6: ends{version: ipv6}}
 	first, firstKey := c.FirstUID, "first_uid"
 	if i.group {
 		first, firstKey = c.FirstGID, "first_gid"
@@ -117,22 +168,21 @@ func makePlan(i identity, c *config.Config, ipv6 bool) (p plan, err error) {
 	}
 	for _, f := range []struct {
 		config.Family
-		key  string
-		ends *ends
-	}{{c.IPv4, "ipv4", &p.ipv4}, {c.IPv6, "ipv6", &p.ipv6}} {
-		if !f.Enabled || f.key == "ipv6" && !ipv6 {
+		*ends
+	}{{c.IPv4, &p.ipv4}, {c.IPv6, &p.ipv6}} {
+		if !f.Enabled || f.version == ipv6 && !hasIPv6 {
 			continue
 		}
-		pool, poolKey := f.Users, f.key+".users"
+		pool, poolKey := f.Users, f.version+".users"
 		if i.group {
-			pool, poolKey = f.Groups, f.key+".groups"
+			pool, poolKey = f.Groups, f.version+".groups"
 		}
 		network, ok := subnet(pool, f.PrefixLength, i.id-first)
 		if !ok {
 			return plan{}, fmt.Errorf("%s does not fit into %s, which has room for %d from %d on: enlarge %s or raise %s",
 				i, pool, 1<<(f.PrefixLength-pool.Bits()), first, poolKey, firstKey)
 		}
-		*f.ends = endsOf(network)
+		f.host, f.inside = addressesOf(network)
 	}
 	return p, nil
 }
@@ -164,12 +214,13 @@ func subnet(pool netip.Prefix, length int, n uint32) (netip.Prefix, bool) {
 	return netip.PrefixFrom(first, length), true
 }
 
-// endsOf gives the host the first address and the namespace the second. Both count
-// in networks of two (RFC 3021, RFC 6164); in others the very first is reserved.
-func endsOf(network netip.Prefix) ends {
-	host := network.Addr()
-	if network.Bits() < host.BitLen()-1 {
-		host = host.Next()
+// addressesOf returns the first address of a network, for the host, and the second, for the
+// namespace. In networks of two both can be used (RFC 3021, RFC 6164); in others the very
+// first is reserved.
+func addressesOf(network netip.Prefix) (host, inside netip.Prefix) {
+	first := network.Addr()
+	if network.Bits() < first.BitLen()-1 {
+		first = first.Next()
 	}
-	return ends{netip.PrefixFrom(host, network.Bits()), netip.PrefixFrom(host.Next(), network.Bits())}
+	return netip.PrefixFrom(first, network.Bits()), netip.PrefixFrom(first.Next(), network.Bits())
 }

@@ -16,20 +16,19 @@ import (
 
 	"libpam-net/internal/netns"
 	"libpam-net/internal/uplink/config"
-	"libpam-net/internal/uplink/sysctl"
 )
 
-// State is how far an uplink is there.
+// State tells how complete an uplink is.
 type State string
 
-// The states.
+// The states of an uplink.
 const (
 	StateUp         State = "up"
 	StateDown       State = "down"
 	StateIncomplete State = "incomplete" // Up repairs it
 )
 
-// Status is what an uplink is, or would be.
+// Status describes an uplink, as it is or would be.
 type Status struct {
 	Name         string       `json:"name"`
 	State        State        `json:"state"`
@@ -47,20 +46,20 @@ type Status struct {
 	Warnings     []string     `json:"warnings"`
 }
 
-// Network is what an uplink has of one IP version.
+// Network describes an uplink's addresses of one IP version.
 type Network struct {
 	Address netip.Prefix `json:"address"`
 	Gateway netip.Addr   `json:"gateway"`
 	NAT     bool         `json:"nat"`
 }
 
-// PortNumber is a port of the host that leads to one of the namespace.
+// PortNumber is a port of the host that is forwarded to a port of the namespace.
 type PortNumber struct {
 	Host      string `json:"host"` // "tcp/8080"
 	Namespace uint16 `json:"namespace"`
 }
 
-// Show returns what the uplink of name is, or would be.
+// Show returns the status of the uplink of name.
 func Show(name string, c *config.Config) (*Status, error) {
 	p, err := planFor(name, c)
 	if err != nil {
@@ -73,14 +72,13 @@ func Show(name string, c *config.Config) (*Status, error) {
 	if err == nil {
 		defer unix.Close(fd)
 	}
-	status := describe(p, c)
+	status := newStatus(p, c)
 	err = forName(name, func(h *host) error {
 		if err := h.read(); err != nil {
 			return err
 		}
 		status.State, err = h.state(p, c, fd)
-		status.Changed = h.forwarding.Changed()
-		status.Warnings = h.warnings(status, p, c)
+		h.describe(status, p, c)
 		return err
 	})
 	if err != nil {
@@ -89,8 +87,8 @@ func Show(name string, c *config.Config) (*Status, error) {
 	return status, nil
 }
 
-// describe is what follows from the plan and the configuration.
-func describe(p plan, c *config.Config) *Status {
+// newStatus returns the part of the status that follows from the plan and the configuration.
+func newStatus(p plan, c *config.Config) *Status {
 	s := &Status{
 		Name:         p.name,
 		Owner:        p.identity.String(),
@@ -124,21 +122,30 @@ func describe(p plan, c *config.Config) *Status {
 	return s
 }
 
-// state looks how far an uplink is there; fd is -1 where there is no namespace.
+// describe adds to the status what the host says.
+func (h *host) describe(s *Status, p plan, c *config.Config) {
+	s.Changed = h.forwarding.changed()
+	s.Warnings = h.warnings(s, p, c)
+}
+
+// state returns the state of the plan's uplink. fd is -1 if there is no namespace.
 func (h *host) state(p plan, c *config.Config, fd int) (State, error) {
-	link, err := h.link(p.device())
+	link, err := h.findLink(p.device())
 	if err != nil {
 		return "", err
 	}
-	if link == nil && len(h.table.DevicesOf(p.name)) == 0 {
+	if link == nil && len(h.table.devices(func(name string) bool { return name == p.name })) == 0 {
 		return StateDown, nil
 	}
-	if link == nil || fd < 0 || !h.table.Has(p.uplink()) {
+	if link == nil || fd < 0 || !h.table.has(p) {
 		return StateIncomplete, nil
 	}
-	good, err := h.isGood(link, p, c, fd)
+	good, err := h.matches(link, p, c, fd)
 	if good && err == nil {
-		good, err = isGoodInside(p, link, fd)
+		good, err = h.isGated(link)
+	}
+	if good && err == nil {
+		good, err = insideMatches(p, link, fd)
 	}
 	if !good || err != nil {
 		return StateIncomplete, err
@@ -146,8 +153,9 @@ func (h *host) state(p plan, c *config.Config, fd int) (State, error) {
 	return StateUp, nil
 }
 
-// isGoodInside tells whether the namespace's end of a link is up and leads out.
-func isGoodInside(p plan, link netlink.Link, fd int) (bool, error) {
+// insideMatches tells whether the namespace's end of a link is up, has the plan's addresses
+// and has default routes.
+func insideMatches(p plan, link netlink.Link, fd int) (bool, error) {
 	in, err := inside(fd)
 	if err != nil {
 		return false, err
@@ -155,7 +163,7 @@ func isGoodInside(p plan, link netlink.Link, fd int) (bool, error) {
 	defer in.Close()
 	peer, err := in.LinkByIndex(link.Attrs().ParentIndex)
 	if err != nil {
-		return false, fmt.Errorf("look for the interface inside: %w", err)
+		return false, fmt.Errorf("find the interface inside: %w", err)
 	}
 	addresses, err := list(func() ([]netlink.Addr, error) { return in.AddrList(peer, netlink.FAMILY_ALL) })
 	if err != nil {
@@ -165,7 +173,7 @@ func isGoodInside(p plan, link netlink.Link, fd int) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("list routes inside: %w", err)
 	}
-	for _, e := range p.families() {
+	for _, e := range p.ends() {
 		hasAddress := slices.ContainsFunc(addresses, func(a netlink.Addr) bool { return prefixOf(a.IPNet) == e.inside })
 		hasRoute := slices.ContainsFunc(routes, func(r netlink.Route) bool { return isDefault(r, e.inside.Addr().BitLen()) })
 		if !hasAddress || !hasRoute {
@@ -187,22 +195,39 @@ func isDefault(r netlink.Route, bits int) bool {
 	return r.Dst == nil || prefixOf(r.Dst).Bits() == 0
 }
 
-// warnings are reasons why an uplink that is up may not work, or why they are not
-// known.
+// warnings returns the reasons why an uplink may not work although it is up.
 func (h *host) warnings(s *Status, p plan, c *config.Config) []string {
 	warnings := []string{}
-	chains, err := h.table.Dropping()
+	obstacles, err := h.table.obstacles(p, c)
 	if err != nil {
 		warnings = append(warnings, "other firewalls: "+err.Error())
 	}
-	for _, chain := range chains {
-		warnings = append(warnings, fmt.Sprintf(
-			`nftables chain %s drops what it does not know, which may be all of this: let it accept iifname "pn*" and oifname "pn*"`, chain))
+	for _, o := range obstacles {
+		warnings = append(warnings, o.String())
 	}
-	for _, v := range p.versions() {
-		if on, err := sysctl.Get(fmt.Sprintf("net/%s/conf/all/forwarding", v)); err == nil && on == "0" && s.State == StateUp {
-			warnings = append(warnings, fmt.Sprintf("the host does not forward: set net.%s.conf.all.forwarding, or forwarding = true", v))
+	for _, e := range p.ends() {
+		if on, err := getParameter(e.key("all", "forwarding")); err == nil && on == "0" && s.State == StateUp {
+			warnings = append(warnings, fmt.Sprintf("the host does not forward: set net.%s.conf.all.forwarding, or forwarding = true", e.version))
 		}
+	}
+	if link, err := h.findLink(p.device()); err == nil && link != nil {
+		if now := link.Attrs().MTU; now != c.MTU {
+			warnings = append(warnings, fmt.Sprintf("the MTU of %s is %d: pamnet-uplink up sets it to %d", p.device(), now, c.MTU))
+		}
+		has, _ := h.addresses(link)
+		for _, a := range has {
+			if isForeign(a, c) {
+				warnings = append(warnings, fmt.Sprintf("%s has the address %s of another program: let that program leave interfaces pn* alone", p.device(), a))
+			}
+		}
+	}
+	if reliant, err := h.reliant(); err == nil && len(reliant) > 0 {
+		warnings = append(warnings, fmt.Sprintf("%s came after forwarding was switched on for uplinks, and may rely on it: "+
+			"switch forwarding on at boot, in sysctl.d(5)", strings.Join(reliant, ", ")))
+	}
+	for _, device := range h.forwarding.deaf() {
+		warnings = append(warnings, fmt.Sprintf("net.ipv6.conf.%s.accept_ra is 1, with which a host that forwards loses its routes by router advertisements: "+
+			"run pamnet-uplink up again", device))
 	}
 	dns := config.Service{Protocol: config.UDP, Port: 53}
 	for _, server := range s.Nameservers {
@@ -216,13 +241,13 @@ func (h *host) warnings(s *Status, p plan, c *config.Config) []string {
 	return warnings
 }
 
-// isOwn tells whether the host itself has an address.
+// isOwn tells whether an address is the host's own.
 func (h *host) isOwn(address netip.Addr) bool {
 	routes, err := h.RouteGet(address.AsSlice())
 	return err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL
 }
 
-// ResolvConf is what /etc/netns/NAME/resolv.conf may say.
+// ResolvConf returns what /etc/netns/NAME/resolv.conf may contain.
 func (s *Status) ResolvConf() string {
 	var text strings.Builder
 	for _, server := range s.Nameservers {
@@ -231,14 +256,14 @@ func (s *Status) ResolvConf() string {
 	return text.String()
 }
 
-// nameservers are those that are configured, else those of the host that can be
-// reached from elsewhere.
+// nameservers returns the configured nameservers or, without any, those of the host that are
+// not on its loopback or link.
 func nameservers(p plan, c *config.Config) []netip.Addr {
 	servers := []netip.Addr{}
 	if len(c.Nameservers) > 0 {
 		return append(servers, c.Nameservers...)
 	}
-	// systemd-resolved keeps its own servers in the second.
+	// The second file has the servers that systemd-resolved asks.
 	for _, file := range []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"} {
 		text, err := os.ReadFile(file)
 		if err != nil {

@@ -4,32 +4,52 @@
 // pair with addresses that follow from the UID, routes, forwarding, NAT, and a
 // firewall between the namespace, its neighbours and the host.
 //
-// Up and Down do one step after the other, each of which may be repeated: after a
-// crash anywhere, either of them makes good what is half made. What protects comes
-// before what opens: the firewall is there before the link, and the link is gone
-// before the firewall.
+// Up and Down take steps that may be repeated: after a crash anywhere, either of them
+// completes what is half made. What protects is made before what opens, and removed after
+// it: Up sets up the firewall before the link, and Down removes the link before the firewall.
 package uplink
 
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
+	"libpam-net/internal/state"
 	"libpam-net/internal/uplink/config"
-	"libpam-net/internal/uplink/firewall"
-	"libpam-net/internal/uplink/sysctl"
 )
 
-// maxName is as long as nft takes a comment to be, with its end.
-const maxName = 127
+const (
+	// uplinksLock is held to change the nftables table and the parameters, which all uplinks
+	// share. With a slash and a name behind it, it is held to change that name's link. No
+	// network has a name with a slash.
+	uplinksLock = "/uplink"
 
-// Up gives the network namespace name its uplink, or repairs it, and returns what
-// it is now. If it fails, an uplink that was not there before, or was damaged, is
-// not there afterwards.
+	// patience is how long the kernel may take to answer on a netlink socket, and another
+	// process to release a lock. At boot a slow machine loads modules of the kernel meanwhile,
+	// and sets up many uplinks at once. A login ends its setup program earlier (timeout=).
+	// Without memory the kernel never answers.
+	patience = time.Minute
+)
+
+func deadline() time.Time { return time.Now().Add(patience) }
+
+// host is the host's side of the uplinks.
+type host struct {
+	*netlink.Handle
+
+	// As of the last call of locked.
+	table      *table
+	forwarding *forwarding
+}
+
+// Up connects the network namespace name, or repairs its uplink, and returns its status. If
+// Up fails, an uplink that was not there before, or was damaged, is not there afterwards.
 func Up(name string, c *config.Config) (*Status, error) {
 	p, err := planFor(name, c)
 	if err != nil {
@@ -43,14 +63,13 @@ func Up(name string, c *config.Config) (*Status, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	status := describe(p, c)
+	status := newStatus(p, c)
 	err = forName(name, func(h *host) error {
 		if err := h.up(p, c, fd); err != nil {
 			return err
 		}
 		status.State = StateUp
-		status.Changed = h.forwarding.Changed()
-		status.Warnings = h.warnings(status, p, c)
+		h.describe(status, p, c)
 		return nil
 	})
 	if err != nil {
@@ -59,16 +78,22 @@ func Up(name string, c *config.Config) (*Status, error) {
 	return status, nil
 }
 
-// Down takes the uplink of name away, with whatever is left of it; nothing left is
-// no error. Neither the namespace nor the user need be there any more.
-func Down(name string) error {
+// Down disconnects name, and removes what is left of a half made uplink. It succeeds if there
+// is none. It needs neither the namespace nor the user. After the last uplink it puts the
+// host's parameters back, unless there are interfaces that may rely on forwarding. It returns
+// these.
+func Down(name string) (reliant []string, err error) {
 	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	err = forName(name, func(h *host) error {
+		reliant, err = h.down(name)
 		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("disconnect %q: %w", name, err)
 	}
-	if err := forName(name, func(h *host) error { return h.down(name) }); err != nil {
-		return fmt.Errorf("disconnect %q: %w", name, err)
-	}
-	return nil
+	return reliant, nil
 }
 
 // Names returns the names that have an uplink, sorted.
@@ -86,112 +111,155 @@ func Names() (names []string, err error) {
 	return slices.Compact(names), err
 }
 
-func checkName(name string) error {
-	if len(name) > maxName {
-		return fmt.Errorf("%.32q... is too long for an uplink: %d bytes, not %d", name, len(name), maxName)
+// forName calls f while no other process changes the uplink of name. Those of other names do
+// not wait.
+func forName(name string, f func(*host) error) error {
+	lock, err := state.Acquire(uplinksLock+"/"+name, patience)
+	if err != nil {
+		return err
 	}
-	return netns.CheckName(name)
+	defer lock.Release()
+	h, err := openHost()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return f(h)
 }
 
-func planFor(name string, c *config.Config) (plan, error) {
-	if err := checkName(name); err != nil {
-		return plan{}, err
-	}
-	who, err := identify(name, c.Group)
+// locked reads what all uplinks share, and calls f while no other process changes it. All
+// runs of pamnet-uplink wait for that, so f must do nothing else.
+func (h *host) locked(f func() error) error {
+	lock, err := state.Acquire(uplinksLock, patience)
 	if err != nil {
-		return plan{}, err
+		return err
 	}
-	p, err := makePlan(who, c, sysctl.HasIPv6())
-	if err == nil && len(p.families()) == 0 {
-		err = errors.New("connect: the host has no IPv6, and ipv4.enabled is false")
+	defer lock.Release()
+	if h.table, err = openTable(); err != nil {
+		return err
 	}
-	return p, err
+	if h.forwarding, err = openForwarding(forwardingFile); err != nil {
+		return err
+	}
+	return f()
+}
+
+// read reads what all uplinks share.
+func (h *host) read() error {
+	return h.locked(func() error { return nil })
 }
 
 func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 	if err := h.read(); err != nil {
 		return err
 	}
-	for _, device := range h.table.DevicesOf(p.name) {
+	for _, device := range h.table.devices(func(name string) bool { return name == p.name }) {
 		if device != p.device() { // the user had another UID
 			if err := h.remove(device); err != nil {
 				return err
 			}
 		}
 	}
-	link, good, err := h.own(p, c, fd)
+	link, good, err := h.findOwn(p, c, fd)
 	if err != nil {
 		return err
 	}
 	if !good {
-		if err := h.checkFree(p); err != nil {
+		if err := h.refuseOverlap(p); err != nil {
 			return err
 		}
 		defer func() {
 			if err != nil {
-				err = errors.Join(err, h.down(p.name))
+				_, failed := h.down(p.name)
+				err = errors.Join(err, failed)
 			}
 		}()
 		if err := h.remove(p.device()); err != nil {
 			return err
 		}
 	}
-	if err := h.locked(func() error { return h.protect(p, c) }); err != nil {
+	if err := h.locked(func() error { return h.applyFirewall(p, c) }); err != nil {
 		return err
 	}
-	if !good {
-		if link, err = h.makeLink(p, c, fd); err != nil {
-			return err
-		}
+	if good {
+		err = errors.Join(h.markUnchecked(link), fitMTU(h.Handle, link, c))
+	} else {
+		link, err = h.makeLink(p, c, fd)
 	}
-	return configureInside(p, link, fd)
+	if err != nil {
+		return err
+	}
+	return configureInside(p, c, link, fd)
 }
 
-// protect sets up the firewall, and only then forwarding.
-func (h *host) protect(p plan, c *config.Config) error {
+// applyFirewall closes the gate, writes the nftables table, and only then switches forwarding
+// on. A table that is away comes back for all uplinks at once.
+func (h *host) applyFirewall(p plan, c *config.Config) error {
+	if err := h.closeGate(); err != nil {
+		return err
+	}
 	if !c.Forwarding {
-		if err := h.forwarding.Forget(); err != nil {
+		if err := h.forwarding.forget(); err != nil {
 			return err
 		}
 	} else {
-		for _, v := range p.versions() {
-			if err := h.forwarding.Prepare(v, append(h.table.Devices(), p.device())); err != nil {
+		devices := append(h.table.devices(func(string) bool { return true }), p.device())
+		for _, e := range p.ends() {
+			if err := h.forwarding.prepare(e.version, devices); err != nil {
 				return err
 			}
 		}
 	}
-	if err := h.table.Set(h.policy(c), p.uplink()); err != nil {
+	plans := []plan{p}
+	if !h.table.exists {
+		lost, err := h.plansOfOthers(p.name, c)
+		if err != nil {
+			return err
+		}
+		plans = append(plans, lost...)
+	}
+	if err := h.table.write(c, h.forwarding, plans); err != nil {
 		return err
 	}
-	return h.forwarding.SwitchOn()
+	return h.forwarding.switchOn()
 }
 
-func (h *host) policy(c *config.Config) firewall.Policy {
-	guard := func(v sysctl.Version) firewall.Guard {
-		on, routers := h.forwarding.Switched(v)
-		return firewall.Guard{On: on, Routers: routers}
+// plansOfOthers returns plans for the links of other names, which bring their elements back into
+// a table that somebody has deleted. It asks the name service only for names with forwards.
+func (h *host) plansOfOthers(name string, c *config.Config) (plans []plan, err error) {
+	links, err := h.uplinks()
+	if err != nil {
+		return nil, err
 	}
-	return firewall.Policy{
-		Isolate:    c.Isolate,
-		Inbound:    c.Inbound,
-		AnyService: c.AnyService,
-		Services:   c.Services,
-		NAT4:       c.IPv4.NAT,
-		NAT6:       c.IPv6.NAT,
-		Guard4:     guard(sysctl.IPv4),
-		Guard6:     guard(sysctl.IPv6),
+	for _, link := range links {
+		a := link.Attrs()
+		if a.Alias == name {
+			continue
+		}
+		who, err := identityOf(a.Name, a.Alias)
+		if err != nil {
+			continue // not a name that device returns
+		}
+		p := plan{identity: who}
+		if len(c.ForwardsOf(a.Alias)) > 0 {
+			if full, err := planFor(a.Alias, c); err == nil && full.identity == who {
+				p = full
+			}
+		}
+		plans = append(plans, p)
 	}
+	return plans, nil
 }
 
-func (h *host) down(name string) error {
+func (h *host) down(name string) (reliant []string, err error) {
 	if err := h.read(); err != nil {
-		return err
+		return nil, err
 	}
 	links, err := h.uplinks()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	devices := h.table.DevicesOf(name)
+	devices := h.table.devices(func(other string) bool { return other == name })
 	for _, link := range links {
 		if link.Attrs().Alias == name {
 			devices = append(devices, link.Attrs().Name)
@@ -199,25 +267,56 @@ func (h *host) down(name string) error {
 	}
 	for _, device := range devices {
 		if err := h.remove(device); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return h.locked(func() error { return h.unprotect(name) })
+	err = h.locked(func() error {
+		reliant, err = h.removeFirewall(name)
+		return err
+	})
+	return reliant, err
 }
 
-// unprotect takes a name out of the firewall, and with the last one forwarding back.
-func (h *host) unprotect(name string) error {
+// removeFirewall deletes a name from the nftables table. With the last uplink it deletes the
+// gate, undoes forwarding and deletes the table. Forwarding and the rules that close other
+// interfaces stay if reliant returns any.
+func (h *host) removeFirewall(name string) (reliant []string, err error) {
 	links, err := h.uplinks()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	last := h.table.IsLast(name) && !slices.ContainsFunc(links, func(link netlink.Link) bool {
-		return link.Attrs().Alias != name // also where somebody has flushed the table
+	last := h.table.isLast(name) && !slices.ContainsFunc(links, func(link netlink.Link) bool {
+		return link.Attrs().Alias != name // the table may have been flushed
 	})
-	if last {
-		if err := h.forwarding.Undo(); err != nil {
-			return err
+	if !last {
+		return nil, h.table.delete(name, false)
+	}
+	if reliant, err = h.reliant(); err != nil {
+		return nil, err
+	}
+	if len(reliant) == 0 {
+		if err := h.forwarding.undo(); err != nil {
+			return nil, err
 		}
 	}
-	return h.table.Remove(name)
+	if err := h.table.delete(name, len(reliant) == 0); err != nil {
+		return nil, err
+	}
+	return reliant, h.openGate()
+}
+
+// reliant returns the virtual interfaces that have come since forwarding was switched on, for
+// containers, machines or tunnels. They may rely on it.
+func (h *host) reliant() (devices []string, err error) {
+	links, err := list(h.LinkList)
+	if err != nil {
+		return nil, fmt.Errorf("list interfaces: %w", err)
+	}
+	for _, link := range links {
+		a := link.Attrs()
+		if link.Type() != "device" && a.MasterIndex == 0 && a.Flags&net.FlagUp != 0 && !isOurs(link) && !h.forwarding.knows(a.Name) {
+			devices = append(devices, a.Name)
+		}
+	}
+	return devices, nil
 }

@@ -18,7 +18,7 @@ var full = flag.Bool("uplink.full", false, "make every fault, and not a sample, 
 
 // Calls with which the program changes something, and those with which it asks.
 const (
-	changes = "sendto sendmsg write renameat unlinkat"
+	changes = "sendto sendmsg write renameat unlinkat bpf"
 	asks    = changes + " recvfrom socket mkdirat flock setsockopt"
 )
 

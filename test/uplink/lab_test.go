@@ -171,8 +171,8 @@ func (l *lab) forwards() string {
 }
 
 // state is a function of bash that describes all that pamnet-uplink changes:
-// interfaces, addresses and routes on the host and in the namespaces, the firewall,
-// and parameters. It has a line for each, sorted.
+// interfaces, addresses and routes on the host and in the namespaces, the firewall, the
+// gate, and all parameters of interfaces. It has a line for each, sorted.
 const state = `state() { {
 	for n in anna bert; do
 		[ -e /run/netns/$n ] || continue
@@ -181,7 +181,12 @@ const state = `state() { {
 		echo netns $n
 	done
 	ip -o -batch - <<<$'link show type veth\naddress'
-	grep -Hs . /proc/sys/net/ipv[46]/conf/{all,default,outside,second,pn*}/{forwarding,accept_ra,accept_redirects,disable_ipv6}
+	for d in /sys/class/net/pn*; do
+		[ ! -e $d ] || echo "$d: $(tc filter show dev ${d##*/} ingress | grep -o 'pamnet direct-action')"
+	done
+	ip rule
+	ip -6 rule
+	grep -rs . /proc/sys/net/ipv[46]/conf | grep -v stable_secret
 	nft list ruleset
 	cat /run/libpam-net/uplink.forwarding 2>&1
 } | sed -E 's/[0-9]+: //; s/@if[0-9]+//; s/link.ether [^ ]* brd [^ ]*//; s/link-netns[^ ]* [^ ]*//; /fe80::1\/64/!{/fe80::/d}

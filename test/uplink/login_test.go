@@ -47,13 +47,16 @@ func TestALoginComesWithAnUplinkThatPruneTakesBack(t *testing.T) {
 	}
 	log, err := l.Log()
 	expect.Check(t, err)
-	if want := `setup of "ulf": pamnet-uplink: ` + configuration + ":2: ipv4.users: "; !contains(log, want) {
+	if want := `setup of "ulf": pamnet-uplink: ` + configuration + ": ipv4.users: "; !contains(log, want) {
 		t.Errorf("the log does not say %q", want)
 	}
 	same(t, "state after that", l.state(), before)
 
 	l.configure("")
 	for _, user := range []string{"ulf", "gina", "gus", "ulf"} {
+		if user == "gus" { // who joins a network that another login has made
+			l.sh("nft flush ruleset")
+		}
 		for address, want := range map[string]string{outside4: gateway4, outside6: gateway6} {
 			result := l.login(user, address)
 			expect.Equal(t, fmt.Sprintf("what %s hears, having logged in to ask %s", user, address), result.Stdout, "outside "+want)
@@ -68,4 +71,22 @@ func TestALoginComesWithAnUplinkThatPruneTakesBack(t *testing.T) {
 		return l.devices() == ""
 	})
 	same(t, "state in the end", l.state(), before)
+}
+
+func TestALoginRepairsTheUplinkOrIsRefused(t *testing.T) {
+	l := newLogins(t)
+	l.serve("outside", ":80", "outside")
+	expect.Equal(t, "what ulf hears", l.login("ulf", outside4).Stdout, "outside "+gateway4)
+	l.sh("nft flush ruleset")
+	l.configure("mtu = 1\n")
+	if result := l.login("ulf", outside4); result.ExitCode == 0 || contains(result.Stdout, "outside") {
+		t.Errorf("a login to an uplink that cannot be repaired: %+v", result)
+	}
+	log, err := l.Log()
+	expect.Check(t, err)
+	if want := "repair uplink: setup program " + program; !contains(log, want) {
+		t.Errorf("the log does not say %q", want)
+	}
+	l.configure("")
+	expect.Equal(t, "what ulf hears at the next login", l.login("ulf", outside4).Stdout, "outside "+gateway4)
 }

@@ -50,7 +50,7 @@ func TestUpRepairs(t *testing.T) {
 		{"the MTU is another inside", "ip -n anna link set eth0 mtu 1400"},
 		{"the MTU is another on the host", "ip link set pnu3uw mtu 1400"},
 		{"the host's end is down", "ip link set pnu3uw down"},
-		{"the host's end has another address", "ip address add 10.0.0.1/24 dev pnu3uw"},
+		{"the host's end has an address of bert's", "ip address add 100.64.39.18/24 dev pnu3uw"},
 		{"the host's end lacks an address", "ip address del 100.64.39.16/31 dev pnu3uw"},
 		{"the host's end lacks the alias", "ip link set pnu3uw alias ''"},
 		{"the other end is not inside", "ip -n anna link set eth0 down; ip -n anna link set eth0 netns second name eth7"},
@@ -85,6 +85,46 @@ func TestUpRepairs(t *testing.T) {
 		l.ok("up", "anna")
 		same(t, "state", l.state(), good)
 	})
+}
+
+// A DHCP client takes every interface for its own; root configures something inside.
+func TestUpLeavesAGoodLinkAlone(t *testing.T) {
+	l := newLab(t)
+	l.ok("up", "anna")
+	good := l.state()
+	index := l.sh("cat /sys/class/net/pnu3uw/ifindex")
+	l.sh(`set -e
+		ip address add 169.254.7.7/16 dev pnu3uw
+		ip link set pnu3uw mtu 1400
+		ip -n anna address add 10.3.3.3/24 dev eth0
+		ip -n anna route add 10.4.0.0/16 via 10.3.3.1`)
+	show := l.ok("show", "anna")
+	for _, want := range []string{"anna (uid 5000): up\n", "the MTU of pnu3uw is 1400: pamnet-uplink up sets it to 1500\n", "pnu3uw has the address 169.254.7.7/16 of another program"} {
+		if !contains(show, want) {
+			t.Errorf("show does not say %q but %s", want, show)
+		}
+	}
+	l.ok("up", "--all")
+	expect.Equal(t, "index of the interface", l.sh("cat /sys/class/net/pnu3uw/ifindex"), index)
+	expect.Equal(t, "root's route inside", l.sh("ip -n anna route show 10.4.0.0/16"), "10.4.0.0/16 via 10.3.3.1 dev eth0")
+	l.sh("ip address del 169.254.7.7/16 dev pnu3uw; ip -n anna address del 10.3.3.3/24 dev eth0")
+	same(t, "state without these", l.state(), good)
+}
+
+func TestANumberThatIsUsedAgain(t *testing.T) {
+	l := newLab(t)
+	l.configure(`forward = [{ name = "anna", protocol = "tcp", host_port = 8080, port = 80 }]`)
+	l.serve("outside", ":80", "outside")
+	l.ok("up", "anna")
+	l.sh("sed -i s/^anna:/carol:/ /etc/passwd; ip netns add carol; ip -n carol link set lo up")
+	l.ok("up", "carol")
+	l.asks("the new user", "carol", address(outside4, 80), "outside "+gateway4)
+	l.asks("the old one", "anna", address(outside4, 80), "refused")
+	if rules := l.sh("nft list table inet pamnet"); contains(rules, "anna") {
+		t.Error(rules)
+	}
+	l.ok("down", "carol")
+	expect.Equal(t, "devices", l.devices(), "")
 }
 
 func TestAnAdministratorsRouteStays(t *testing.T) {
@@ -130,7 +170,7 @@ func TestUpRefuses(t *testing.T) {
 		{"a number that does not fit", "", "high", []string{"uid 1048576 does not fit into 100.64.0.0/11", "enlarge ipv4.users or raise first_uid"}},
 		{"the last number", "", "last", []string{"uid 4294967294 does not fit into 100.64.0.0/11"}},
 		{"a number below the first", "first_uid = 1000", "low", []string{"uid 999 is below 1000: lower first_uid"}},
-		{"a second name for a number", "", "twin", []string{`interface pnu3uw, of uid 5000, belongs to "anna": take that down first`}},
+		{"a second name for a number", "", "twin", []string{`interface pnu3uw, of uid 5000, belongs to "anna": run pamnet-uplink down anna first`}},
 		{"addresses that the host has", "", "clash", []string{"network 100.64.41.104/31, for uid 5300, overlaps 100.64.41.105/29 on second: give the pools other networks"}},
 		{"a neighbour's addresses, after a change of the prefix length", "ipv4.prefix_length = 24\nfirst_uid = 4962", "bert", []string{"overlaps 100.64.39.16/31 on pnu3uw"}},
 		{"addresses that the host has, where the uplink has others", "ipv4.users = '100.64.41.104/30'\nfirst_uid = 5000", "anna", []string{"network 100.64.41.104/31, for uid 5000, overlaps 100.64.41.105/29 on second"}},
@@ -139,7 +179,7 @@ func TestUpRefuses(t *testing.T) {
 		{"no name", "", "", []string{`"" cannot name a network namespace`}},
 		{"a path", "", "../anna", []string{`"../anna" cannot name a network namespace`}},
 		{"a long name", "", long, []string{"too long for an uplink: 128 bytes, not 127"}},
-		{"a wrong configuration", "\nmtu = 1\n", "bert", []string{configuration + ":2: mtu: 1 is not from 1280 to 65535"}},
+		{"a wrong configuration", "\nmtu = 1\n", "bert", []string{configuration + ": mtu: 1 is not from 1280 to 65535"}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			l := l.with(t)
@@ -159,15 +199,15 @@ func TestUpRefuses(t *testing.T) {
 	t.Run("a device of the host that is none of ours", func(t *testing.T) {
 		l := l.with(t)
 		l.sh("ip link add pnu3ux type bridge")
-		l.fails([]string{"interface pnu3ux is none of an uplink: rename it"}, "up", "bert")
+		l.fails([]string{"interface pnu3ux exists and is not a veth: rename or remove it"}, "up", "bert")
 		l.sh("ip link del pnu3ux")
 		same(t, "state", l.state(), before)
 	})
 	t.Run("a configuration that others can write", func(t *testing.T) {
 		l := l.with(t)
 		l.sh("chmod 666 " + configuration)
-		l.fails([]string{"root's alone to write"}, "up", "bert")
-		l.fails([]string{"root's alone to write"}, "--check")
+		l.fails([]string{"can be written by others than root"}, "up", "bert")
+		l.fails([]string{"can be written by others than root"}, "--check")
 		l.ok("down", "bert") // needs none
 		same(t, "state", l.state(), before)
 	})
@@ -207,14 +247,14 @@ func TestOneIPVersionAlone(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	l := newLab(t)
-	expect.Equal(t, "no file", l.ok("--check"), configuration+": nothing is wrong\n")
+	expect.Equal(t, "no file", l.ok("--check"), configuration+": no problems found\n")
 	l.configure("mtu = 1400\n")
-	expect.Equal(t, "a good file", l.ok("--check"), configuration+": nothing is wrong\n")
+	expect.Equal(t, "a good file", l.ok("--check"), configuration+": no problems found\n")
 	l.configure("mtu = 1\nmut = 2\n")
 	result := l.run("--check")
 	expect.Equal(t, "exit status", result.ExitCode, 1)
-	expect.Equal(t, "what is said", result.Stderr, strings.ReplaceAll(`pamnet-uplink: FILE:1: mtu: 1 is not from 1280 to 65535
-pamnet-uplink: FILE:2: mut: there is no such key
+	expect.Equal(t, "what is said", result.Stderr, strings.ReplaceAll(`pamnet-uplink: FILE:2: mut: there is no such key
+pamnet-uplink: FILE: mtu: 1 is not from 1280 to 65535
 `, "FILE", configuration))
 	expect.Check(t, l.WriteFile("/root/draft", "isolate = 1\n", 0o600))
 	l.fails([]string{"/root/draft:1: isolate: must not have a value of type integer"}, "--check", "--config", "/root/draft")
@@ -260,6 +300,7 @@ func TestShow(t *testing.T) {
 	if text := l.ok("show", "anna"); !contains(text, "warning      the host uses no nameserver that could be reached from here: set nameservers") {
 		t.Error(text)
 	}
+	l.sh("echo 1 >/proc/sys/net/ipv4/conf/all/accept_redirects")
 	l.configure(`
 		isolate = false
 		inbound = true
@@ -283,6 +324,7 @@ func TestShow(t *testing.T) {
   port         tcp/8080 of the host leads to 80
   resolver     /etc/netns/anna/resolv.conf may say: nameserver 192.0.2.1
   on the host  /proc/sys/net/ipv4/conf/all/forwarding = 1, was 0
+  on the host  /proc/sys/net/ipv4/conf/all/accept_redirects = 0, was 1
 `)
 	var status struct {
 		Name, State, Owner, Device, Interface string
@@ -304,7 +346,7 @@ func TestShow(t *testing.T) {
 	expect.Check(t, decoder.Decode(&status))
 	expect.Equal(t, "JSON", fmt.Sprintf("%+v", status), "{Name:anna State:up Owner:uid 5000 Device:pnu3uw Interface:eth0 MTU:1500 "+
 		"Networks:[{Address:100.64.39.17/31 Gateway:100.64.39.16 NAT:false}] Isolated:false Inbound:true HostServices:[udp/53 tcp/53] "+
-		"Forwards:[{Host:tcp/8080 Namespace:80}] Nameservers:[192.0.2.1] Changed:[net/ipv4/conf/all/forwarding = 1, was 0] Warnings:[]}")
+		"Forwards:[{Host:tcp/8080 Namespace:80}] Nameservers:[192.0.2.1] Changed:[net/ipv4/conf/all/forwarding = 1, was 0 net/ipv4/conf/all/accept_redirects = 0, was 1] Warnings:[]}")
 	for _, c := range []struct{ what, damage, want string }{
 		{"a firewall without it", `nft delete element inet pamnet links '{ "pnu3uw" }'`, "incomplete"},
 		{"an interface that is down inside", "ip -n anna link set eth0 down", "incomplete"},

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"libpam-net/internal/uplink/firewall"
+	"libpam-net/internal/uplink"
 	"libpam-net/test/expect"
 )
 
@@ -137,7 +137,7 @@ func TestOneNamespaceCannotFillTheTableOfConnections(t *testing.T) {
 		l.ok("up", name)
 	}
 	expect.Check(t, l.in("anna", func() error {
-		for i := range firewall.MaxConnections + 500 {
+		for i := range uplink.MaxConnections + 500 {
 			host := []string{outside4, outside6}[i%2]
 			c, err := net.Dial("udp", address(host, 10000+i)) // a connection for each port
 			if err != nil {
@@ -150,8 +150,8 @@ func TestOneNamespaceCannotFillTheTableOfConnections(t *testing.T) {
 	}))
 	count, err := strconv.Atoi(strings.TrimSpace(l.sh("cat /proc/sys/net/netfilter/nf_conntrack_count")))
 	expect.Check(t, err)
-	if count < firewall.MaxConnections || count > firewall.MaxConnections+50 {
-		t.Errorf("there are %d connections, want %d of anna's", count, firewall.MaxConnections)
+	if count < uplink.MaxConnections || count > uplink.MaxConnections+50 {
+		t.Errorf("there are %d connections, want %d of anna's", count, uplink.MaxConnections)
 	}
 	l.asks("bert has room, by IPv4", "bert", address(outside4, 80), "outside "+gateway4)
 	l.asks("bert has room, by IPv6", "bert", address(outside6, 80), "outside "+gateway6)
@@ -246,19 +246,48 @@ func TestGroupsHaveAddressesOfTheirOwn(t *testing.T) {
 	l.ok("up", "den")
 }
 
-func TestAFirewallThatDropsIsTold(t *testing.T) {
-	l := newLab(t)
-	l.serve("outside", ":80", "outside")
-	l.sh("nft 'table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; chain own { }; }'")
-	says := `chain ip filter FORWARD drops what it does not know, which may be all of this: let it accept iifname "pn*" and oifname "pn*"`
-	for _, command := range []string{"up", "show"} {
-		if output := l.ok(command, "anna"); !contains(output, says) {
-			t.Errorf("%s does not say %q but %q", command, says, output)
-		}
+func TestOtherFirewallsThatRefuse(t *testing.T) {
+	for _, c := range []struct{ what, rules, chain, command string }{
+		{
+			"a policy", "table ip site { chain forward { type filter hook forward priority 10; policy drop; }; chain own { }; }",
+			"nftables chain ip site forward", `nft insert rule ip site forward iifname "pn*" accept && nft insert rule ip site forward oifname "pn*" accept`,
+		},
+		{
+			"a last rule", "table inet site { chain forward { type filter hook forward priority -10; ct state established accept; counter log reject with icmpx admin-prohibited; }; }",
+			"nftables chain inet site forward", `nft insert rule inet site forward iifname "pn*" accept && nft insert rule inet site forward oifname "pn*" accept`,
+		},
+		{
+			"services of the host", "table inet site { chain input { type filter hook input priority 10; policy drop; iifname lo accept; }; }",
+			"nftables chain inet site input", `nft insert rule inet site input iifname "pn*" accept`,
+		},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			l := newLab(t)
+			l.configure("host_services = ['tcp/90', 'udp/90']\n")
+			l.serve("outside", ":80", "outside")
+			l.serve("", ":90", "machine")
+			l.sh(`nft "$1"`, c.rules)
+			want := c.chain + " refuses what it does not know, and so the packets of uplinks: " + c.command + "\n"
+			for _, command := range []string{"up", "show"} {
+				if output := l.ok(command, "anna"); !contains(output, want) {
+					t.Errorf("%s does not say %q but %q", command, want, output)
+				}
+			}
+			l.sh(c.command)
+			if output := l.ok("up", "anna"); contains(output, "warning") {
+				t.Errorf("up still says %q", output)
+			}
+			l.asks("the world", "anna", address(outside4, 80), "outside "+gateway4)
+			l.asks("the host", "anna", address(gatewayOf(anna4), 90), "machine "+anna4)
+		})
 	}
-	l.asks("the other IP version", "anna", address(outside6, 80), "outside "+gateway6)
-	l.sh(`nft 'add rule ip filter FORWARD iifname "pn*" accept; add rule ip filter FORWARD oifname "pn*" accept'`)
-	l.asks("what is told helps", "anna", address(outside4, 80), "outside "+gateway4)
+	t.Run("rules that refuse some packets only are no obstacle", func(t *testing.T) {
+		l := newLab(t)
+		l.sh(`nft 'table inet site { chain forward { type filter hook forward priority 0; tcp dport 25 reject; }; chain input { type filter hook input priority 0; policy drop; }; }'`)
+		if output := l.ok("up", "anna"); contains(output, "warning") {
+			t.Error(output)
+		}
+	})
 }
 
 // What the machine did not forward before, it does not forward now.
@@ -282,6 +311,70 @@ func TestForwardingIsForNamespacesOnly(t *testing.T) {
 	expect.Equal(t, "routes by router advertisements", l.sh("cat /proc/sys/net/ipv6/conf/outside/accept_ra"), "2")
 	l.ok("down", "anna")
 	same(t, "state", l.state(), before)
+}
+
+// The rules are like docker's, which finds forwarding switched on.
+func TestForwardingThatOthersRelyOnStays(t *testing.T) {
+	l := newLab(t)
+	l.sh("for f in /proc/sys/net/ipv[46]/conf/*/accept_redirects; do echo 0 >$f; done") // a hardened host
+	before := l.state()
+	l.serve("outside", ":80", "outside")
+	l.ok("up", "anna")
+	l.sh(`set -e
+		ip netns add container
+		ip link add docker9 type bridge
+		ip address add 172.30.9.1/24 dev docker9
+		ip link set docker9 up
+		ip link add veth9 type veth peer name eth0 netns container
+		ip link set veth9 master docker9 up
+		ip -n container address add 172.30.9.2/24 dev eth0
+		ip -n container link set eth0 up
+		ip -n container route add default via 172.30.9.1
+		nft -f - <<-END
+			table ip docker {
+				chain prerouting {
+					type nat hook prerouting priority dstnat
+					fib daddr type local meta l4proto {tcp, udp} th dport 8080 dnat to 172.30.9.2:80
+				}
+				chain postrouting {
+					type nat hook postrouting priority srcnat
+					ip saddr 172.30.9.0/24 oifname != docker9 masquerade
+				}
+			}
+		END`)
+	l.serve("container", ":80", "container")
+	check := func(when string) {
+		l.asks("a container reaches the world "+when, "container", address(outside4, 80), "outside "+gateway4)
+		l.asks("a container's port is reached "+when, "outside", address(gateway4, 8080), "container "+outside4)
+		both(t, func(t *testing.T, v version) {
+			l := l.with(t)
+			heard := l.listen("outside", address(v.outside, 70))
+			l.send("second", v.second, address(v.outside, 70), "second")
+			l.send("", v.gateway, address(v.outside, 70), "machine")
+			expect.Equal(t, "what is heard outside "+when, heard(), "machine")
+		})
+	}
+	check("beside an uplink")
+	if text := l.ok("show", "anna"); !contains(text, "warning      docker9 came after forwarding was switched on for uplinks") {
+		t.Error(text)
+	}
+	expect.Equal(t, "what down says", l.ok("down", "anna"), "pamnet-uplink: forwarding stays switched on: docker9 may rely on it\n")
+	check("after the last uplink")
+	l.sh("ip netns del container; ip link del docker9; nft delete table ip docker")
+	l.ok("down", "anna")
+	same(t, "state without docker9", l.state(), before)
+}
+
+func TestRouterAdvertisementsAreHeardAgain(t *testing.T) {
+	l := newLab(t)
+	l.sh("echo 1 >/proc/sys/net/ipv6/conf/outside/accept_ra")
+	l.ok("up", "anna")
+	l.sh("echo 1 >/proc/sys/net/ipv6/conf/outside/accept_ra") // ifup and network managers do
+	if text := l.ok("show", "anna"); !contains(text, "warning      net.ipv6.conf.outside.accept_ra is 1") {
+		t.Error(text)
+	}
+	l.ok("up", "anna")
+	expect.Equal(t, "accept_ra", l.sh("cat /proc/sys/net/ipv6/conf/outside/accept_ra"), "2")
 }
 
 func TestARouterGoesOnToForward(t *testing.T) {
@@ -367,4 +460,81 @@ func TestTheHostTakesNoRoutesFromANamespace(t *testing.T) {
 		return l.sh("ip -6 route show default dev outside") != ""
 	})
 	expect.Equal(t, "routes from anna", l.sh("ip -6 route show dev pnu3uw | grep -v '^f[de]' || true"), "")
+}
+
+// The rules are like docker's: DNAT for what comes to one of the host's own addresses.
+func TestPortsThatOthersForward(t *testing.T) {
+	l := newLab(t)
+	l.sh(`echo 1 >/proc/sys/net/ipv4/conf/all/forwarding; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+		nft -f - <<-END
+			table inet docker {
+				chain prerouting {
+					type nat hook prerouting priority dstnat
+					fib daddr type local meta l4proto {tcp, udp} th dport 8080 dnat ip to ` + second4 + `:80
+					fib daddr type local meta l4proto {tcp, udp} th dport 8080 dnat ip6 to [` + second6 + `]:80
+					fib daddr type local meta l4proto {tcp, udp} th dport 8081 dnat ip to ` + bert4 + `:80
+					fib daddr type local meta l4proto {tcp, udp} th dport 8081 dnat ip6 to [` + bert6 + `]:80
+				}
+			}
+		END`)
+	l.serve("second", ":80", "second")
+	for _, name := range []string{"anna", "bert"} {
+		l.ok("up", name)
+		l.serve(name, ":80", name)
+	}
+	check := func(what, config string, container, neighbour, fromOutside string) {
+		t.Run(what, func(t *testing.T) {
+			l.with(t).configure(config)
+			l.with(t).ok("up", "anna")
+			both(t, func(t *testing.T, v version) {
+				l := l.with(t)
+				answer := func(name, from string) string {
+					if name == "refused" {
+						return name
+					}
+					return name + " " + from
+				}
+				l.asks("a container's port, from outside", "outside", address(v.gateway, 8080), "second "+v.outside)
+				l.asks("a container's port, from a namespace", "anna", address(v.gateway, 8080), answer(container, v.gatewayToSecond()))
+				l.asks("the same by the link's address", "anna", address(gatewayOf(v.anna), 8080), answer(container, v.gatewayToSecond()))
+				l.asks("a port that leads to a neighbour", "anna", address(v.gateway, 8081), answer(neighbour, v.anna))
+				l.asks("a port that leads to a namespace, from outside", "outside", address(v.gateway, 8081), answer(fromOutside, v.outside))
+			})
+		})
+	}
+	check("by default", "", "refused", "refused", "refused")
+	check("as services of the host", "host_services = ['tcp/8080', 'udp/8080', 'tcp/8081', 'udp/8081']\n", "second", "refused", "refused")
+	check("without isolation", "host_services = ['all']\nisolate = false\n", "second", "bert", "refused")
+	check("with inbound", "inbound = true\n", "refused", "refused", "bert")
+}
+
+// gatewayToSecond is the machine's address, seen from the second network.
+func (v version) gatewayToSecond() string {
+	return map[string]string{"IPv4": "198.51.100.5", "IPv6": "2001:db8:5::1"}[v.name]
+}
+
+func TestMetadata(t *testing.T) {
+	l := newLab(t)
+	const metadata4, metadata6, other4 = "169.254.169.254", "fd00:ec2::254", "169.254.170.2"
+	for _, a := range []string{metadata4, metadata6, other4} {
+		l.sh(`ip -n outside address add "$1" dev lo; ip route add "$1" via "$2"`, a, map[bool]string{true: outside6, false: outside4}[strings.Contains(a, ":")])
+	}
+	l.serve("outside", ":80", "metadata")
+	l.serve("outside", ":53", "nameserver")
+	for config, want := range map[string]string{"": "refused", "metadata = true\n": "metadata "} {
+		l.configure(config)
+		l.ok("up", "anna")
+		for _, a := range []string{metadata4, metadata6, other4} {
+			gateway, want := gateway4, want
+			if strings.Contains(a, ":") {
+				gateway = gateway6
+			}
+			if want != "refused" {
+				want += gateway
+			}
+			l.asks("metadata, with "+config, "anna", address(a, 80), want)
+			l.asks("the nameserver, with "+config, "anna", address(a, 53), "nameserver "+gateway)
+		}
+	}
+	l.asks("the rest", "anna", address(outside4, 80), "metadata "+gateway4)
 }

@@ -13,13 +13,13 @@ import (
 	"syscall"
 )
 
-// Path is where the configuration is. Without the file the defaults hold.
+// Path is the path of the configuration. Without the file the defaults hold.
 const Path = "/etc/security/pamnet-uplink.toml"
 
-// Protocol is a transport protocol by its number in IP.
+// Protocol is a transport protocol, by its number in IP.
 type Protocol uint8
 
-// The protocols that have ports and are forwarded.
+// The protocols whose ports can be forwarded.
 const (
 	TCP Protocol = 6
 	UDP Protocol = 17
@@ -37,14 +37,14 @@ type Service struct {
 
 func (s Service) String() string { return fmt.Sprintf("%s/%d", s.Protocol, s.Port) }
 
-// Forward leads a port of the host to one of a namespace.
+// Forward forwards a port of the host to a port of a namespace, of the same protocol.
 type Forward struct {
 	Name string // the namespace
 	From Service
-	To   uint16 // same protocol
+	To   uint16
 }
 
-// Family says what namespaces get of one IP version.
+// Family is the configuration of one IP version.
 type Family struct {
 	Enabled       bool
 	Users, Groups netip.Prefix // do not overlap
@@ -54,22 +54,23 @@ type Family struct {
 
 // Config is a valid configuration.
 type Config struct {
-	Interface   string // the name inside
+	Interface   string // its name in the namespace
 	MTU         int
 	Isolate     bool
 	Inbound     bool
 	Forwarding  bool
-	AnyService  bool // all that the host offers may be reached, not only Services
+	AnyService  bool // all services of the host may be reached, not only Services
 	Services    []Service
+	Metadata    bool // the metadata service of a cloud may be reached
 	Nameservers []netip.Addr
-	Group       string // what stands before "-NAME" in the name of a group
+	Group       string // the part before "-NAME" in the name of a group
 	FirstUID    uint32
 	FirstGID    uint32
 	IPv4, IPv6  Family
 	Forwards    []Forward
 }
 
-// ForwardsOf returns what is forwarded to a namespace.
+// ForwardsOf returns the forwards to a namespace.
 func (c *Config) ForwardsOf(name string) []Forward {
 	var own []Forward
 	for _, f := range c.Forwards {
@@ -80,8 +81,8 @@ func (c *Config) ForwardsOf(name string) []Forward {
 	return own
 }
 
-// Load reads a configuration that only root can have written; the defaults if
-// there is no such file.
+// Load reads a configuration file, which must be root's, and writable by nobody else. If it
+// does not exist, Load returns the defaults.
 func Load(path string) (*Config, error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -97,7 +98,7 @@ func Load(path string) (*Config, error) {
 	}
 	owner := info.Sys().(*syscall.Stat_t).Uid
 	if !info.Mode().IsRegular() || owner != 0 || info.Mode().Perm()&0o022 != 0 {
-		return nil, fmt.Errorf("%s is not a file that is root's alone to write: chown root %s; chmod go-w %s", path, path, path)
+		return nil, fmt.Errorf("%s can be written by others than root: chown root %s; chmod go-w %s", path, path, path)
 	}
 	text, err := io.ReadAll(file)
 	if err != nil {

@@ -43,6 +43,7 @@ isolate = false
 inbound = true
 forwarding = false
 host_services = ["udp/53", "tcp/53"]
+metadata = true
 nameservers = ["192.0.2.53", "2001:db8::53"]
 group = "lab"
 first_uid = 1000
@@ -75,7 +76,7 @@ host_port = 8080
 port = 53
 `, func(c *config.Config) {
 			*c = config.Config{
-				Interface: "up0", MTU: 1400, Inbound: true, Group: "lab", FirstUID: 1000, FirstGID: 4294967295,
+				Interface: "up0", MTU: 1400, Inbound: true, Metadata: true, Group: "lab", FirstUID: 1000, FirstGID: 4294967295,
 				Services:    []config.Service{{config.UDP, 53}, {config.TCP, 53}},
 				Nameservers: []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")},
 				IPv4: config.Family{
@@ -112,7 +113,7 @@ port = 53
 	}
 }
 
-func TestProblemsHaveLines(t *testing.T) {
+func TestProblems(t *testing.T) {
 	for _, c := range []struct {
 		what, text string
 		want       []string
@@ -120,58 +121,58 @@ func TestProblemsHaveLines(t *testing.T) {
 		{"no TOML", "mtu = 1500\nisolate =\n", []string{"f:2: "}},
 		{"a key twice", "mtu = 1400\nmtu = 1400\n", []string{"f:2: mtu: key mtu is already defined"}},
 		{"a value of another type", "\nmtu = \"1500\"\n", []string{"f:2: mtu: must not have a value of type string"}},
-		{"a number too large", "first_uid = 4294967296\n", []string{"f:1: first_uid: 4294967296 is not from 0 to 4294967295"}},
-		{"a negative number", "first_gid = -1\n", []string{"f:1: first_gid: -1 is not from"}},
+		{"a number too large", "first_uid = 4294967296\n", []string{"f: first_uid: 4294967296 is not from 0 to 4294967295"}},
+		{"a negative number", "first_gid = -1\n", []string{"f: first_gid: -1 is not from"}},
 		{"unknown keys, and tables, and more", "nta = true\n\n[ipv4]\nmut = 1\n[ipv5]\nx = 1\n[[forward]]\nnmae = 'a'\n", []string{
 			"f:1: nta: there is no such key",
 			"f:4: ipv4.mut: there is no such key",
 			"f:5: ipv5: there is no such key",
-			"f:7: forward[0].name: is missing",
-			"f:7: forward[0].protocol: is missing",
-			"f:7: forward[0].host_port: is missing",
-			"f:7: forward[0].port: is missing",
 			"f:8: forward.nmae: there is no such key",
+			"f: forward[0].name: is missing",
+			"f: forward[0].protocol: is missing",
+			"f: forward[0].host_port: is missing",
+			"f: forward[0].port: is missing",
 		}},
-		{"no interface name", "interface = 'eth0/1'\n", []string{`f:1: interface: "eth0/1" cannot name an interface`}},
-		{"the name of the loopback", "interface = 'lo'\n", []string{`f:1: interface: "lo" cannot`}},
-		{"an interface name that is too long", "interface = '0123456789abcdef'\n", []string{"f:1: interface: "}},
-		{"an interface name that the kernel numbers", "interface = 'eth%d'\n", []string{"f:1: interface: "}},
-		{"an MTU that IPv6 cannot have", "mtu = 1279\n", []string{"f:1: mtu: 1279 is not from 1280 to 65535"}},
-		{"no group", "group = ''\n", []string{`f:1: group: "" cannot begin`}},
-		{"no addresses at all", "[ipv4]\nenabled = false\n[ipv6]\nenabled = false\n", []string{"f:4: ipv6.enabled: neither IPv4 nor IPv6 is enabled"}},
+		{"no interface name", "interface = 'eth0/1'\n", []string{`f: interface: "eth0/1" cannot name an interface`}},
+		{"the name of the loopback", "interface = 'lo'\n", []string{`f: interface: "lo" cannot`}},
+		{"an interface name that is too long", "interface = '0123456789abcdef'\n", []string{"f: interface: "}},
+		{"an interface name that the kernel numbers", "interface = 'eth%d'\n", []string{"f: interface: "}},
+		{"an MTU that IPv6 cannot have", "mtu = 1279\n", []string{"f: mtu: 1279 is not from 1280 to 65535"}},
+		{"no group", "group = ''\n", []string{`f: group: "" cannot begin`}},
+		{"no addresses at all", "[ipv4]\nenabled = false\n[ipv6]\nenabled = false\n", []string{"f: ipv6.enabled: neither IPv4 nor IPv6 is enabled"}},
 		{"services", "host_services = [\n'udp/53',\n'udp/0',\n'sctp/1', 'tcp/65536', 'tcp', '']\n", []string{
-			`f:3: host_services[1]: "udp/0" is neither`,
-			`f:4: host_services[2]: "sctp/1" is`,
-			`f:4: host_services[3]: "tcp/65536" is`,
-			`f:4: host_services[4]: "tcp" is`,
-			`f:4: host_services[5]: "" is`,
+			`f: host_services[1]: "udp/0" is neither`,
+			`f: host_services[2]: "sctp/1" is`,
+			`f: host_services[3]: "tcp/65536" is`,
+			`f: host_services[4]: "tcp" is`,
+			`f: host_services[5]: "" is`,
 		}},
 		{"nameservers", "nameservers = ['192.0.2.256', 'fe80::1%eth0', '192.0.2.1']\n", []string{
-			`f:1: nameservers[0]: "192.0.2.256" is not an IP address`,
-			`f:1: nameservers[1]: "fe80::1%eth0" is not an IP address`,
+			`f: nameservers[0]: "192.0.2.256" is not an IP address`,
+			`f: nameservers[1]: "fe80::1%eth0" is not an IP address`,
 		}},
 		{"pools", "[ipv4]\nusers = '10.0.0.1/8'\ngroups = 'fd00::/48'\n[ipv6]\nusers = '10.0.0.0/8'\ngroups = 'x'\n", []string{
-			`f:2: ipv4.users: 10.0.0.1/8 is an address in a network: say "10.0.0.0/8"`,
-			`f:3: ipv4.groups: "fd00::/48" is not a network of this IP version, like "10.0.0.0/8"`,
-			`f:5: ipv6.users: "10.0.0.0/8" is not a network of this IP version, like "fd00::/48"`,
-			`f:6: ipv6.groups: "x" is not a network of this IP version`,
+			`f: ipv4.users: 10.0.0.1/8 is an address in a network: say "10.0.0.0/8"`,
+			`f: ipv4.groups: "fd00::/48" is not a network of this IP version, like "10.0.0.0/8"`,
+			`f: ipv6.users: "10.0.0.0/8" is not a network of this IP version, like "fd00::/48"`,
+			`f: ipv6.groups: "x" is not a network of this IP version`,
 		}},
 		{"pools of what hosts cannot have", "[ipv4]\nusers = '0.0.0.0/0'\ngroups = '224.0.0.0/4'\n[ipv6]\nusers = 'fe80::/10'\ngroups = '::ffff:10.0.0.0/104'\n", []string{
-			"f:2: ipv4.users: 0.0.0.0/0 has addresses that hosts cannot have",
-			"f:3: ipv4.groups: ",
-			"f:5: ipv6.users: ",
-			"f:6: ipv6.groups: ",
+			"f: ipv4.users: 0.0.0.0/0 has addresses that hosts cannot have",
+			"f: ipv4.groups: ",
+			"f: ipv6.users: ",
+			"f: ipv6.groups: ",
 		}},
 		{"pools that overlap", "[ipv4]\ngroups = '100.64.0.0/16'\n[ipv6]\nusers = 'fd5f:72fa:75ba::/48'\n", []string{
-			"f:2: ipv4.groups: the pools overlap: 100.64.0.0/11 for users, 100.64.0.0/16 for groups",
-			"f:4: ipv6.users: the pools overlap",
+			"f: ipv4.groups: the pools overlap: 100.64.0.0/11 for users, 100.64.0.0/16 for groups",
+			"f: ipv6.groups: the pools overlap",
 		}},
 		{"pools smaller than a link", "ipv6.prefix_length = 64\nipv6.users = 'fd00::/96'\n", []string{
-			"f:2: ipv6.users: fd00::/96 is smaller than the network of one link, a /64 (ipv6.prefix_length)",
+			"f: ipv6.users: fd00::/96 is smaller than the network of one link, a /64 (ipv6.prefix_length)",
 		}},
 		{"prefix lengths", "ipv4.prefix_length = 32\nipv6.prefix_length = 63\n", []string{
-			"f:1: ipv4.prefix_length: 32 is not from 16 to 31",
-			"f:2: ipv6.prefix_length: 63 is not from 64 to 127",
+			"f: ipv4.prefix_length: 32 is not from 16 to 31",
+			"f: ipv6.prefix_length: 63 is not from 64 to 127",
 		}},
 		{"forwards", `
 [[forward]]
@@ -190,14 +191,14 @@ protocol = "tcp"
 host_port = 80
 port = 80
 `, []string{
-			`f:3: forward[0].name: "a/b" cannot name a network namespace`,
-			`f:4: forward[0].protocol: "sctp" is neither "tcp" nor "udp"`,
-			"f:5: forward[0].host_port: 0 is not from 1 to 65535",
-			"f:6: forward[0].port: 65536 is not from 1 to 65535",
-			`f:15: forward[2].host_port: tcp/80 leads to "alice" already`,
+			`f: forward[0].name: "a/b" cannot name a network namespace`,
+			`f: forward[0].protocol: "sctp" is neither "tcp" nor "udp"`,
+			"f: forward[0].host_port: 0 is not from 1 to 65535",
+			"f: forward[0].port: 65536 is not from 1 to 65535",
+			`f: forward[2].host_port: tcp/80 leads to "alice" already`,
 		}},
 		{"forwards in one array", "forward = [\n{ name = 'a', protocol = 'tcp', host_port = 1, port = 1 },\n{ name = '', protocol = 'tcp', host_port = 2, port = 1 },\n]\n", []string{
-			`f:3: forward[1].name: "" cannot name`,
+			`f: forward[1].name: "" cannot name`,
 		}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -247,11 +248,11 @@ func TestLoad(t *testing.T) {
 		{"it is somebody else's", 0o600, 1},
 	} {
 		write(c.mode, c.uid)
-		if _, err := config.Load(path); err == nil || !strings.Contains(err.Error(), "root's alone to write") {
+		if _, err := config.Load(path); err == nil || !strings.Contains(err.Error(), "can be written by others than root") {
 			t.Errorf("%s: %v", c.what, err)
 		}
 	}
-	if _, err := config.Load(filepath.Dir(path)); err == nil || !strings.Contains(err.Error(), "root's alone to write") {
+	if _, err := config.Load(filepath.Dir(path)); err == nil || !strings.Contains(err.Error(), "can be written by others than root") {
 		t.Errorf("a directory: %v", err)
 	}
 	if _, err := config.Load(path + "/x"); err == nil {

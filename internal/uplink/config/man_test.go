@@ -66,6 +66,7 @@ func TestTheDefaultsAreThoseOfTheManPage(t *testing.T) {
 		fmt.Sprintf("isolate No = %t", d.Isolate),
 		fmt.Sprintf("inbound No = %t", d.Inbound),
 		fmt.Sprintf("host_services No = %v", d.HostServices),
+		fmt.Sprintf("metadata No = %t", d.Metadata),
 		fmt.Sprintf("forwarding No = %t", d.Forwarding),
 		fmt.Sprintf("nameservers No = %v", d.Nameservers),
 		fmt.Sprintf("group No = Qq %s", d.Group),

@@ -4,7 +4,6 @@ package config
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -18,7 +17,7 @@ import (
 	"libpam-net/internal/netns"
 )
 
-// file is the file as it is written, a field for each key.
+// file has a field for each key of the file.
 type file struct {
 	Interface    string   `toml:"interface"`
 	MTU          int64    `toml:"mtu"`
@@ -26,6 +25,7 @@ type file struct {
 	Inbound      bool     `toml:"inbound"`
 	Forwarding   bool     `toml:"forwarding"`
 	HostServices []string `toml:"host_services"`
+	Metadata     bool     `toml:"metadata"`
 	Nameservers  []string `toml:"nameservers"`
 	Group        string   `toml:"group"`
 	FirstUID     int64    `toml:"first_uid"`
@@ -33,10 +33,10 @@ type file struct {
 	IPv4         family   `toml:"ipv4"`
 	IPv6         family   `toml:"ipv6"`
 	Forward      []struct {
-		Name     string `toml:"name"`
-		Protocol string `toml:"protocol"`
-		HostPort int64  `toml:"host_port"`
-		Port     int64  `toml:"port"`
+		Name     *string `toml:"name"` // nil if it is missing
+		Protocol *string `toml:"protocol"`
+		HostPort *int64  `toml:"host_port"`
+		Port     *int64  `toml:"port"`
 	} `toml:"forward"`
 }
 
@@ -48,8 +48,8 @@ type family struct {
 	NAT          bool   `toml:"nat"`
 }
 
-// defaults suit a host that has nothing else in these networks. The one of IPv6
-// was drawn at random (RFC 4193), once for all: behind NAT nobody else sees it.
+// defaults returns the values of keys that are not in the file. They suit a host that uses
+// these networks for nothing else. Those of IPv6 were drawn at random, as RFC 4193 wants.
 func defaults() file {
 	return file{
 		Interface:  "eth0",
@@ -62,20 +62,20 @@ func defaults() file {
 	}
 }
 
-// Problem is something wrong in a configuration.
+// Problem is a mistake in a configuration.
 type Problem struct {
-	Line int // from 1; 0 if it is about the whole
-	Key  string
+	Line int    // of an unknown key or wrong syntax, from 1; 0 in other cases
+	Key  string // "ipv4.users", "forward[0].port"; "" if the syntax is wrong
 	Text string
 }
 
-// Error is all that is wrong in a configuration, from top to bottom.
+// Error has all the mistakes in a configuration.
 type Error struct {
 	File     string
 	Problems []Problem
 }
 
-// Error has a line for each problem: "FILE:LINE: KEY: what is wrong".
+// Error returns a line for each problem: "FILE:LINE: KEY: problem", or "FILE: KEY: problem".
 func (e *Error) Error() string {
 	var lines []string
 	for _, p := range e.Problems {
@@ -91,11 +91,10 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Parse reads a configuration, in which keys that are not there have their
-// defaults. Its error is an *Error; name is what that calls the file.
+// Parse parses a configuration. The error is an *Error, in which the file is called name.
 func Parse(name string, text []byte) (*Config, error) {
 	f := defaults()
-	p := parser{lines: index(text)}
+	var p parser
 	decoder := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
 	var unknown *toml.StrictMissingError
 	var invalid *toml.DecodeError
@@ -118,35 +117,16 @@ func Parse(name string, text []byte) (*Config, error) {
 	}
 	c := p.config(f)
 	if len(p.problems) > 0 {
-		slices.SortStableFunc(p.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 		return nil, &Error{name, p.problems}
 	}
 	return c, nil
 }
 
 // parser collects problems.
-type parser struct {
-	lines    map[string]int
-	problems []Problem
-}
+type parser struct{ problems []Problem }
 
-// complain notes a problem with a key. What is missing has the line of the table
-// that it is missing from.
 func (p *parser) complain(key, format string, args ...any) {
-	line, path := 0, key
-	for line == 0 && path != "" {
-		line = p.lines[path]
-		path = path[:max(0, strings.LastIndexAny(path, ".["))]
-	}
-	p.problems = append(p.problems, Problem{line, key, fmt.Sprintf(format, args...)})
-}
-
-// later returns which of two keys, that are wrong together, is further down.
-func (p *parser) later(a, b string) string {
-	if p.lines[a] > p.lines[b] {
-		return a
-	}
-	return b
+	p.problems = append(p.problems, Problem{0, key, fmt.Sprintf(format, args...)})
 }
 
 func (p *parser) config(f file) *Config {
@@ -156,6 +136,7 @@ func (p *parser) config(f file) *Config {
 		Isolate:    f.Isolate,
 		Inbound:    f.Inbound,
 		Forwarding: f.Forwarding,
+		Metadata:   f.Metadata,
 		Group:      f.Group,
 		FirstUID:   p.id("first_uid", f.FirstUID),
 		FirstGID:   p.id("first_gid", f.FirstGID),
@@ -173,7 +154,7 @@ func (p *parser) config(f file) *Config {
 		p.complain("group", "%q cannot begin the name of a group", f.Group)
 	}
 	if !f.IPv4.Enabled && !f.IPv6.Enabled {
-		p.complain(p.later("ipv4.enabled", "ipv6.enabled"), "neither IPv4 nor IPv6 is enabled")
+		p.complain("ipv6.enabled", "neither IPv4 nor IPv6 is enabled")
 	}
 	for i, s := range f.HostServices {
 		if s == "all" {
@@ -202,8 +183,8 @@ func (p *parser) id(key string, id int64) uint32 {
 	return uint32(id)
 }
 
-// family checks what is said about an IP version with addresses of so many bits,
-// and links that have a prefix length from shortest to longest.
+// family checks the table of an IP version, with addresses of bits bits. The network of one
+// link has a prefix length from shortest to longest.
 func (p *parser) family(key string, f family, bits, shortest, longest int) Family {
 	c := Family{
 		Enabled:      f.Enabled,
@@ -225,12 +206,12 @@ func (p *parser) family(key string, f family, bits, shortest, longest int) Famil
 		}
 	}
 	if c.Users.IsValid() && c.Groups.IsValid() && c.Users.Overlaps(c.Groups) {
-		p.complain(p.later(key+".users", key+".groups"), "the pools overlap: %s for users, %s for groups", c.Users, c.Groups)
+		p.complain(key+".groups", "the pools overlap: %s for users, %s for groups", c.Users, c.Groups)
 	}
 	return c
 }
 
-// Networks whose addresses are no ordinary ones.
+// special has the networks whose addresses a host cannot have.
 var special = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("127.0.0.0/8"),
@@ -260,35 +241,29 @@ func (p *parser) forwards(c *Config, f file) {
 	taken := make(map[Service]string)
 	for i, forward := range f.Forward {
 		key := element("forward", i)
-		if p.lacks(key, ".name", ".protocol", ".host_port", ".port") {
+		missing := []bool{forward.Name == nil, forward.Protocol == nil, forward.HostPort == nil, forward.Port == nil}
+		for j, name := range []string{".name", ".protocol", ".host_port", ".port"} {
+			if missing[j] {
+				p.complain(key+name, "is missing")
+			}
+		}
+		if slices.Contains(missing, true) {
 			continue
 		}
-		if err := netns.CheckName(forward.Name); err != nil {
+		if err := netns.CheckName(*forward.Name); err != nil {
 			p.complain(key+".name", "%v", err)
 		}
-		protocol, ok := protocols[forward.Protocol]
+		protocol, ok := protocols[*forward.Protocol]
 		if !ok {
-			p.complain(key+".protocol", `%q is neither "tcp" nor "udp"`, forward.Protocol)
+			p.complain(key+".protocol", `%q is neither "tcp" nor "udp"`, *forward.Protocol)
 		}
-		from := Service{protocol, p.port(key+".host_port", forward.HostPort)}
+		from := Service{protocol, p.port(key+".host_port", *forward.HostPort)}
 		if other, ok := taken[from]; ok {
 			p.complain(key+".host_port", "%s leads to %q already", from, other)
 		}
-		taken[from] = forward.Name
-		c.Forwards = append(c.Forwards, Forward{forward.Name, from, p.port(key+".port", forward.Port)})
+		taken[from] = *forward.Name
+		c.Forwards = append(c.Forwards, Forward{*forward.Name, from, p.port(key+".port", *forward.Port)})
 	}
-}
-
-// lacks complains about each key that is missing from a table.
-func (p *parser) lacks(table string, keys ...string) bool {
-	missing := false
-	for _, key := range keys {
-		if p.lines[table+key] == 0 {
-			p.complain(table+key, "is missing")
-			missing = true
-		}
-	}
-	return missing
 }
 
 func (p *parser) port(key string, port int64) uint16 {
@@ -300,7 +275,7 @@ func (p *parser) port(key string, port int64) uint16 {
 
 var protocols = map[string]Protocol{"tcp": TCP, "udp": UDP}
 
-// parseService reads "PROTOCOL/PORT".
+// parseService parses "PROTOCOL/PORT".
 func parseService(s string) (Service, bool) {
 	name, number, _ := strings.Cut(s, "/")
 	protocol, ok := protocols[name]

@@ -1,33 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package firewall
+package uplink
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/uplink/config"
 )
 
-// addChains makes the chains, and their rules anew.
-func (t *Table) addChains(p Policy) {
+// addChains adds the chains to the transaction, with their rules anew.
+func (t *table) addChains(c *config.Config, f *forwarding) {
 	from, to := t.links.has(expr.MetaKeyIIFNAME), t.links.has(expr.MetaKeyOIFNAME)
 	notFrom, notTo := t.links.hasNot(expr.MetaKeyIIFNAME), t.links.hasNot(expr.MetaKeyOIFNAME)
 	related := ct(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED)
 
-	// A namespace sends from the networks that lead to its link, and nothing to the
-	// host's loopback, whatever route_localnet says.
-	spoofed := t.chain("spoofed", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
-	spoofed(from, noWayBack, drop)
-	spoofed(from, isIPv4, toLoopback, drop)
+	// A namespace sends from the networks that lead to its link. It sends nothing to the
+	// host's loopback, even if route_localnet is set. The rest passes the gate.
+	gate := t.chain("gate", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
+	gate(from, noWayBack, drop)
+	gate(from, isIPv4, toLoopback, drop)
+	gate(from, isUnchecked, clearMark)
 
-	// Before they have a place in the host's table: what is dropped here gets none.
-	limit := t.chain("limit", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityMangle)
-	limit(from, ct(expr.CtKeySTATE, expr.CtStateBitNEW), t.connections.countOver(MaxConnections), drop)
+	// Connections that begin in a namespace. A packet that is dropped before conntrack confirms
+	// it takes no entry in the table. What the host's own addresses offer is decided here as
+	// well as in chain host, because anybody's DNAT may lead elsewhere in between.
+	begin := t.chain("begin", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityMangle)
+	begin(notFrom, accept)
+	begin(ct(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED|expr.CtStateBitINVALID), accept)
+	begin(t.connections.countOver(MaxConnections), drop)
+	begin(protocol(unix.IPPROTO_ICMP), accept)
+	begin(protocol(unix.IPPROTO_ICMPV6), accept)
+	if !c.Metadata {
+		for _, isMetadata := range []phrase{toLinkLocal, toEC2} {
+			begin(isMetadata, destinationPort(53), accept)
+			begin.refuse(isMetadata)
+		}
+	}
+	if !c.AnyService {
+		begin(portIn(&t.services), accept)
+		begin(portIn(&t.ports), accept) // chain forward decides
+		begin.refuse(toHost)
+	}
 
-	// Not for the host's own programs: conntrack has decided about them before.
+	// Connections of the host's own programs do not pass here.
 	ports := t.chain("ports", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest)
 	ports(isIPv4, toHost, dnat(&t.forwards4, unix.NFPROTO_IPV4, 4))
 	ports(isIPv6, toHost, dnat(&t.forwards6, unix.NFPROTO_IPV6, 16))
@@ -37,36 +58,34 @@ func (t *Table) addChains(p Policy) {
 	host(related, accept)
 	host(protocol(unix.IPPROTO_ICMP), accept)
 	host(protocol(unix.IPPROTO_ICMPV6), accept)
-	if p.AnyService {
+	if c.AnyService {
 		host(accept)
 	}
 	host(portIn(&t.services), accept)
 	host.refuse()
 
 	forward := t.chain("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter)
-	if p.Isolate {
+	if c.Isolate {
 		forward.refuse(from, to)
 	}
-	forward(from, ct(expr.CtKeySTATE, expr.CtStateBitINVALID), drop) // NAT would let it out as it is
+	forward(from, ct(expr.CtKeySTATE, expr.CtStateBitINVALID), drop) // NAT would not translate it
 	forward(related, accept)
 	forward(from, accept)
-	forward(to, ct(expr.CtKeySTATUS, statusDNAT), accept)
-	if p.Inbound {
+	forward(to, isIPv4, ct(expr.CtKeySTATUS, statusDNAT), t.forwarded4.hasDestination(16, 4), accept)
+	forward(to, isIPv6, ct(expr.CtKeySTATUS, statusDNAT), t.forwarded6.hasDestination(24, 16), accept)
+	if c.Inbound {
 		forward(to, accept)
 	}
 	forward.refuse(to)
-	if p.Guard4.On {
-		forward(isIPv4, t.routers4.hasNot(expr.MetaKeyIIFNAME), drop)
-	}
-	if p.Guard6.On {
-		forward(isIPv6, t.routers6.hasNot(expr.MetaKeyIIFNAME), drop)
-	}
+	// The sets are empty if the host forwards by itself.
+	forward(isIPv4, t.closed4.has(expr.MetaKeyIIFNAME), t.closed4.has(expr.MetaKeyOIFNAME), drop)
+	forward(isIPv6, t.closed6.has(expr.MetaKeyIIFNAME), t.closed6.has(expr.MetaKeyOIFNAME), drop)
 
 	nat := t.chain("nat", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
-	if p.NAT4 {
+	if c.IPv4.NAT {
 		nat(from, notTo, isIPv4, masquerade)
 	}
-	if p.NAT6 {
+	if c.IPv6.NAT {
 		nat(from, notTo, isIPv6, masquerade)
 	}
 }
@@ -74,15 +93,15 @@ func (t *Table) addChains(p Policy) {
 // chain appends a rule to a chain.
 type chain func(...phrase)
 
-// refuse appends rules that tell whoever asked. A connection in the making takes a
-// reset at once, and other news only after a second.
+// refuse appends rules that reject with an answer. A client that is connecting obeys a TCP
+// reset at once, but an ICMP error only after a second.
 func (c chain) refuse(conditions ...phrase) {
 	c(append(conditions, protocol(unix.IPPROTO_TCP), reset)...)
 	c(append(conditions, unreachable)...)
 }
 
 // chain adds an empty chain.
-func (t *Table) chain(name string, kind nftables.ChainType, hook *nftables.ChainHook, priority *nftables.ChainPriority) chain {
+func (t *table) chain(name string, kind nftables.ChainType, hook *nftables.ChainHook, priority *nftables.ChainPriority) chain {
 	chain := t.conn.AddChain(&nftables.Chain{Name: name, Table: theTable, Type: kind, Hooknum: hook, Priority: priority})
 	t.conn.FlushChain(chain)
 	return func(phrases ...phrase) {
@@ -90,8 +109,8 @@ func (t *Table) chain(name string, kind nftables.ChainType, hook *nftables.Chain
 	}
 }
 
-// phrase is a part of a rule: a condition, or what is done. It leaves nothing in
-// registers for the next.
+// phrase is a part of a rule: a condition or an action. No phrase reads registers that an
+// earlier one has written.
 type phrase = []expr.Any
 
 // Registers of 4 bytes; 1 is 8, and the three after it, under another name.
@@ -118,6 +137,15 @@ var (
 	reset       = phrase{&expr.Reject{Type: rejectReset}}
 	unreachable = phrase{&expr.Reject{Type: rejectICMPX, Code: adminProhibited}}
 
+	isUnchecked = phrase{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: first},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: binaryutil.NativeEndian.PutUint32(unchecked)},
+	}
+	clearMark = phrase{
+		&expr.Immediate{Register: first, Data: make([]byte, 4)},
+		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: first},
+	}
+
 	isIPv4 = meta(expr.MetaKeyNFPROTO, unix.NFPROTO_IPV4)
 	isIPv6 = meta(expr.MetaKeyNFPROTO, unix.NFPROTO_IPV6)
 
@@ -131,6 +159,16 @@ var (
 		&expr.Payload{DestRegister: first, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: []byte{127}},
 	}
+	// ip daddr 169.254.0.0/16
+	toLinkLocal = slices.Concat(isIPv4, phrase{
+		&expr.Payload{DestRegister: first, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: []byte{169, 254}},
+	})
+	// ip6 daddr fd00:ec2::/32
+	toEC2 = slices.Concat(isIPv6, phrase{
+		&expr.Payload{DestRegister: first, Base: expr.PayloadBaseNetworkHeader, Offset: 24, Len: 4},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: []byte{0xfd, 0, 0xe, 0xc2}},
+	})
 	// fib daddr type local
 	toHost = phrase{
 		&expr.Fib{Register: first, FlagDADDR: true, ResultADDRTYPE: true},
@@ -173,7 +211,26 @@ func portIn(s *set) phrase {
 	return slices.Concat(destination, phrase{&expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID}})
 }
 
-// countOver is true if the device that a packet comes from has more connections than n. The
+// hasDestination is true if the set has the protocol, address and port of the destination.
+// The address is at an offset of the header, and size bytes long.
+func (s *set) hasDestination(offset, size uint32) phrase {
+	return phrase{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: first},
+		&expr.Payload{DestRegister: second, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: size},
+		&expr.Payload{DestRegister: second + size/4, Base: expr.PayloadBaseTransportHeader, Offset: transportPortStart, Len: 2},
+		&expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID},
+	}
+}
+
+// destinationPort is true for a port, of any protocol that has ports where TCP has them.
+func destinationPort(port uint16) phrase {
+	return phrase{
+		&expr.Payload{DestRegister: first, Base: expr.PayloadBaseTransportHeader, Offset: transportPortStart, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: binary.BigEndian.AppendUint16(nil, port)},
+	}
+}
+
+// countOver is true if the device that a packet comes from has more than n connections. The
 // set has a counter for each device.
 func (s *set) countOver(n uint32) phrase {
 	return phrase{
@@ -185,7 +242,8 @@ func (s *set) countOver(n uint32) phrase {
 	}
 }
 
-// dnat sends what a map has an address, of so many bytes, and a port for there.
+// dnat translates a packet's destination to the address, of size bytes, and the port that
+// the map has for it.
 func dnat(s *set, family, size uint32) phrase {
 	port := uint32(second)
 	if size == 16 {

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package uplink
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/mdlayher/netlink"
+
+	"libpam-net/internal/uplink/config"
+)
+
+const tableName = "pamnet"
+
+// MaxConnections is the number of connections that may have begun in one namespace at a
+// time. All namespaces and the host share one connection table of
+// net.netfilter.nf_conntrack_max entries, 65,536 or more. A full table stops them all.
+const MaxConnections = 4096
+
+const (
+	connectionsSize = 65535 // links at most, as nft sets it
+
+	// transactionSize is more than the elements of 10,000 uplinks take in one transaction. One
+	// message of it has up to 64 KiB.
+	transactionSize    = 4 << 20
+	elementsPerMessage = 500
+)
+
+// table is the nftables table "inet pamnet" as openTable found it. Its rules are the same
+// for any number of uplinks: each uplink is an element of the sets, with the name as the
+// element's comment. Each change is one transaction. The caller must hold uplinksLock.
+type table struct {
+	conn   *nftables.Conn
+	exists bool
+
+	// With elements of each uplink: its device; the ports of the host that lead to it, and
+	// where to; these destinations.
+	links, ports, forwards4, forwards6, forwarded4, forwarded6 set
+
+	services, closed4, closed6 set
+	connections                set // the kernel counts the connections of each link
+}
+
+// set is an nftables set or map, with the elements that it has or is to have.
+type set struct {
+	nftables.Set
+	elements []nftables.SetElement
+}
+
+var (
+	service  = nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService)
+	socket4  = nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService)
+	socket6  = nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeInetService)
+	theTable = &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}
+)
+
+// openTable reads the table of the calling thread's network namespace.
+func openTable() (*table, error) {
+	conn, err := nftables.New(nftables.WithSockOptions(func(c *netlink.Conn) error {
+		return errors.Join(c.SetDeadline(deadline()), c.SetWriteBuffer(transactionSize))
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("open nftables: %w", err)
+	}
+	t := &table{
+		conn:        conn,
+		links:       newSet("links", nftables.TypeIFName),
+		services:    newSet("host_services", service),
+		closed4:     newSet("closed4", nftables.TypeIFName),
+		closed6:     newSet("closed6", nftables.TypeIFName),
+		ports:       newSet("ports", service),
+		forwards4:   newMap("forwards4", service, socket4),
+		forwards6:   newMap("forwards6", service, socket6),
+		forwarded4:  newSet("forwarded4", nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeIPAddr, nftables.TypeInetService)),
+		forwarded6:  newSet("forwarded6", nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeIP6Addr, nftables.TypeInetService)),
+		connections: newSet("connections", nftables.TypeIFName),
+	}
+	t.connections.Dynamic, t.connections.Size = true, connectionsSize
+	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return nil, fmt.Errorf("list nftables tables: %w", err)
+	}
+	t.exists = slices.ContainsFunc(tables, func(other *nftables.Table) bool { return other.Name == tableName })
+	if !t.exists {
+		return t, nil
+	}
+	for _, s := range t.perUplink() {
+		if s.elements, err = conn.GetSetElements(&s.Set); err != nil {
+			return nil, fmt.Errorf("list nftables set inet %s %s: %w", tableName, s.Name, err)
+		}
+	}
+	return t, nil
+}
+
+func newSet(name string, key nftables.SetDatatype) set {
+	s := set{Set: nftables.Set{Table: theTable, Name: name, KeyType: key}}
+	if s.Concatenation = key.Name != nftables.TypeIFName.Name; !s.Concatenation {
+		s.KeyByteOrder = binaryutil.NativeEndian // nft then prints the names as strings
+	}
+	return s
+}
+
+func newMap(name string, key, data nftables.SetDatatype) set {
+	s := newSet(name, key)
+	s.IsMap, s.DataType = true, data
+	return s
+}
+
+// perUplink returns the sets that have elements of each uplink.
+func (t *table) perUplink() []*set {
+	return []*set{&t.links, &t.ports, &t.forwards4, &t.forwards6, &t.forwarded4, &t.forwarded6}
+}
+
+// elementsOf returns the elements that a plan wants in each of the sets of perUplink.
+func elementsOf(p plan) [][]nftables.SetElement {
+	all := [][]nftables.SetElement{
+		deviceKeys(p.device()),
+		portElements(p.forwards),
+		forwardElements(p.forwards, p.ipv4.inside.Addr()),
+		forwardElements(p.forwards, p.ipv6.inside.Addr()),
+		forwardedElements(p.forwards, p.ipv4.inside.Addr()),
+		forwardedElements(p.forwards, p.ipv6.inside.Addr()),
+	}
+	for _, elements := range all {
+		for i := range elements {
+			elements[i].Comment = p.name
+		}
+	}
+	return all
+}
+
+// find returns the element with a key, nil if there is none.
+func find(elements []nftables.SetElement, key []byte) *nftables.SetElement {
+	i := slices.IndexFunc(elements, func(e nftables.SetElement) bool { return bytes.Equal(e.Key, key) })
+	if i < 0 {
+		return nil
+	}
+	return &elements[i]
+}
+
+// devices returns the host's ends of the uplinks in the table for whose names is is true.
+func (t *table) devices(is func(name string) bool) []string {
+	var devices []string
+	for _, e := range t.links.elements {
+		if is(e.Comment) {
+			name, _, _ := bytes.Cut(e.Key, []byte{0})
+			devices = append(devices, string(name))
+		}
+	}
+	return devices
+}
+
+// write makes the table what the configuration, the forwarding and the plans say. It
+// replaces the elements of the plans' names and leaves those of other names.
+func (t *table) write(c *config.Config, f *forwarding, plans []plan) error {
+	t.conn.AddTable(theTable)
+	for _, common := range []struct {
+		*set
+		elements []nftables.SetElement
+	}{
+		{&t.services, serviceKeys(c.Services)},
+		{&t.closed4, deviceKeys(f.closed(ipv4)...)},
+		{&t.closed6, deviceKeys(f.closed(ipv6)...)},
+	} {
+		if err := t.conn.AddSet(&common.Set, nil); err != nil {
+			return err
+		}
+		t.conn.FlushSet(&common.Set)
+		if err := t.add(common.set, common.elements); err != nil {
+			return err
+		}
+	}
+	if err := t.conn.AddSet(&t.connections.Set, nil); err != nil {
+		return err
+	}
+	for i, s := range t.perUplink() {
+		if err := t.conn.AddSet(&s.Set, nil); err != nil {
+			return err
+		}
+		var wanted []nftables.SetElement
+		for _, p := range plans {
+			wanted = append(wanted, elementsOf(p)[i]...)
+		}
+		// A port that led to another name before the configuration changed goes, too.
+		err := t.remove(s, func(e nftables.SetElement) bool {
+			return find(wanted, e.Key) != nil || slices.ContainsFunc(plans, func(p plan) bool { return p.name == e.Comment })
+		})
+		if err != nil {
+			return err
+		}
+		if err := t.add(s, wanted); err != nil {
+			return err
+		}
+	}
+	t.addChains(c, f)
+	return t.commit()
+}
+
+// isLast tells whether no uplink of another name is in the table.
+func (t *table) isLast(name string) bool {
+	return len(t.devices(func(other string) bool { return other != name })) == 0
+}
+
+// delete deletes a name's elements, or the whole table.
+func (t *table) delete(name string, whole bool) error {
+	if !t.exists {
+		return nil
+	}
+	if whole {
+		t.conn.DelTable(theTable)
+		return t.commit()
+	}
+	for _, s := range t.perUplink() {
+		if err := t.remove(s, func(e nftables.SetElement) bool { return e.Comment == name }); err != nil {
+			return err
+		}
+	}
+	return t.commit()
+}
+
+// has tells whether the table has exactly the elements that a plan wants.
+func (t *table) has(p plan) bool {
+	wanted := elementsOf(p)
+	for i, s := range t.perUplink() {
+		count := 0
+		for _, e := range s.elements {
+			if e.Comment != p.name {
+				continue
+			}
+			count++
+			if same := find(wanted[i], e.Key); same == nil || !bytes.Equal(same.Val, e.Val) {
+				return false
+			}
+		}
+		if count != len(wanted[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *table) add(s *set, elements []nftables.SetElement) error {
+	for chunk := range slices.Chunk(elements, elementsPerMessage) {
+		if err := t.conn.SetAddElements(&s.Set, chunk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *table) remove(s *set, which func(nftables.SetElement) bool) error {
+	var gone []nftables.SetElement
+	for _, e := range s.elements {
+		if which(e) {
+			gone = append(gone, nftables.SetElement{Key: e.Key})
+		}
+	}
+	if len(gone) == 0 { // the kernel takes an empty list for all elements
+		return nil
+	}
+	return t.conn.SetDeleteElements(&s.Set, gone)
+}
+
+func (t *table) commit() error {
+	if err := t.conn.Flush(); err != nil {
+		return fmt.Errorf("change nftables table inet %s: %w", tableName, err)
+	}
+	return nil
+}
+
+func deviceKeys(devices ...string) []nftables.SetElement {
+	var elements []nftables.SetElement
+	for _, device := range devices {
+		key := make([]byte, nftables.TypeIFName.Bytes)
+		copy(key, device)
+		elements = append(elements, nftables.SetElement{Key: key})
+	}
+	return elements
+}
+
+func serviceKeys(services []config.Service) []nftables.SetElement {
+	var elements []nftables.SetElement
+	for _, s := range services {
+		if key := serviceKey(s); find(elements, key) == nil {
+			elements = append(elements, nftables.SetElement{Key: key})
+		}
+	}
+	return elements
+}
+
+// Each part of a concatenation is padded to 4 bytes.
+func serviceKey(s config.Service) []byte {
+	return append([]byte{byte(s.Protocol), 0, 0, 0}, portBytes(s.Port)...)
+}
+
+func portBytes(port uint16) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, port), 0, 0)
+}
+
+func forwardElements(forwards []config.Forward, to netip.Addr) []nftables.SetElement {
+	if !to.IsValid() {
+		return nil
+	}
+	var elements []nftables.SetElement
+	for _, f := range forwards {
+		elements = append(elements, nftables.SetElement{
+			Key: serviceKey(f.From),
+			Val: append(to.AsSlice(), portBytes(f.To)...),
+		})
+	}
+	return elements
+}
+
+func portElements(forwards []config.Forward) []nftables.SetElement {
+	var elements []nftables.SetElement
+	for _, f := range forwards {
+		elements = append(elements, nftables.SetElement{Key: serviceKey(f.From)})
+	}
+	return elements
+}
+
+func forwardedElements(forwards []config.Forward, to netip.Addr) []nftables.SetElement {
+	var elements []nftables.SetElement
+	for _, f := range forwards {
+		key := slices.Concat([]byte{byte(f.From.Protocol), 0, 0, 0}, to.AsSlice(), portBytes(f.To))
+		if to.IsValid() && find(elements, key) == nil { // several ports may lead to one
+			elements = append(elements, nftables.SetElement{Key: key})
+		}
+	}
+	return elements
+}
