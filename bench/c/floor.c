@@ -215,10 +215,9 @@ static void start_go(const char *library)
 		if (!handle)
 			errx(1, "%s", dlerror());
 		*(void **)&nothing = dlsym(handle, "Nothing");
-		if (!nothing)
-			errx(1, "%s", dlerror());
-		nothing();
-		_exit(0);
+		if (nothing)
+			nothing();
+		_exit(nothing ? 0 : 1);
 	}
 	must("waitpid", waitpid(child, &status, 0));
 	if (status != 0)
