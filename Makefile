@@ -58,8 +58,9 @@ datadir       ?= $(or $(prefix),/usr)/share
 mandir        ?= $(datadir)/man
 docdir        ?= $(datadir)/doc/libpam-net
 unitdir       ?= $(or $(prefix),/usr)/lib/systemd/system
-completions    = bash-completion/completions/pamnetctl zsh/site-functions/_pamnetctl \
-	fish/vendor_completions.d/pamnetctl.fish
+# Debian's zsh looks for the completions of packages in a place of its own.
+zshdir        ?= zsh/$(if $(wildcard /etc/debian_version),vendor-completions,site-functions)
+completions    = bash-completion/completions/pamnetctl $(zshdir)/_pamnetctl fish/vendor_completions.d/pamnetctl.fish
 units          = pamnet-prune.service pamnet-prune.timer pamnet-uplink.service
 # With these starts pamnet-uplink.service, see there.
 firewalls      = nftables firewalld ufw netfilter-persistent
@@ -95,6 +96,7 @@ $(MODULES): $(OUT)/%.so:
 # With cgo: for libpam, and for users of a directory, whom only libc knows.
 $(CTL) $(UPLINK): $(OUT)/%:
 	$(Q)$(GO) build -buildmode=pie -trimpath -o $@ -ldflags "-s -w -buildid= -linkmode=external \
+		-X main.version=$(shell build/version.sh) \
 		-extldflags '-Wl,-z,relro,-z,now,-z,noexecstack,--as-needed,--build-id=sha1 $(LDFLAGS)'" ./cmd/$*
 
 check-build: build ## checks the modules as building them does, and fails if a login could not be tried here
@@ -233,9 +235,10 @@ mutants: ## removes each security check, one at a time, and proves that a test n
 floor:
 	$(Q)mkdir -p $(OUT)/floor
 	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $(OUT)/floor/library.so -ldflags '-s -w' ./bench/floor
-	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $(OUT)/floor/module.so \
+	$(Q)$(GO) build -buildmode=c-shared -trimpath -o $(OUT)/floor/module.so.new \
 		-ldflags "-s -w -extldflags '$(extldflags)'" ./bench/floor
-	$(Q)$(GO_HERE) run ./build/module/deferrelocations $(OUT)/floor/module.so
+	$(Q)$(GO_HERE) run ./build/module/deferrelocations $(OUT)/floor/module.so.new
+	$(Q)mv $(OUT)/floor/module.so.new $(OUT)/floor/module.so
 
 # Debian's libpam-net in two versions, for the benchmark to compare with. They are not installed.
 peers:

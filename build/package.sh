@@ -97,6 +97,8 @@ pack_rpm() {
 		stage "$tree" /usr/lib64/security
 	fi
 	rm -r "$tree/usr/share/pam-configs"
+	[ ! -d "$tree/usr/share/zsh/vendor-completions" ] || # Debian's place
+		mv "$tree/usr/share/zsh/vendor-completions" "$tree/usr/share/zsh/site-functions"
 	same_times "$tree"
 	rm -f "$out"/*".${machine%%-*}.rpm"
 	rpmbuild -bb --target "${machine%%-*}" --define "_topdir $work/rpmbuild" --define "_rpmdir $out" \
@@ -110,7 +112,7 @@ pack_rpm() {
 }
 
 machine=$(${CC:-gcc} -dumpmachine)
-version=$(sed -n 's/^## \([^ ]*\)/\1/p' CHANGELOG.md | sed 's/ *(unreleased)/~dev/; s/ .*//; q')-1
+version=$(build/version.sh)-1
 : "${SOURCE_DATE_EPOCH:=$(last_commit %ct || echo 1767225600)}"
 : "${MAINTAINER:=$(last_commit '%an <%ae>' || true)}"
 [ -n "$MAINTAINER" ] || die 'git does not tell who maintains this: say MAINTAINER="NAME <ADDRESS>"'

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The child's life. It begins as a copy of the login process, of which nothing may stay: its
+ * descriptors, signal handlers, limits, environment, terminal. Everything here runs in the
+ * child.
+ */
 #define _GNU_SOURCE
 #include "child.h"
 
@@ -14,28 +19,25 @@
 #include <unistd.h>
 
 #include "_cgo_export.h"
-#include "child_lookup.h"
-#include "detach.h"
-#include "go_start.h"
+#include "wire.h"
 
 #define SOCKET 3 /* the child's only descriptor beside 0, 1 and 2 */
-#define GRACE 1	 /* seconds that the child may live on when the parent has given up */
+#define GRACE 1	 /* seconds that the child may live on when the login process has given up */
 
-/* What the child answers without Go's help: nothing. The parent reads that as a refusal. */
+/* Ends the child without a verdict, which the login process takes for a refusal. */
 static _Noreturn void give_up(void)
 {
 	_exit(EXIT_FAILURE);
 }
 
 /*
- * Handlers of the login process must not run here; nor may what it ignores be
- * ignored, libc's own signals included, which its sigaction(3) does not touch.
- * Only SIGXFSZ is, so that a limit on the size of files is an error (EFBIG),
- * which the log names.
+ * Sets every signal to its default, libc's own included. Those are out of sigaction(3)'s reach,
+ * hence the system call. Only SIGXFSZ is ignored: a limit on the size of files is an error
+ * (EFBIG) then, which the log names.
  */
 static void reset_signals(void)
 {
-	static const unsigned long by_default[8]; /* the kernel's struct sigaction, on every processor */
+	static const unsigned long by_default[8]; /* the kernel's struct sigaction, zero, on every processor */
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t none;
 
@@ -46,7 +48,7 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Closes every descriptor from low on; Linux before 5.9 has no close_range(2). */
+/* Closes every descriptor from low on. Linux before 5.9 has no close_range(2). */
 static bool close_from(int low)
 {
 	struct dirent *entry;
@@ -69,7 +71,7 @@ static bool close_from(int low)
 	return true;
 }
 
-/* Leaves the socket at SOCKET and /dev/null at 0, 1 and 2, where the terminal may be. */
+/* Moves the socket to SOCKET, puts /dev/null at 0, 1 and 2, and closes all other descriptors. */
 static bool keep_only(int socket)
 {
 	int null;
@@ -90,7 +92,7 @@ static bool keep_only(int socket)
 	return true;
 }
 
-/* pam_limits may have been here; Go wants address space, and threads. */
+/* Lifts what pam_limits may have set for the session: Go needs address space and threads. */
 static void lift_limits(void)
 {
 	static const int limits[] = {
@@ -108,38 +110,53 @@ static void lift_limits(void)
 	}
 }
 
-_Noreturn void child_run(struct request *request, pid_t parent)
+/*
+ * Cuts the ties to the login process. The child becomes undumpable before anything else: it has a
+ * copy of the login process's memory, into which no user may look (ptrace(2)).
+ */
+static void cut_ties(struct request *request, pid_t parent)
 {
-	char end;
-
-	/* A copy of the login process's memory: nobody may look inside, from now on. */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		give_up();
-	/* In a set-uid su the caller's own uid could send signals to it; the terminal, too. */
+	/*
+	 * In a set-uid su the real uid is still the caller's, who could send signals to this
+	 * process. So could the caller's terminal.
+	 */
 	if (geteuid() == 0 && syscall(SYS_setresuid, 0, 0, 0) < 0)
 		give_up();
 	setsid();
-	/* Dies with the thread that waits for it; getppid tells if it was too late for that. */
+	/*
+	 * The kernel kills the child when the thread that waits for it ends. The signal is for
+	 * the future only (prctl(2)), so getppid(2) tells whether that thread's process has
+	 * ended already.
+	 */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		give_up();
 	if (!keep_only(request->socket))
 		give_up();
 	request->socket = SOCKET;
 	lift_limits();
-	end_after(request->options->timeout + GRACE);
+	child_end_after(request->options->timeout + GRACE);
 	umask(022);
-	/* The user of su or sudo exports what the login process has: _SSS_LOOPS=NO, and SSSD knows nobody. */
-	environ = go_environment();
+	/* In su and sudo the environment is the caller's: with _SSS_LOOPS=NO, SSSD finds nobody. */
+	environ = child_environment();
 	reset_signals();
+}
+
+_Noreturn void child_run(struct request *request, pid_t parent)
+{
+	cut_ties(request, parent);
 	if (request->answer.membership != MEMBER && !child_lookup(request))
 		_exit(EXIT_SUCCESS);
-	detach_from_caller();
-	/* A working directory whose server hangs holds up this process, which is given up in time. */
+	child_detach();
+	/*
+	 * A working directory may be on a server that hangs. The child, which is killed in time,
+	 * enters it before it holds any lock; the login process enters it only after that.
+	 */
 	syscall(SYS_chdir, ".");
-	if (!go_start())
+	if (!child_start_go())
 		give_up();
 	pamnetCore(request);
-	while (read(SOCKET, &end, 1) < 0 && errno == EINTR)
-		;
+	wire_serve(SOCKET);
 	_exit(EXIT_SUCCESS);
 }

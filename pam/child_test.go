@@ -17,7 +17,7 @@ func TestTheChildUpToTheCoreOrTheLookup(t *testing.T) {
 	underEachTool(t, func(t *testing.T, flags, front []string) {
 		dir := t.TempDir()
 		expect.Check(t, os.WriteFile(dir+"/_cgo_export.h", []byte("void pamnetCore(struct request *r);\n"), 0o600))
-		compile(t, dir+"/child", append(flags, "-I"+dir, "testdata/child.c", "child.c", "detach.c", "go_start.c", "-Wl,--wrap=pthread_getattr_np")...)
+		compile(t, dir+"/child", append(flags, "-I"+dir, "testdata/child.c", "child.c", "child_detach.c", "child_go.c", "wire.c", "reason.c", "-Wl,--wrap=pthread_getattr_np")...)
 		for user, want := range map[string]string{"member": "core" + want, "unknown": "lookup" + want} {
 			for _, closed := range []string{"", "0", "0 1 2", "3", "2 3 4 5"} {
 				command := append(append(front, dir+"/child", user), strings.Fields(closed)...)

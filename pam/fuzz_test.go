@@ -51,7 +51,7 @@ func FuzzReport(f *testing.F) {
 		}
 	}
 	ours, theirs := socketpair(f)
-	decoder := exec.Command(compileProgram(f, "verdict"))
+	decoder := exec.Command(compileProgram(f, "wire", "reason.c"))
 	decoder.Stdin, decoder.Stderr = theirs, os.Stderr
 	decoder.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is not for it
 	stdout, err := decoder.StdoutPipe()

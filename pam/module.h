@@ -2,7 +2,7 @@
 #ifndef PAMNET_MODULE_H
 #define PAMNET_MODULE_H
 
-/* Which network namespace the members of a module's group get. */
+/* Which network namespace the members of a module's group get. Twin: session.Kind in Go. */
 enum kind {
 	KIND_NEWNET,   /* a new, empty one for each session */
 	KIND_USERNET,  /* the one named after the user */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Everything here runs in the login process, and in pamnetctl. */
 #include "options.h"
 
 #include <errno.h>
@@ -8,7 +9,7 @@
 #define TIMEOUT_DEFAULT 10
 #define TIMEOUT_MAX 3600
 
-/* The value of argument if it has the form NAME=VALUE, else NULL. */
+/* Returns the value of an argument NAME=VALUE, NULL of any other argument. */
 static const char *value_of(const char *argument, const char *name)
 {
 	size_t n = strlen(name);
@@ -24,7 +25,7 @@ static const char *set_timeout(struct options *o, const char *value)
 	errno = 0;
 	seconds = strtoul(value, &end, 10);
 	if (value[0] < '0' || value[0] > '9' || *end || errno || seconds < 1 || seconds > TIMEOUT_MAX)
-		return "wants whole seconds from 1 to 3600";
+		return "timeout= must be whole seconds from 1 to 3600";
 	o->timeout = (unsigned int)seconds;
 	return NULL;
 }
@@ -32,9 +33,9 @@ static const char *set_timeout(struct options *o, const char *value)
 static const char *add_mask(struct options *o, const char *value)
 {
 	if (value[0] != '/')
-		return "wants an absolute path";
+		return "mask= must be an absolute path";
 	if (o->nmasks == OPTIONS_MASKS_MAX)
-		return "is one too many: 64 are the most";
+		return "at most 64 mask= arguments are allowed";
 	o->masks[o->nmasks++] = value;
 	return NULL;
 }
@@ -42,13 +43,17 @@ static const char *add_mask(struct options *o, const char *value)
 static const char *set_refusal(struct options *o, const char *value)
 {
 	if (strcmp(value, "empty") != 0)
-		return "wants the word empty";
+		return "only refusal=empty is supported";
 	o->refusal_empty = true;
 	return NULL;
 }
 
-/* Applies one argument; returns what is wrong with it, or NULL. */
-static const char *apply(struct options *o, enum kind kind, const char *argument)
+void options_init(struct options *o, const struct module *module)
+{
+	*o = (struct options){ .group = module->group, .timeout = TIMEOUT_DEFAULT };
+}
+
+const char *options_apply(struct options *o, const struct module *module, const char *argument)
 {
 	const struct {
 		const char *name;
@@ -63,8 +68,8 @@ static const char *apply(struct options *o, enum kind kind, const char *argument
 	};
 	const char *value;
 
-	if (kind == KIND_GROUPNET && strcmp(argument, "selfmanaged") == 0)
-		return "is for pam_newnet and pam_usernet: a shared network is no user's own";
+	if (module->kind == KIND_GROUPNET && strcmp(argument, "selfmanaged") == 0)
+		return "not supported by pam_groupnet";
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
 		if (strcmp(argument, flags[i].name) == 0) {
 			*flags[i].flag = true;
@@ -81,31 +86,18 @@ static const char *apply(struct options *o, enum kind kind, const char *argument
 	if (value)
 		return set_refusal(o, value);
 	value = value_of(argument, "setup");
-	if (value && kind == KIND_NEWNET)
-		return "is for named networks: pam_usernet and pam_groupnet";
+	if (value && module->kind == KIND_NEWNET)
+		return "not supported by pam_newnet";
 	if (value) {
 		o->setup = value;
 		return NULL;
 	}
 	value = value_of(argument, "group");
 	if (value && !*value)
-		return "wants a group name";
+		return "group= must name a group";
 	if (value) {
 		o->group = value;
 		return NULL;
 	}
-	return "is unknown";
-}
-
-void options_parse(struct options *o, const struct module *module, int argc, const char *const *argv,
-		   void (*complain)(void *context, const char *argument, const char *problem),
-		   void *context)
-{
-	*o = (struct options){ .group = module->group, .timeout = TIMEOUT_DEFAULT };
-	for (int i = 0; i < argc; i++) {
-		const char *problem = apply(o, module->kind, argv[i]);
-
-		if (problem)
-			complain(context, argv[i], problem);
-	}
+	return "no such argument";
 }

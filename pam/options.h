@@ -10,8 +10,8 @@
 #define OPTIONS_MASKS_MAX 64
 
 /*
- * The arguments of the module's line in pam.d. The strings are those of argv:
- * they live as long as it does.
+ * The arguments of the module's line in pam.d. The strings are those of argv, and live as long
+ * as argv does.
  */
 struct options {
 	const char *group;
@@ -23,18 +23,19 @@ struct options {
 	bool keepresolver;
 	bool selfmanaged;
 	bool refusal_empty; /* after a refusal the login process gets an empty network */
-	const char *setup; /* NULL: none; anything else is for the core to judge */
+	const char *setup;  /* NULL: none; the core checks anything else */
 	const char *masks[OPTIONS_MASKS_MAX];
 	size_t nmasks;
 };
 
+/* Sets *o to the module's defaults. */
+void options_init(struct options *o, const struct module *module);
+
 /*
- * Fills *o from argv, starting from the module's defaults. An argument that is
- * unknown, malformed or not for this module is skipped, and complain is called for
- * it: a typo must not lock anybody out.
+ * Runs in the login process, and in pamnetctl. Applies one argument. Returns NULL, or the problem
+ * of an argument that is unknown, malformed or not for this module. The caller must report the
+ * problem and go on: a typo must not lock anybody out.
  */
-void options_parse(struct options *o, const struct module *module, int argc, const char *const *argv,
-		   void (*complain)(void *context, const char *argument, const char *problem),
-		   void *context);
+const char *options_apply(struct options *o, const struct module *module, const char *argument);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The relocations of Go's data, which build/module/deferrelocations has taken from the
- * dynamic linker. The child carries them out. The login process never reads Go's data,
- * so that a non-member's login is spared the writes to some 60 pages.
+ * Runs in the child. Carries out the relocations of Go's data, which
+ * build/module/deferrelocations has taken from the dynamic linker. The login process never reads
+ * Go's data, so that a non-member's login is spared the writes to some 60 pages.
  */
 #ifndef PAMNET_RELOCATE_H
 #define PAMNET_RELOCATE_H

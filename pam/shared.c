@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Everything here runs in the login process. */
 #define _GNU_SOURCE
 #include "shared.h"
 
@@ -8,24 +9,24 @@
 #include <string.h>
 #include <time.h>
 
-#include "lookup.h"
+#include "wire.h"
 
-/* The layout of struct shared is part of it: modules of two versions may meet in a process. */
+/* Changes with the layout of struct shared: modules of two versions may meet in a process. */
 #define SHARED_NAME "libpam-net.1"
 
-/* A host may keep a PAM handle, and open another session with it hours later. */
+/* A login service may keep a PAM handle, and open another session with it hours later. */
 #define SHARED_SECONDS 10
 
 struct shared {
-	char user[LOOKUP_NAME_MAX];
+	char user[NAME_SIZE];
 	struct {
 		enum membership membership;
 		struct timespec when; /* CLOCK_MONOTONIC */
-		char group[LOOKUP_NAME_MAX];
+		char group[NAME_SIZE];
 	} of[KINDS];
 	struct {
 		struct timespec when;
-		char why[MESSAGE_MAX]; /* "" if nobody has found so */
+		char why[MESSAGE_MAX]; /* "" if no module has failed */
 	} unknown;
 };
 
@@ -36,7 +37,7 @@ static void forget(pam_handle_t *pamh, void *data, int status)
 	free(data);
 }
 
-/* Returns what is shared of the user, or NULL. */
+/* Returns what is shared about the user, or NULL. */
 static struct shared *get(pam_handle_t *pamh, const char *user)
 {
 	const void *data = NULL;
@@ -44,11 +45,11 @@ static struct shared *get(pam_handle_t *pamh, const char *user)
 
 	if (pam_get_data(pamh, SHARED_NAME, &data) != PAM_SUCCESS || !data)
 		return NULL;
-	s = (struct shared *)data; /* shared_put has made it */
+	s = (struct shared *)data; /* which get_or_make has allocated */
 	return strcmp(s->user, user) == 0 ? s : NULL;
 }
 
-/* Replaces what is shared of another user. Returns NULL if that fails. */
+/* Returns what is shared about the user; replaces what is about another. Returns NULL if that fails. */
 static struct shared *get_or_make(pam_handle_t *pamh, const char *user)
 {
 	struct shared *s = get(pamh, user);
@@ -89,7 +90,7 @@ void shared_put(pam_handle_t *pamh, const char *user, enum kind kind, const char
 {
 	struct shared *s;
 
-	if (membership != NONMEMBER && membership != NO_GROUP)
+	if (!is_nonmember(membership))
 		return;
 	s = get_or_make(pamh, user);
 	if (!s || strlen(group) >= sizeof(s->of[kind].group))
@@ -116,32 +117,25 @@ void shared_put_unknown(pam_handle_t *pamh, const char *user, const char *why)
 	clock_gettime(CLOCK_MONOTONIC, &s->unknown.when);
 }
 
-struct search {
-	const struct module *self;
-	bool *siblings;
-};
-
+/* Notes which of the modules a loaded file is. */
 static int note_module(struct dl_phdr_info *info, size_t size, void *context)
 {
 	const char *file = strrchr(info->dlpi_name, '/');
-	struct search *search = context;
+	bool *loaded = context;
 
 	(void)size;
 	for (int kind = 0; file && kind < KINDS; kind++) {
 		size_t n = strlen(pamnet_modules[kind].name);
 
-		if (kind != (int)search->self->kind &&
-		    strncmp(file + 1, pamnet_modules[kind].name, n) == 0 &&
-		    strcmp(file + 1 + n, ".so") == 0)
-			search->siblings[kind] = true;
+		if (strncmp(file + 1, pamnet_modules[kind].name, n) == 0 && strcmp(file + 1 + n, ".so") == 0)
+			loaded[kind] = true;
 	}
 	return 0;
 }
 
 void shared_siblings(const struct module *self, bool siblings[KINDS])
 {
-	struct search search = { self, siblings };
-
 	memset(siblings, 0, KINDS * sizeof(*siblings));
-	dl_iterate_phdr(note_module, &search);
+	dl_iterate_phdr(note_module, siblings);
+	siblings[self->kind] = false;
 }

@@ -13,13 +13,13 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/pamstack"
 	"libpam-net/internal/policy"
+	"libpam-net/internal/sessions"
 	"libpam-net/internal/trial"
 )
 
@@ -34,15 +34,19 @@ func checkCommand() *cobra.Command {
 	var all bool
 	c := &cobra.Command{
 		Use:   "check USER",
-		Short: "Log a user in, to see what a login gets (root)",
-		Long: "Open a session of USER's through the PAM stack of a service, in a process that is thrown away, and tell what it\n" +
-			"gets. Nobody else notices, and nothing stays. Exit code 1: it is not what the user's groups say.",
+		Short: "Log a user in to see what a login gets (root)",
+		Long: `Opens a real session of USER's through the PAM stack of a service, in a process that ends with it. Prints
+its network, its name servers, the host's sockets within reach, and the modules' warnings. The session
+is closed again, and what it has left is taken back. No log and no utmp(5) has it.
+
+Use it after "pamnetctl explain", to prove that a login gets what it should. The exit code is 1 if the
+login is refused, or a member stays in the host's network. It is the command's with --run.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case all == (len(args) == 1) || len(args) > 1:
-				return errors.New("say either a user or --all-members")
+				return errors.New("name either a user or --all-members")
 			case all && command != "":
-				return errors.New("--run is for one user")
+				return errors.New("--run needs a user: leave out --all-members")
 			}
 			return nil
 		},
@@ -50,11 +54,11 @@ func checkCommand() *cobra.Command {
 	asJSON := addJSON(c)
 	addService(c, &service)
 	c.ValidArgsFunction = completeMember(&service)
-	c.Flags().StringVar(&command, "run", "", "run `COMMAND` there, as the user; the exit code is the command's")
-	c.Flags().BoolVar(&all, "all-members", false, "do it for every member of the modules' groups, a line for each")
+	c.Flags().StringVar(&command, "run", "", "run `COMMAND` in the session, as the user")
+	c.Flags().BoolVar(&all, "all-members", false, "check every member of the modules' groups, and print a line for each")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if os.Geteuid() != 0 {
-			return errors.New("check: only root can log others in: use sudo")
+		if err := onlyRoot("log others in; use sudo"); err != nil {
+			return err
 		}
 		conf, err := loadService(service)
 		if err != nil {
@@ -78,20 +82,20 @@ func checkCommand() *cobra.Command {
 	return c
 }
 
-// addService gives a command that goes by a service's stack the option --service.
+// addService gives a command that follows a service's stack the option --service.
 func addService(c *cobra.Command, service *string) {
-	c.Flags().StringVar(service, "service", "sshd", "go by the PAM stack of `SERVICE`")
+	c.Flags().StringVar(service, "service", "sshd", "follow the PAM stack of `SERVICE`")
 	_ = c.RegisterFlagCompletionFunc("service", completeService) // it fails if there is no such option
 }
 
-// loadService reads the PAM configuration, in which the service has to be.
+// loadService reads the PAM configuration. It returns an error if that does not have the service.
 func loadService(service string) (*pamstack.Config, error) {
 	conf, err := pamstack.Load("/")
 	if err != nil {
 		return nil, fmt.Errorf("read the PAM configuration: %w", err)
 	}
 	if !slices.Contains(conf.Services(), service) {
-		return nil, fmt.Errorf("there is no service %q: /etc/pam.d and /usr/lib/pam.d have a file for each (--service=SERVICE)", service)
+		return nil, fmt.Errorf("no service %q exists: name a file of /etc/pam.d or /usr/lib/pam.d by --service", service)
 	}
 	return conf, nil
 }
@@ -103,7 +107,7 @@ type checker struct {
 	asJSON      bool
 }
 
-// user checks one, and runs a command there if there is one.
+// user checks a user, and runs a command in the session unless it is "".
 func (k checker) user(ctx context.Context, user, command string) (err error) {
 	login, r, err := k.open(ctx, user, command != "" && !k.asJSON)
 	if err != nil {
@@ -133,67 +137,37 @@ func (k checker) user(ctx context.Context, user, command string) (err error) {
 		}
 	}
 	if len(r.Problems) > 0 {
-		return fmt.Errorf("check: %s does not get what the groups say: %s", user, strings.Join(r.Problems, "; "))
+		return fmt.Errorf("%s: %s", user, strings.Join(r.Problems, "; "))
 	}
 	return ended
 }
 
-// members checks everybody whom the service's rules concern.
+// members checks every member for whom the service's stack has a rule.
 func (k checker) members(ctx context.Context) error {
 	var reports []trial.Report
 	problems := 0
-	t := tabwriter.NewWriter(k.out, 0, 0, 2, ' ', 0)
-	if !k.asJSON {
-		fmt.Fprintln(t, "USER\tOUTCOME\tMODULE\tNETWORK\tMS\tPROBLEMS")
-	}
 	for _, user := range k.policy.Members() {
 		login, r, err := k.open(ctx, user, false)
 		if err == nil {
 			err = k.close(login)
 		}
 		if err != nil {
-			return fmt.Errorf("check %s: %w", user, err)
+			return fmt.Errorf("%s: %w", user, err)
 		}
 		if len(r.Problems) > 0 {
 			problems++
 		}
 		reports = append(reports, r)
-		if !k.asJSON {
-			why := strings.Join(r.Problems, "; ")
-			if r.Outcome == policy.Refused {
-				why = r.Why
-			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.0f\t%s\n", user, r.Outcome, orDash(r.Module), networkOf(r), r.Milliseconds, orDash(why))
-		}
 	}
-	var err error
+	show := printReports
 	if k.asJSON {
-		err = printJSON(k.out, reports)
-	} else {
-		err = t.Flush()
+		show = printJSON[trial.Report]
 	}
+	err := show(k.out, reports)
 	if err == nil && problems > 0 {
-		err = fmt.Errorf("check: users who do not get what the groups say: %d", problems)
+		err = fmt.Errorf("problems with %s", count(problems, "user"))
 	}
 	return err
-}
-
-func networkOf(r trial.Report) string {
-	switch {
-	case r.Network == nil:
-		return "-"
-	case r.Network.Name != "":
-		return r.Network.Name
-	default:
-		return fmt.Sprintf("net:[%d]", r.Network.Inode)
-	}
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }
 
 func (k checker) open(ctx context.Context, user string, terminal bool) (*trial.Login, trial.Report, error) {
@@ -208,21 +182,41 @@ func (k checker) open(ctx context.Context, user string, terminal bool) (*trial.L
 	return login, login.Report(user, k.service, d), nil
 }
 
-// close says on stderr what could not be taken down.
+// close ends the login. It names on stderr the networks that could not be taken down.
 func (k checker) close(login *trial.Login) error {
 	stays, err := login.Close()
 	for _, p := range stays {
-		fmt.Fprintf(k.errors, "pamnetctl: the network %q that this check has made stays: %s\n", p.Name, p.Why)
+		fmt.Fprintf(k.errors, "pamnetctl: check: network %q, created by this check, stays: %s\n", p.Name, p.Why)
 	}
 	return err
 }
 
-// printReport prints a line for each thing that there is.
+// printReports prints a line for each user.
+func printReports(w io.Writer, reports []trial.Report) error {
+	t := newTable(w)
+	fmt.Fprintln(t, "USER\tOUTCOME\tMODULE\tNETWORK\tMS\tPROBLEMS")
+	for _, r := range reports {
+		network, why := "", strings.Join(r.Problems, "; ")
+		if r.Network != nil {
+			network = sessions.NetworkName(r.Network.Name, r.Network.Inode)
+		}
+		if r.Outcome == policy.Refused {
+			why = r.Why
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.0f\t%s\n", r.User, r.Outcome, orDash(r.Module), orDash(network), r.Milliseconds, orDash(why))
+	}
+	return t.Flush()
+}
+
+// printReport prints a line for each property of the session.
 func printReport(w io.Writer, r trial.Report) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := newTable(w)
 	last := ""
 	line := func(key string, values ...string) {
 		for _, value := range values {
+			if value == "" {
+				continue
+			}
 			shown := key
 			if key == last {
 				shown = ""
@@ -232,18 +226,18 @@ func printReport(w io.Writer, r trial.Report) error {
 		}
 	}
 	outcome := map[policy.Outcome]string{
-		policy.Isolated: "isolated", policy.Refused: "refused", policy.Host: "let into the host's network",
+		policy.Isolated: "isolated", policy.Refused: "refused", policy.Host: "in the host's network",
 	}[r.Outcome]
 	fmt.Fprintf(w, "%s through %s: %s\n", r.User, r.Service, outcome)
-	line("module", nonEmpty(r.Module)...)
-	line("why", nonEmpty(r.Why)...)
+	line("module", r.Module)
+	line("why", r.Why)
 	if n := r.Network; n != nil {
 		network := fmt.Sprintf("net:[%d]", n.Inode)
 		if n.Name != "" {
 			network += fmt.Sprintf(" %q", n.Name)
 		}
 		if n.Created {
-			network += ", made by this check, and gone with it"
+			network += ", created by this check, and removed again"
 		}
 		line("network", network)
 		for _, i := range n.Interfaces {
@@ -259,7 +253,7 @@ func printReport(w io.Writer, r trial.Report) error {
 	}
 	if r.Outcome == policy.Isolated {
 		line("/sys/class/net", strings.Join(r.ClassNet, " "))
-		line("stands in", r.StandIns...)
+		line("replaced", r.StandIns...)
 		line("name server", r.DNS...)
 		line("host's socket", r.Sockets...)
 	}
@@ -271,11 +265,4 @@ func printReport(w io.Writer, r trial.Report) error {
 	line("time", fmt.Sprintf("%.0f ms", r.Milliseconds))
 	line("problem", r.Problems...)
 	return t.Flush()
-}
-
-func nonEmpty(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return []string{s}
 }

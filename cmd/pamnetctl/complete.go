@@ -9,16 +9,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"libpam-net/internal/netns"
-	"libpam-net/internal/own"
 	"libpam-net/internal/pamstack"
 	"libpam-net/internal/policy"
 	"libpam-net/internal/sessions"
 )
 
-// completion completes the first argument, or the value of an option.
+// completion returns the completions of a command's first argument, or of the value of an option.
 type completion = func(c *cobra.Command, args []string, begin string) ([]cobra.Completion, cobra.ShellCompDirective)
 
-// completeFrom completes to what list returns, and never to files.
+// completeFrom returns a completion that offers what list returns, and never files.
 func completeFrom(list func() ([]cobra.Completion, error)) completion {
 	return func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) > 0 {
@@ -32,16 +31,16 @@ func completeFrom(list func() ([]cobra.Completion, error)) completion {
 	}
 }
 
-// completeTag completes to the tags of the user's networks.
+// completeTag offers the tags of the user's networks.
 var completeTag = completeFrom(func() (tags []cobra.Completion, err error) {
-	networks, err := own.Networks()
+	networks, err := sessions.Own()
 	for _, n := range networks {
 		tags = append(tags, n.Tags...)
 	}
 	return tags, err
 })
 
-// completeMember completes to whom the modules concern.
+// completeMember offers the members of the modules' groups.
 func completeMember(service *string) completion {
 	return completeFrom(func() ([]cobra.Completion, error) {
 		conf, err := pamstack.Load("/")
@@ -52,7 +51,7 @@ func completeMember(service *string) completion {
 	})
 }
 
-// completeService completes to services, whatever arguments there are.
+// completeService offers the services.
 func completeService(c *cobra.Command, _ []string, begin string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return completeFrom(func() ([]cobra.Completion, error) {
 		conf, err := pamstack.Load("/")
@@ -63,8 +62,17 @@ func completeService(c *cobra.Command, _ []string, begin string) ([]cobra.Comple
 	})(c, nil, begin)
 }
 
-// completeNetwork completes to the users of sessions, and to the names of their networks,
-// or of all networks if a network without a session will do.
+// completeUser offers the users of sessions.
+var completeUser = completeFrom(func() (users []cobra.Completion, err error) {
+	all, err := sessions.List()
+	for _, s := range all {
+		users = append(users, s.User)
+	}
+	return slices.Compact(users), err // List sorts by user
+})
+
+// completeNetwork offers the users of sessions and the names of their networks. Unless *session is set it also offers
+// the names of networks without sessions.
 func completeNetwork(session *bool) completion {
 	return completeFrom(func() (found []cobra.Completion, err error) {
 		all, err := sessions.List()

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,24 +17,27 @@ import (
 func doctorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look over this machine, and say what to do (root)",
-		Long: "Say what refuses logins, and by which ways members come into the host's network all the same, the worst\n" +
-			"first, each with what puts it right. Nothing is changed. The exit code is 1 if there is an error or a warning.",
+		Short: "Find what is wrong with this machine's setup (root)",
+		Long: `Looks for what refuses logins, and for ways by which members come into the host's network. It prints
+the worst first, each with what puts it right. It changes nothing.
+
+Use it after an installation, and after each change of /etc/pam.d or of the groups. The exit code is 1
+if there is an error or a warning.`,
 		Args: cobra.NoArgs,
 	}
 	asJSON := addJSON(c)
-	root := c.Flags().String("root", "/", "look at the machine below `DIRECTORY`, which does not run")
+	root := c.Flags().String("root", "/", "look at a machine that does not run, below `DIRECTORY`")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		machine := doctor.Machine{Root: *root}
 		if *root == "/" {
-			if os.Geteuid() != 0 {
-				return errors.New("doctor: only root sees all that is to be looked at: use sudo")
+			if err := onlyRoot("look at all of the machine; use sudo"); err != nil {
+				return err
 			}
 			machine = doctor.This()
 		}
 		result, err := doctor.Examine(machine)
 		if err != nil {
-			return fmt.Errorf("doctor: %w", err)
+			return err
 		}
 		if *asJSON {
 			err = printJSON(c.OutOrStdout(), result.Findings)
@@ -50,7 +52,7 @@ func doctorCommand() *cobra.Command {
 	return c
 }
 
-// serious is the error that there are findings which are more than notes.
+// serious returns an error if there are findings other than notes.
 func serious(findings []doctor.Finding) error {
 	errs, warnings := 0, 0
 	for _, f := range findings {
@@ -64,14 +66,14 @@ func serious(findings []doctor.Finding) error {
 	if errs+warnings == 0 {
 		return nil
 	}
-	return fmt.Errorf("errors: %d, warnings: %d", errs, warnings)
+	return fmt.Errorf("%s, %s", count(errs, "error"), count(warnings, "warning"))
 }
 
 var colours = map[doctor.Severity]string{doctor.Error: "\x1b[1;31m", doctor.Warning: "\x1b[1;33m", doctor.Note: "\x1b[1m"}
 
 func printFindings(w io.Writer, result doctor.Result) error {
 	if len(result.Findings) == 0 {
-		_, err := fmt.Fprintf(w, "nothing to complain about; users in networks of their own: %d; services with the modules: %d\n", result.Members, result.Services)
+		_, err := fmt.Fprintf(w, "no problems found (%s, %s with the modules)\n", count(result.Members, "member"), count(result.Services, "service"))
 		return err
 	}
 	var b strings.Builder

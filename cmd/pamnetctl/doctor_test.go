@@ -62,8 +62,8 @@ func TestSerious(t *testing.T) {
 	}{
 		{nil, ""},
 		{[]doctor.Severity{doctor.Note}, ""},
-		{[]doctor.Severity{doctor.Warning, doctor.Note}, "errors: 0, warnings: 1"},
-		{[]doctor.Severity{doctor.Error, doctor.Error, doctor.Warning}, "errors: 2, warnings: 1"},
+		{[]doctor.Severity{doctor.Warning, doctor.Note}, "0 errors, 1 warning"},
+		{[]doctor.Severity{doctor.Error, doctor.Error, doctor.Warning}, "2 errors, 1 warning"},
 	} {
 		var findings []doctor.Finding
 		for _, s := range c.severities {

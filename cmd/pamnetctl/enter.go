@@ -19,7 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"libpam-net/internal/account"
-	"libpam-net/internal/asuser"
+	"libpam-net/internal/join"
 	"libpam-net/internal/sessions"
 )
 
@@ -28,13 +28,16 @@ func enterCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "enter [--as-user] NAME|USER|PID [-- COMMAND [ARGUMENT...]]",
 		Short: "Run a command, or a shell, in a network (root)",
-		Long: "Run COMMAND (default: a shell), as root, in the network NAME, in that of a session of USER's, or in that of the\n" +
-			"process PID. All but the network stays the machine's. With --as-user, COMMAND runs as the user whose session it\n" +
-			"is, and has the session's files. The exit code is the command's.",
+		Long: `Runs COMMAND, by default a shell, as root in the network NAME, in the network of USER's session, or in
+that of the process PID. Only the network is another one: COMMAND sees the machine's programs,
+/etc/resolv.conf and /sys. With --as-user, COMMAND runs in the session, with its files, as its user.
+
+Use "pamnetctl enter USER" to look at a network or to mend it, and --as-user to see what the user sees.
+The exit code is the command's.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if os.Geteuid() != 0 {
-				return errors.New("enter: only root can enter the networks of others: use sudo, or `pamnetctl join` for your own networks")
+			if err := onlyRoot("enter the networks of others; use sudo, or `pamnetctl join` for your own networks"); err != nil {
+				return err
 			}
 			runtime.LockOSThread()
 			enter := enterNetwork
@@ -45,24 +48,20 @@ func enterCommand() *cobra.Command {
 			err := enter(target, command, c.ErrOrStderr())
 			several := new(sessions.SeveralError)
 			if errors.As(err, &several) {
-				return fmt.Errorf("enter: %w", choice(several, asUser))
-			}
-			if err != nil && !errors.As(err, new(exitCode)) {
-				err = fmt.Errorf("enter: %w", err)
+				return choice(several, asUser)
 			}
 			return err
 		},
 	}
-	c.Flags().BoolVar(&asUser, "as-user", false, "enter the session, as the user whose it is")
+	c.Flags().BoolVar(&asUser, "as-user", false, "enter the session, as its user")
 	c.ValidArgsFunction = completeNetwork(&asUser)
 	c.Flags().SetInterspersed(false) // options behind the target are COMMAND's
 	return c
 }
 
-// enterNetwork runs a command as root in a network, and with the machine's files. It
-// returns only if it cannot.
+// enterNetwork replaces this program by a command in a network. It returns only if it fails.
 func enterNetwork(target string, command []string, notes io.Writer) error {
-	fd, name, err := sessions.Network(target)
+	fd, name, err := sessions.FindNetwork(target)
 	if err != nil {
 		return err
 	}
@@ -72,10 +71,10 @@ func enterNetwork(target string, command []string, notes io.Writer) error {
 		note(notes, fmt.Sprintf("root, in the network %s", name))
 		env = withPrompt(env, command[0], name)
 	}
-	return sessions.Enter(fd, command, env)
+	return join.Network(fd, command, env)
 }
 
-// enterSession runs a command in a session, as its user.
+// enterSession runs a command in a session as its user.
 func enterSession(target string, command []string, notes io.Writer) error {
 	place, user, err := sessions.Find(target)
 	if err != nil {
@@ -88,41 +87,27 @@ func enterSession(target string, command []string, notes io.Writer) error {
 	}
 	if len(command) == 0 {
 		command = []string{a.Shell}
-		note(notes, fmt.Sprintf("%s, in a session of theirs; Ctrl-], three times, ends it", a.Name))
+		note(notes, fmt.Sprintf("%s, in the session; typing Ctrl-] three times ends it", a.Name))
 	}
-	env := map[string]string{"PATH": asuser.Path}
-	for _, v := range os.Environ() {
-		key, value, _ := strings.Cut(v, "=")
-		if key == "TERM" || key == "LANG" || strings.HasPrefix(key, "LC_") {
-			env[key] = value
-		}
-	}
-	shell := asuser.Command(a, env, command...)
-	shell.Stdin, shell.Stdout, shell.Stderr = os.Stdin, os.Stdout, os.Stderr
-	code, err := asuser.Run(shell, true, func() error {
-		if err := place.Enter(); err != nil {
-			return err
-		}
-		return shell.Start()
-	})
+	code, err := join.Session(place, a, command)
 	if err == nil && code != 0 {
 		err = exitCode(code)
 	}
 	return err
 }
 
-// note tells somebody who gets a shell where they are.
+// note tells a user who gets a shell on a terminal where the shell is.
 func note(w io.Writer, text string) {
 	if term.IsTerminal(unix.Stdin) {
 		fmt.Fprintln(w, "pamnetctl:", plain(text))
 	}
 }
 
-// harmless are names that mean the same to all shells in a prompt.
+// harmless matches names that mean the same to all shells in a prompt.
 var harmless = regexp.MustCompile(`^[A-Za-z0-9_.@-]+$|^net:\[\d+\]$`)
 
-// withPrompt returns the environment in which the prompt of an interactive shell
-// says where it is. Where bash reads files, these set PS1.
+// withPrompt returns the environment for a shell whose prompt shows the name. For bash it sets PROMPT_COMMAND, because
+// the files that bash reads set PS1.
 func withPrompt(env []string, shell, name string) []string {
 	if !harmless.MatchString(name) {
 		return env
@@ -135,7 +120,7 @@ func withPrompt(env []string, shell, name string) []string {
 	return append(env, key+"="+value)
 }
 
-// choice is the error that lists what could be meant, with a command for each.
+// choice returns an error that lists what the target matches, with a command for each.
 func choice(s *sessions.SeveralError, asUser bool) error {
 	command := "pamnetctl enter"
 	if asUser {

@@ -28,7 +28,7 @@ type explained struct {
 	Problems []string        `json:"problems"`
 }
 
-// explainedStep is a line of the stack, or the lack of one.
+// explainedStep is a line of a module in the stack, or a module that has none.
 type explainedStep struct {
 	File       string   `json:"file"` // "" where the service has no line of the module
 	Line       int      `json:"line"`
@@ -48,9 +48,13 @@ func explainCommand() *cobra.Command {
 	var service string
 	c := &cobra.Command{
 		Use:   "explain USER",
-		Short: "Tell what a login would get, and why, without opening one",
-		Long: "Go through the lines of the modules in the PAM stack of a service: whom they concern, and what they would\n" +
-			"do for USER, if nothing fails. What really happens, `pamnetctl check` tells.",
+		Short: "Predict what a login would get, and why, without opening one",
+		Long: `Follows the PAM stack of a service for USER, and prints what each line of the modules would do: whether
+USER is a member of its group, and which network it would lead to. It opens no session. Other modules
+are assumed to succeed.
+
+Use it to find out which line decides. If a login differs from the prediction, or to see whether
+something fails, use "pamnetctl check".`,
 		Args: cobra.ExactArgs(1),
 	}
 	asJSON := addJSON(c)
@@ -62,7 +66,7 @@ func explainCommand() *cobra.Command {
 			return err
 		}
 		if _, err := account.Lookup(args[0]); err != nil {
-			return fmt.Errorf("explain: %w", err)
+			return err
 		}
 		e := explain(args[0], service, policy.PolicyOf(conf, service).Decide(args[0]))
 		if *asJSON {
@@ -99,13 +103,13 @@ func explain(user, service string, d policy.Decision) explained {
 	}
 	for _, s := range d.Holes() {
 		if d.Outcome == policy.Host {
-			e.Problems = append(e.Problems, fmt.Sprintf("a member of %q is let into the host's network: %s", s.Group, s.Missing()))
+			e.Problems = append(e.Problems, fmt.Sprintf("a member of %q stays in the host's network: %s", s.Group, s.Missing()))
 		}
 	}
 	return e
 }
 
-// text is a line of pam.d, with blanks in arguments as they are written.
+// text returns a line as it is written in pam.d: arguments with blanks have brackets.
 func text(s *policy.Step) string {
 	words := []string{s.Line.Type, s.Line.Control, s.Line.Module}
 	for _, arg := range s.Line.Args {
@@ -117,13 +121,13 @@ func text(s *policy.Step) string {
 	return strings.Join(words, " ")
 }
 
-// action is what the module does.
+// action returns what the module would do.
 func action(s *policy.Step) string {
 	switch {
 	case !s.Asked && s.Line != nil:
-		return "does nothing, for libpam does not come to this line"
+		return "does nothing: libpam skips this line"
 	case s.Line == nil:
-		return "is not asked"
+		return "is not called"
 	case s.IsNonMember():
 		return "passes"
 	case s.State == session.Unknown && s.Root:
@@ -131,14 +135,14 @@ func action(s *policy.Step) string {
 	case s.State == session.Unknown:
 		return "refuses: cannot tell whether the user is a member: " + s.Problem
 	case s.Kind == session.NewNet:
-		return "makes a new network namespace" + owner(s)
+		return "creates a new network namespace" + owner(s)
 	}
 	name := s.Netns()
 	if err := netns.CheckName(name); err != nil {
 		return "refuses: " + err.Error()
 	}
 	if os.Geteuid() != 0 {
-		return fmt.Sprintf("joins the network namespace %q, or creates it", name) // who else may look?
+		return fmt.Sprintf("joins the network namespace %q, or creates it", name) // only root may look which
 	}
 	fd, err := netns.Open(name)
 	switch {
@@ -158,7 +162,7 @@ func action(s *policy.Step) string {
 
 func owner(s *policy.Step) string {
 	if s.Request.SelfManaged {
-		return ", the user's to manage"
+		return ", managed by the user"
 	}
 	return ""
 }
@@ -178,7 +182,7 @@ func printExplained(w io.Writer, e explained) error {
 		case "yes":
 			fmt.Fprintf(&b, "  %s is a member of %q\n", e.User, s.MemberBy)
 		case "no":
-			fmt.Fprintf(&b, "  %s is no member of %s\n", e.User, s.Group)
+			fmt.Fprintf(&b, "  %s is not a member of %s\n", e.User, s.Group)
 		default:
 			fmt.Fprintf(&b, "  %s may be a member of %s\n", e.User, s.Group)
 		}
@@ -197,7 +201,7 @@ func printExplained(w io.Writer, e explained) error {
 	case policy.Refused:
 		fmt.Fprintf(&b, "refused: %s\n", e.Why)
 	default:
-		fmt.Fprint(&b, "let into the host's network\n")
+		fmt.Fprint(&b, "in the host's network\n")
 	}
 	for _, h := range e.Problems {
 		fmt.Fprintf(&b, "problem: %s\n", h)

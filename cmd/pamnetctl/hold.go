@@ -7,35 +7,25 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"libpam-net/internal/own"
+	"libpam-net/internal/join"
 )
 
 func holdCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "hold TAG",
 		Short: "Keep this session's network after the logout",
-		Long: "Start a placeholder, a process that does nothing, in this session's network. It keeps the network there\n" +
-			"until `pamnetctl release TAG`.",
+		Long: `Starts a placeholder in this session's network: a process that does nothing. The network, and what
+you have built in it, stays until "pamnetctl release TAG".
+
+Use it before you log out, if you want to continue in another login with "pamnetctl join TAG".`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			pid, err := own.Hold(args[0])
+			pid, err := join.Hold(args[0])
 			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "process %d holds this network as %q\n", pid, args[0])
 			return err
 		},
-	}
-}
-
-func releaseCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "release TAG",
-		Short: "End what hold has started",
-		Long: "End the placeholder that `pamnetctl hold TAG` has started. A network without a name ends with its last\n" +
-			"process.",
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeTag,
-		RunE:              func(_ *cobra.Command, args []string) error { return own.Release(args[0]) },
 	}
 }

@@ -5,13 +5,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +22,9 @@ const (
 	problems = 1
 	usage    = 2
 )
+
+// version is the release. The Makefile sets it.
+var version = "unreleased"
 
 func main() {
 	switch os.Args[0] {
@@ -41,12 +42,20 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:   "pamnetctl",
 		Short: "Networks of login sessions",
-		Long: "pamnetctl shows, keeps and enters your own networks, and looks after those that the PAM modules\n" +
-			"pam_newnet, pam_usernet and pam_groupnet make. See pamnetctl(8).",
+		Long: `pamnetctl shows, keeps and enters the networks of login sessions, which the PAM modules pam_newnet,
+pam_usernet and pam_groupnet create.
+
+The commands hold, mine, join and release are for everybody, and for their own networks. The others
+are for root.
+
+Exit codes: 0 success, 1 a problem, which stderr describes, 2 a wrong command line. A command that
+join, enter or check runs passes its own exit code on. pamnetctl(8) has more.`,
+		Version:          version,
 		SilenceErrors:    true,
 		SilenceUsage:     true,
 		PersistentPreRun: func(*cobra.Command, []string) { understood = true },
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -59,7 +68,7 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	if code := exitCode(0); errors.As(err, &code) {
 		return int(code)
 	}
-	fmt.Fprintf(stderr, "pamnetctl: %v\n", err)
+	fmt.Fprintf(stderr, "%s: %v\n", strings.ReplaceAll(command.CommandPath(), " ", ": "), err)
 	if understood {
 		return problems
 	}
@@ -67,36 +76,15 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	return usage
 }
 
-// exitCode is that of a command which has been run, and is passed on.
+// exitCode is the exit code of a command that pamnetctl has run, and passes on.
 type exitCode int
 
 func (c exitCode) Error() string { return fmt.Sprintf("exit status %d", int(c)) }
 
-// plain is a text for a terminal. Users choose the names of their interfaces.
-func plain(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, text)
-}
-
-// addJSON gives a command that prints a table the option --json.
-func addJSON(c *cobra.Command) *bool {
-	return c.Flags().Bool("json", false, "print JSON")
-}
-
-// printJSON prints a list; an empty one is [].
-func printJSON[T any](w io.Writer, list []T) error {
-	if list == nil {
-		list = []T{}
+// onlyRoot returns an error unless the caller is root. The sentence goes on after "only root can".
+func onlyRoot(sentence string) error {
+	if os.Geteuid() != 0 {
+		return errors.New("only root can " + sentence)
 	}
-	return printObject(w, list)
-}
-
-func printObject(w io.Writer, object any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(object)
+	return nil
 }

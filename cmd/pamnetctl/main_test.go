@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"libpam-net/internal/netns"
-	"libpam-net/internal/network"
-	"libpam-net/internal/own"
 	"libpam-net/internal/policy"
 	"libpam-net/internal/sessions"
 	"libpam-net/internal/trial"
@@ -44,19 +42,20 @@ func TestExitCodes(t *testing.T) {
 		{"release", usage, "Usage: pamnetctl release TAG"},
 		{"join", usage, "Usage: pamnetctl join TAG|PID"},
 		{"join --json lab", usage, "unknown flag: --json"},
-		{"list all", usage, "unknown command"},
-		{"list --json --watch", usage, "say either --json or --watch"},
+		{"list one two", usage, "Usage: pamnetctl list [USER]"},
+		{"--version", fine, "pamnetctl unreleased"},
+		{"list --json --watch", usage, "--json and --watch exclude each other"},
 		{"enter", usage, "Usage: pamnetctl enter [--as-user] NAME|USER|PID"},
-		{"check", usage, "say either a user or --all-members"},
-		{"check ulf gina", usage, "say either a user or --all-members"},
-		{"check ulf --all-members", usage, "say either a user or --all-members"},
-		{"check --all-members --run true", usage, "--run is for one user"},
+		{"check", usage, "name either a user or --all-members"},
+		{"check ulf gina", usage, "name either a user or --all-members"},
+		{"check ulf --all-members", usage, "name either a user or --all-members"},
+		{"check --all-members --run true", usage, "--run needs a user"},
 		{"hold a/b", problems, `tag "a/b": take 1 to 64 letters`},
 		{"release a/b", problems, `tag "a/b": take 1 to 64 letters`},
 		{"join -- -a/b", problems, `tag "-a/b": take 1 to 64 letters`},
 		{"join nothing-is-held-as-this", problems, "see `pamnetctl mine`"},
 		{"join 0", problems, "see `pamnetctl mine`"},
-		{"join 2147483647", problems, "there is no process 2147483647"},
+		{"join 2147483647", problems, "no process 2147483647 exists"},
 		{"release nothing-is-held-as-this", problems, "see `pamnetctl mine`"},
 	} {
 		code, stdout, stderr := run(strings.Fields(c.args)...)
@@ -92,7 +91,7 @@ func TestSplitCommand(t *testing.T) {
 func TestPrintNetworks(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	err := printNetworks(&out, []own.Network{
+	err := printNetworks(&out, []sessions.OwnNetwork{
 		{Inode: 4026531840, Processes: 3, Leaders: []int{10, 12}, Interfaces: []string{"eth0", "lo"}},
 		{Inode: 4026532180, Current: true, Managed: true, Tags: []string{"lab", "two"}, Processes: 1, Leaders: []int{99}, Interfaces: []string{"lo"}},
 	})
@@ -116,9 +115,9 @@ func TestPrintPruned(t *testing.T) {
 	err := errors.Join(printPruned(&out, pruned, false), failures(pruned))
 	want := `lab: taken down
 ulf: stays: threads in it: 2
-una: stays, for it cannot be taken down: no network namespace
+una: cannot be taken down: no network namespace
 `
-	if out.String() != want || err == nil || err.Error() != "networks that could not be taken down: 1" {
+	if out.String() != want || err == nil || err.Error() != "1 network could not be taken down" {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 	out.Reset()
@@ -130,17 +129,17 @@ una: stays, for it cannot be taken down: no network namespace
 func TestPrintSessions(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 11, 24, 9, 5, 0, 0, time.Local)
-	lo := network.Interface{Name: "lo", Addresses: []string{"127.0.0.1/8"}}
+	lo := sessions.Interface{Name: "lo", Addresses: []string{"127.0.0.1/8"}}
 	var out strings.Builder
 	err := printSessions(&out, []sessions.Session{
-		{User: "nina", Leader: 99, Since: since, Inode: 4026532180, Owner: "nina", Processes: 1, Interfaces: []network.Interface{lo}},
-		{User: "ulf", Service: "sshd", Leader: 1234, Since: since, Inode: 4026532251, Name: "ulf", Processes: 12, In: 1023, Out: 1600000, Interfaces: []network.Interface{
+		{User: "nina", Leader: 99, Since: since, Inode: 4026532180, Owner: "nina", Processes: 1, Interfaces: []sessions.Interface{lo}},
+		{User: "ulf", Service: "sshd", Leader: 1234, Since: since, Inode: 4026532251, Name: "ulf", Processes: 12, In: 1023, Out: 1600000, Interfaces: []sessions.Interface{
 			lo, {Name: "eth0", Addresses: []string{"10.0.0.2/30", "fd00::2/64"}}, {Name: "x\x1b[2J"},
 		}},
 	})
-	want := `USER  SERVICE  LEADER  SINCE                NETWORK           OWNER  PROCESSES  IN    OUT   INTERFACES
-nina  -        99      2026-11-24 09:05:00  net:[4026532180]  nina   1          0     0     lo
-ulf   sshd     1234    2026-11-24 09:05:00  ulf               -      12         1023  1.5M  eth0=10.0.0.2/30,fd00::2/64 x?[2J
+	want := `USER  SERVICE  LEADER  SINCE                NETWORK           OWNER  PROCESSES  IN     OUT   INTERFACES
+nina  -        99      2026-11-24 09:05:00  net:[4026532180]  nina   1          0B     0B    lo
+ulf   sshd     1234    2026-11-24 09:05:00  ulf               -      12         1023B  1.5M  eth0=10.0.0.2/30,fd00::2/64 x?[2J
 `
 	if err != nil || out.String() != want {
 		t.Errorf("%v\n%s", err, out.String())
@@ -150,7 +149,7 @@ ulf   sshd     1234    2026-11-24 09:05:00  ulf               -      12         
 func TestSize(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[uint64]string{
-		0: "0", 1023: "1023", 1024: "1.0K", 1<<20 - 1: "1.0M", 1 << 20: "1.0M", 3 << 29: "1.5G", math.MaxUint64: "16.0E",
+		0: "0B", 1023: "1023B", 1024: "1.0K", 1<<20 - 1: "1.0M", 1 << 20: "1.0M", 3 << 29: "1.5G", math.MaxUint64: "16.0E",
 	} {
 		if got := size(n); got != want {
 			t.Errorf("%d: %s, not %s", n, got, want)
@@ -175,8 +174,8 @@ func TestFit(t *testing.T) {
 
 func TestPrintReport(t *testing.T) {
 	t.Parallel()
-	lo := network.Interface{Name: "lo", Up: true, Addresses: []string{"127.0.0.1/8", "::1/128"}}
-	eth := network.Interface{Name: "eth0"}
+	lo := sessions.Interface{Name: "lo", Up: true, Addresses: []string{"127.0.0.1/8", "::1/128"}}
+	eth := sessions.Interface{Name: "eth0"}
 	for _, c := range []struct {
 		report trial.Report
 		want   string
@@ -184,23 +183,25 @@ func TestPrintReport(t *testing.T) {
 		{
 			trial.Report{
 				User: "ulf", Service: "sshd", Outcome: policy.Isolated, Module: "pam_usernet", Why: "as I say",
-				Network: &trial.Network{Inode: 4026532180, Name: "ulf", Created: true, Network: &network.Network{
-					Interfaces: []network.Interface{lo, eth}, Routes: []network.Route{{Gateway: "10.0.0.1", Interface: "eth0"}, {Interface: "eth0"}},
+				Network: &trial.Network{Inode: 4026532180, Name: "ulf", Created: true, Network: &sessions.Network{
+					Interfaces: []sessions.Interface{lo, eth}, Routes: []sessions.Route{{Gateway: "10.0.0.1", Interface: "eth0"}, {Interface: "eth0"}},
 				}},
-				StandIns: []string{"/etc/hosts", "/etc/resolv.conf"}, DNS: []string{"10.0.0.1"}, ClassNet: []string{"eth0", "lo"},
-				Sockets: []string{"/run/docker.sock"}, Milliseconds: 12.4,
-				Log: []trial.Line{{Priority: 6, Module: "pam_usernet", Text: "as I say"}, {Priority: 4, Module: "pam_env", Text: "old"}},
+				Shown: trial.Shown{
+					StandIns: []string{"/etc/hosts", "/etc/resolv.conf"}, DNS: []string{"10.0.0.1"}, ClassNet: []string{"eth0", "lo"},
+					Sockets: []string{"/run/docker.sock"}, Milliseconds: 12.4,
+					Log: []trial.Line{{Priority: 6, Module: "pam_usernet", Text: "as I say"}, {Priority: 4, Module: "pam_env", Text: "old"}},
+				},
 			},
 			`ulf through sshd: isolated
   module          pam_usernet
   why             as I say
-  network         net:[4026532180] "ulf", made by this check, and gone with it
+  network         net:[4026532180] "ulf", created by this check, and removed again
   interface       lo up 127.0.0.1/8 ::1/128
                   eth0 down
   default route   10.0.0.1 by eth0
                   by eth0
   /sys/class/net  eth0 lo
-  stands in       /etc/hosts
+  replaced        /etc/hosts
                   /etc/resolv.conf
   name server     10.0.0.1
   host's socket   /run/docker.sock
@@ -228,7 +229,7 @@ func TestPrintReport(t *testing.T) {
 func TestPrintJSON(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	if err := printJSON[own.Network](&out, nil); err != nil || out.String() != "[]\n" {
+	if err := printJSON[sessions.OwnNetwork](&out, nil); err != nil || out.String() != "[]\n" {
 		t.Errorf("%v %q", err, out.String())
 	}
 }

@@ -6,24 +6,25 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"libpam-net/internal/own"
+	"libpam-net/internal/sessions"
 )
 
 func mineCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "mine",
 		Short: "List your own networks",
-		Long: "List the networks that processes of yours are in; * is this session's. You administer those that are\n" +
-			"managed (selfmanaged), and can join them from another login.",
+		Long: `Lists the networks that processes of yours are in. "*" marks this session's.
+
+Use it to find the TAG or the PID for "pamnetctl join". You can join the managed ones (selfmanaged),
+and are their root. LEADERS are the processes that none of your others in the network has started.`,
 		Args: cobra.NoArgs,
 	}
 	asJSON := addJSON(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		networks, err := own.Networks()
+		networks, err := sessions.Own()
 		if err != nil {
 			return err
 		}
@@ -35,23 +36,20 @@ func mineCommand() *cobra.Command {
 	return c
 }
 
-func printNetworks(w io.Writer, networks []own.Network) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+func printNetworks(w io.Writer, networks []sessions.OwnNetwork) error {
+	t := newTable(w)
 	fmt.Fprintln(t, "\tTAG\tINODE\tMANAGED\tPROCESSES\tLEADERS\tINTERFACES")
 	for _, n := range networks {
-		current, managed, tags := "", "no", "-"
+		current, managed := "", "no"
 		if n.Current {
 			current = "*"
 		}
 		if n.Managed {
 			managed = "yes"
 		}
-		if len(n.Tags) > 0 {
-			tags = strings.Join(n.Tags, ",")
-		}
 		leaders := strings.Trim(strings.ReplaceAll(fmt.Sprint(n.Leaders), " ", ","), "[]")
 		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%d\t%s\t%s\n",
-			current, tags, n.Inode, managed, n.Processes, leaders, strings.Join(n.Interfaces, ","))
+			current, orDash(strings.Join(n.Tags, ",")), n.Inode, managed, n.Processes, leaders, strings.Join(n.Interfaces, ","))
 	}
 	return t.Flush()
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -19,20 +18,23 @@ func pruneCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "prune",
 		Short: "Take down named networks that nobody is in (root)",
-		Long: "Take down the named networks that logins have made and that no process is in any more, after the setup\n" +
-			"program, if there was one, has been run as `PROGRAM down NAME`. What `ip netns add` has made stays.",
+		Long: `Takes down the named networks that logins have created and that no process is in any more. A network
+with a setup program is taken down after "PROGRAM down NAME". Networks of "ip netns add" stay.
+
+Use it to free what logins have left: pamnet-prune.timer does so every hour, once it is enabled. The
+exit code is 1 if a network could not be taken down.`,
 		Args: cobra.NoArgs,
 	}
 	dryRun := c.Flags().BoolP("dry-run", "n", false, "only say what would be taken down")
 	asJSON := addJSON(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if os.Geteuid() != 0 {
-			return errors.New("prune: only root can take down networks: use sudo")
+		if err := onlyRoot("take down networks; use sudo"); err != nil {
+			return err
 		}
 		runtime.LockOSThread()
 		pruned, err := netns.Prune(*dryRun, down(c.ErrOrStderr()))
 		if err != nil {
-			return fmt.Errorf("prune: %w", err)
+			return err
 		}
 		if *asJSON {
 			return errors.Join(printJSON(c.OutOrStdout(), pruned), failures(pruned))
@@ -42,7 +44,7 @@ func pruneCommand() *cobra.Command {
 	return c
 }
 
-// down runs a setup program, and passes its output on.
+// down returns a function that runs a setup program and writes its output to output.
 func down(output io.Writer) func(program, name string) error {
 	return func(program, name string) error {
 		return setup.Program{Path: program, Name: name, Output: func(line string) {
@@ -51,7 +53,7 @@ func down(output io.Writer) func(program, name string) error {
 	}
 }
 
-// printPruned prints a line for each namespace.
+// printPruned prints a line for each network.
 func printPruned(w io.Writer, pruned []netns.Pruned, dryRun bool) error {
 	for _, p := range pruned {
 		what := "stays: " + p.Why
@@ -61,7 +63,7 @@ func printPruned(w io.Writer, pruned []netns.Pruned, dryRun bool) error {
 		case p.Gone:
 			what = "taken down"
 		case p.Failed:
-			what = "stays, for it cannot be taken down: " + p.Why
+			what = "cannot be taken down: " + p.Why
 		}
 		if _, err := fmt.Fprintf(w, "%s: %s\n", p.Name, what); err != nil {
 			return err
@@ -70,7 +72,7 @@ func printPruned(w io.Writer, pruned []netns.Pruned, dryRun bool) error {
 	return nil
 }
 
-// failures is the error that there are namespaces for which that is one.
+// failures returns an error if some networks could not be taken down.
 func failures(pruned []netns.Pruned) error {
 	failed := 0
 	for _, p := range pruned {
@@ -79,7 +81,7 @@ func failures(pruned []netns.Pruned) error {
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("networks that could not be taken down: %d", failed)
+		return fmt.Errorf("%s could not be taken down", count(failed, "network"))
 	}
 	return nil
 }

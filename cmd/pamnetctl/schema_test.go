@@ -12,7 +12,6 @@ import (
 
 	"libpam-net/internal/doctor"
 	"libpam-net/internal/netns"
-	"libpam-net/internal/own"
 	"libpam-net/internal/sessions"
 	"libpam-net/internal/trial"
 )
@@ -31,7 +30,7 @@ func TestSchema(t *testing.T) {
 		"doctor":              []doctor.Finding{},
 		"explain":             explained{},
 		"list":                []sessions.Session{},
-		"mine":                []own.Network{},
+		"mine":                []sessions.OwnNetwork{},
 		"prune":               []netns.Pruned{},
 	} {
 		schema := r.Reflect(printed)

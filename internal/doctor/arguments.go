@@ -86,7 +86,7 @@ func checkArguments(e *examination) {
 			args := slices.Clone(l.Args)
 			i := slices.Index(args, bad.Argument)
 			better := ""
-			if bad.Problem == "is unknown" {
+			if bad.Problem == "no such argument" {
 				better = meant(bad.Argument)
 			}
 			consequence := "The module logs an error and does without it."
@@ -98,7 +98,7 @@ func checkArguments(e *examination) {
 			}
 			e.found(Finding{
 				Severity: Warning, ID: "line-argument",
-				What:        fmt.Sprintf("%s: the argument %q %s.", l.module, bad.Argument, bad.Problem),
+				What:        fmt.Sprintf("%s: the argument %q is ignored: %s.", l.module, bad.Argument, bad.Problem),
 				Evidence:    []string{l.String()},
 				Consequence: consequence,
 				Remedy:      replace(l.Line, l.Control, args),

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package mount is the one place where mount namespaces are made and entered
-// and where anything is mounted.
+// Package mount creates and enters mount namespaces, and mounts: no other package does. It also tells whether
+// root alone controls a path.
 //
-// It works with descriptors, by Linux 5.2's mount API (open_tree(2), fsopen(2),
-// move_mount(2)). Older kernels get the same from mount(2) and the links in
-// /proc/self/fd; only what is covered then stays in the mount table, beneath.
+// It works with descriptors, by the mount API of Linux 5.2 (open_tree(2), fsopen(2), move_mount(2)). On older
+// kernels it uses mount(2) and the links in /proc/self/fd. There, a mount that is covered stays in the mount
+// table, beneath the cover.
 package mount
 
 import (
@@ -18,9 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Pin opens path as it is now, with O_PATH: what is done to the descriptor
-// afterwards happens to this very file, whatever becomes of the path. flags are
-// further open(2) flags: O_NOFOLLOW pins a symbolic link itself.
+// Pin opens path with O_PATH: the descriptor stays that of this very file, whatever becomes of the path.
+// flags are further flags of open(2). With O_NOFOLLOW it pins a symbolic link itself.
 func Pin(path string, flags int) (int, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC|flags, 0)
 	if err != nil {
@@ -29,7 +28,7 @@ func Pin(path string, flags int) (int, error) {
 	return fd, nil
 }
 
-// Path returns where the file that fd has pinned is now.
+// Path returns the current path of the file that fd has pinned.
 func Path(fd int) (string, error) {
 	path := make([]byte, unix.PathMax)
 	n, err := unix.Readlink(procPath(fd), path)
@@ -39,11 +38,11 @@ func Path(fd int) (string, error) {
 	return string(path[:n]), nil
 }
 
-// Tree is a mount, or a tree of mounts, that is attached nowhere yet. Close it.
+// Tree is a mount, or a tree of mounts, that is not attached yet. The caller must close it.
 type Tree struct {
-	fd int // the tree; from Clone on a kernel without the mount API, its source
+	fd int // the tree; without the mount API: of Clone, the source, of New, -1
 
-	// What New puts off until Attach on such a kernel, else empty.
+	// Without the mount API: the file system that Attach makes, for New.
 	fstype  string
 	attrs   Attrs
 	options []string
@@ -69,8 +68,7 @@ func Clone(fd int, recursive bool) (Tree, error) {
 	return Tree{fd: tree}, nil
 }
 
-// New makes a new file system of a type that needs no device, with options of
-// the form "key=value".
+// New makes a file system of a type that needs no device. An option is "key=value".
 func New(fstype string, attrs Attrs, options ...string) (Tree, error) {
 	if !HasAPI() {
 		return Tree{fd: -1, fstype: fstype, attrs: attrs, options: options}, nil
@@ -96,9 +94,8 @@ func New(fstype string, attrs Attrs, options ...string) (Tree, error) {
 	return Tree{fd: tree}, nil
 }
 
-// Attach mounts the tree on what target, an O_PATH descriptor, has pinned. A
-// directory goes on a directory, anything else on anything else, a symbolic link
-// included.
+// Attach mounts the tree on the file that target, an O_PATH descriptor, has pinned. A directory can be
+// mounted on a directory only, any other file on any other file, also on a symbolic link.
 func (t Tree) Attach(target int) error {
 	var err error
 	switch {
@@ -109,21 +106,17 @@ func (t Tree) Attach(target int) error {
 	default:
 		err = unix.Mount(procPath(t.fd), procPath(target), "", unix.MS_BIND|unix.MS_REC, "")
 	}
-	if err != nil {
-		return fmt.Errorf("attach mount: %w", err)
-	}
-	return nil
+	return wrap(err, "attach mount")
 }
 
-// Close lets go of the tree; an attached one stays.
+// Close closes the descriptor of the tree. An attached tree stays.
 func (t Tree) Close() {
 	if t.fd >= 0 {
 		unix.Close(t.fd)
 	}
 }
 
-// Cover mounts what source has pinned on what target has pinned, the mounts
-// below a directory included.
+// Cover mounts what source has pinned, with the mounts below it, on what target has pinned.
 func Cover(target, source int) error {
 	tree, err := Clone(source, true)
 	if err != nil {
@@ -133,36 +126,26 @@ func Cover(target, source int) error {
 	return tree.Attach(target)
 }
 
-// Detach takes the topmost mount at path off, with everything below it.
+// Detach detaches the topmost mount at path, with everything below it.
 func Detach(path string) error {
-	if err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
-		return fmt.Errorf("unmount %s: %w", path, err)
-	}
-	return nil
+	return wrap(unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW), "unmount %s", path)
 }
 
-// Remove takes the topmost mount at path off, unless something uses it or is mounted
-// below it: that is EBUSY.
+// Remove unmounts the topmost mount at path. The error is EBUSY if it is in use or something is mounted below
+// it.
 func Remove(path string) error {
-	if err := unix.Unmount(path, unix.UMOUNT_NOFOLLOW); err != nil {
-		return fmt.Errorf("unmount %s: %w", path, err)
-	}
-	return nil
+	return wrap(unix.Unmount(path, unix.UMOUNT_NOFOLLOW), "unmount %s", path)
 }
 
-// MakeShared makes the mount at path and those below it shared: what is mounted
-// there shows in every mount namespace that has them from this one. EINVAL says
-// that nothing is mounted at path.
+// MakeShared makes the mount at path and those below it shared: later mounts there show up in every mount
+// namespace that is copied from this one. The error is EINVAL if nothing is mounted at path.
 func MakeShared(path string) error {
-	if err := unix.Mount("", path, "", unix.MS_SHARED|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("make %s a shared mount: %w", path, err)
-	}
-	return nil
+	return wrap(unix.Mount("", path, "", unix.MS_SHARED|unix.MS_REC, ""), "make %s a shared mount", path)
 }
 
-// MakePeers makes both mounts shared, and the one at b a peer of the one at a, a mount of the same
-// file system: what is mounted or unmounted on one is on the other. Linux 5.15. After a failure
-// the mount at a may be shared and that at b be private.
+// MakePeers makes both mounts shared, and the one at b a peer of the one at a, which must be of the same file
+// system: a mount or unmount on one happens on the other as well. It needs Linux 5.15. After a failure the
+// mount at a may be shared and that at b private.
 func MakePeers(a, b string) error {
 	if err := unix.Mount("", a, "", unix.MS_SHARED, ""); err != nil {
 		return fmt.Errorf("make %s a shared mount: %w", a, err)
@@ -170,31 +153,31 @@ func MakePeers(a, b string) error {
 	if err := unix.Mount("", b, "", unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make %s a private mount: %w", b, err)
 	}
-	if err := unix.MoveMount(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.MOVE_MOUNT_SET_GROUP); err != nil {
-		return fmt.Errorf("make %s a peer of %s: %w", b, a, err)
-	}
-	return nil
+	err := unix.MoveMount(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.MOVE_MOUNT_SET_GROUP)
+	return wrap(err, "make %s a peer of %s", b, a)
 }
 
-// MakeSlave lets the mount at path pass nothing on: it is a slave of what it was a slave or
-// peer of, and else private. EINVAL says that nothing is mounted at path.
+// MakeSlave makes the mount at path propagate nothing: it becomes a slave of its master or peers, or else
+// private. The error is EINVAL if nothing is mounted at path.
 func MakeSlave(path string) error {
-	if err := unix.Mount("", path, "", unix.MS_SLAVE, ""); err != nil {
-		return fmt.Errorf("make %s a slave mount: %w", path, err)
-	}
-	return nil
+	return wrap(unix.Mount("", path, "", unix.MS_SLAVE, ""), "make %s a slave mount", path)
 }
 
 // BindSelf makes a mount of the directory path, in its own place.
 func BindSelf(path string) error {
-	if err := unix.Mount(path, path, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("bind %s to itself: %w", path, err)
-	}
-	return nil
+	return wrap(unix.Mount(path, path, "", unix.MS_BIND|unix.MS_REC, ""), "bind %s to itself", path)
 }
 
-// HasAPI tells whether the kernel has the mount API of Linux 5.2. Where a mount
-// is covered instead of replaced, the caller wants to know.
+// wrap returns nil if err is nil.
+func wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
+}
+
+// HasAPI tells whether the kernel has the mount API of Linux 5.2: whether a mount can be replaced, and not
+// only covered.
 var HasAPI = sync.OnceValue(func() bool {
 	_, err := unix.OpenTree(-1, "", unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
 	return !errors.Is(err, unix.ENOSYS)
@@ -202,7 +185,7 @@ var HasAPI = sync.OnceValue(func() bool {
 
 func procPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
-// mountFlags are the attributes as mount(2) wants them.
+// mountFlags returns the attributes as flags of mount(2).
 func (a Attrs) mountFlags() uintptr {
 	var flags uintptr
 	for _, f := range attrFlags {
@@ -213,7 +196,7 @@ func (a Attrs) mountFlags() uintptr {
 	return flags
 }
 
-// ParseAttrs reads the options of a line of mountinfo, "ro,nosuid,relatime".
+// ParseAttrs parses the options of a line of mountinfo, "ro,nosuid,relatime".
 func ParseAttrs(options string) Attrs {
 	var attrs Attrs
 	for option := range strings.SplitSeq(options, ",") {

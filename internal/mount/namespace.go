@@ -5,7 +5,6 @@ package mount
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -14,32 +13,30 @@ import (
 	"libpam-net/internal/nsfs"
 )
 
-// Namespace is the new mount namespace of a session.
+// Namespace is the mount namespace of a session.
 type Namespace struct {
 	FD   int // the namespace
 	Root int // "/", O_PATH
 	Cwd  int // ".", O_PATH
 
-	// CwdMoved tells that Cwd is not the directory it was: a mount of the session
-	// covers that one, or it was not below "/".
+	// CwdMoved tells that Cwd is another directory than before: a mount of the session covers that one, or it
+	// was not below "/".
 	CwdMoved bool
 
 	cwdPath string // "" if the working directory was not below "/"
 	peers   []peer
 }
 
-// Unshare moves the calling thread, which the caller holds for good, into a new
-// mount namespace, a copy of its own. The thread keeps its root, in the copy, and is in
-// "/" afterwards: the working directory may be a user's, where root does not work, and
-// may not even be let in (FUSE, NFS with root_squash). Cwd is that directory, in the copy.
+// Unshare moves the calling thread into a new mount namespace, a copy of its own. The caller must hold the
+// thread for good.
 //
-// A working directory that is not below "/" is not kept: Cwd is "/". It may be in the
-// mount namespace of somebody else.
+// The thread keeps its root, in the copy, and is in "/" afterwards. Its working directory becomes Cwd: it may
+// be a user's, where root does not work, and may even deny root access (FUSE, NFS with root_squash). A
+// working directory that is not below "/" may be in another user's mount namespace: Cwd is "/" instead.
 //
-// What the host mounts later shows up in the new namespace; what is mounted in
-// the new one stays there (mount_namespaces(7), "slave"). With shared, the
-// session's mounts reach the host as if it had no namespace: then nothing is
-// passed on before Share is called, so that the session's own covers stay its own.
+// Later mounts of the host show up in the new namespace. Mounts in the new one stay there
+// (mount_namespaces(7), "slave"). With shared, the session's mounts reach the host as if it had no namespace.
+// But nothing propagates before Share is called, so that the session's own covers stay its own.
 func Unshare(shared bool) (*Namespace, error) {
 	n := &Namespace{}
 	var err error
@@ -53,7 +50,7 @@ func Unshare(shared bool) (*Namespace, error) {
 	n.cwdPath, err = unix.Getwd()
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.ERANGE):
-		n.cwdPath = "" // deleted, not below "/", or deeper than a path can say
+		n.cwdPath = "" // deleted, not below "/", or deeper than a path can tell
 	case err != nil:
 		return nil, fmt.Errorf("getcwd: %w", err)
 	}
@@ -74,20 +71,40 @@ func Unshare(shared bool) (*Namespace, error) {
 	if n.Cwd, err = Pin(cwd, unix.O_DIRECTORY); err != nil {
 		return nil, err
 	}
-	// Propagation can be set where something is mounted, and the "/" of a chrooted
-	// thread need not be such a place. setns goes to the "/" of the namespace.
+	// Propagation can be set at a mount point only, which the "/" of a chrooted thread need not be. setns
+	// moves the thread to the "/" of the namespace.
 	if err := unix.Setns(n.FD, unix.CLONE_NEWNS); err != nil {
 		return nil, fmt.Errorf("setns mount namespace: %w", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|propagation, ""); err != nil {
 		return nil, fmt.Errorf("set mount propagation: %w", err)
 	}
-	return n, n.goBack()
+	return n, chroot(n.Root)
 }
 
-// goBack returns from the namespace's "/" to the thread's own.
-func (n *Namespace) goBack() error {
-	if err := unix.Fchdir(n.Root); err != nil {
+// Enter moves the calling thread into the mount namespace fd. The directory root, opened there, becomes its
+// "/" and its working directory. The caller must hold the thread for good.
+func Enter(fd, root int) error {
+	if err := enter(fd); err != nil {
+		return err
+	}
+	return chroot(root)
+}
+
+// enter moves the calling thread to the "/" of the mount namespace fd.
+func enter(fd int) error {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return fmt.Errorf("unshare file system attributes: %w", err)
+	}
+	if err := unix.Setns(fd, unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("setns mount namespace: %w", err)
+	}
+	return nil
+}
+
+// chroot makes the directory root the "/" and the working directory of the calling thread.
+func chroot(root int) error {
+	if err := unix.Fchdir(root); err != nil {
 		return fmt.Errorf("fchdir /: %w", err)
 	}
 	if err := unix.Chroot("."); err != nil {
@@ -96,12 +113,11 @@ func (n *Namespace) goBack() error {
 	return nil
 }
 
-// FindCwd looks for the working directory again, by its path, if that is at or
-// below one of the covered paths: a login that was started in /sys/class/net must
-// not keep the old one. What is no longer there makes it "/".
+// FindCwd opens the working directory again, by its path, if that is at or below one of the covered paths: a
+// login that was started in /sys/class/net must not keep the old one. If it is gone, Cwd becomes "/".
 //
-// No symbolic link is followed. The path was the kernel's word for the directory;
-// a user who has put a link in its place meanwhile must not get anywhere by it.
+// No symbolic link is followed. The path is the kernel's, but a user may have put a link in the directory's
+// place.
 func (n *Namespace) FindCwd(covered []string) error {
 	if !slices.ContainsFunc(covered, func(path string) bool {
 		return n.cwdPath == path || strings.HasPrefix(n.cwdPath, path+"/")
@@ -125,11 +141,9 @@ func (n *Namespace) FindCwd(covered []string) error {
 	return nil
 }
 
-// InHost calls f where PID 1 is: in its mount namespace and under its "/", which
-// are the whole machine's. A login service may have a mount namespace of its own
-// (systemd's PrivateTmp=), or be chrooted. f runs on the calling thread if that
-// is there, else on a thread of its own, which ends afterwards; the caller holds
-// its thread in either case.
+// InHost calls f in process 1's mount namespace and under its "/", which are the machine's. A login service
+// may have a mount namespace of its own (systemd's PrivateTmp=), or be chrooted. f runs on the calling thread
+// if that is in both, else on a spare thread. The caller must hold its thread in either case.
 func InHost(f func() error) error {
 	there, err := isInHost()
 	if err != nil {
@@ -143,28 +157,15 @@ func InHost(f func() error) error {
 		return err
 	}
 	defer unix.Close(fd)
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread is not fit for anything else
-		done <- func() (err error) {
-			defer func() {
-				if p := recover(); p != nil {
-					err = fmt.Errorf("panic: %v", p)
-				}
-			}()
-			if err := unix.Unshare(unix.CLONE_FS); err != nil {
-				return fmt.Errorf("unshare file system attributes: %w", err)
-			}
-			if err := unix.Setns(fd, unix.CLONE_NEWNS); err != nil {
-				return fmt.Errorf("setns host's mount namespace: %w", err)
-			}
-			return f()
-		}()
-	}()
-	return <-done
+	return nsfs.OnSpareThread(func() error {
+		if err := enter(fd); err != nil {
+			return fmt.Errorf("enter the host's mounts: %w", err)
+		}
+		return f()
+	})
 }
 
-// isInHost tells whether the calling thread is in process 1's mount namespace, under the same "/".
+// isInHost tells whether the calling thread is in process 1's mount namespace and under its "/".
 func isInHost() (bool, error) {
 	for _, file := range []string{"ns/mnt", "root"} {
 		own, err := nsfs.At(nsfs.Path(nsfs.Thread, file))

@@ -13,14 +13,13 @@ import (
 	"libpam-net/internal/nsfs"
 )
 
-// peer is a shared mount of the namespace that a session comes from.
+// peer is a shared mount of the namespace that a session is copied from.
 type peer struct {
 	fd   int // its root, O_PATH
 	path string
 }
 
-// findPeers pins every shared mount that the thread can see. With Share it wants
-// Linux 5.15: older kernels cannot make a mount the peer of another again.
+// findPeers pins every shared mount that the thread can see, for Share.
 func findPeers() ([]peer, error) {
 	table, err := Table(func(m *mountinfo.Info) (skip, stop bool) {
 		return !strings.Contains(m.Optional, "shared:"), false
@@ -48,8 +47,9 @@ func findPeers() ([]peer, error) {
 	return peers, nil
 }
 
-// Share makes the mounts that were shared with the host before Unshare so again,
-// those that the session has covered or replaced excepted.
+// Share makes the mounts that were shared with the host before Unshare so again, except those that the
+// session has covered or replaced. It needs Linux 5.15: older kernels cannot make a mount the peer of another
+// again.
 func (n *Namespace) Share() error {
 	for _, p := range n.peers {
 		if err := p.share(); err != nil {
@@ -76,7 +76,7 @@ func (p peer) share() error {
 	return err
 }
 
-// replaced tells whether another file system is where the peer was.
+// replaced tells whether another file is where the peer was.
 func (p peer) replaced(fd int) bool {
 	was, wasErr := nsfs.OfFile(p.fd)
 	is, isErr := nsfs.OfFile(fd)

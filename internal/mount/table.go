@@ -5,18 +5,19 @@ package mount
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/nsfs"
 )
 
-// Table reads the mount table of the calling thread's mount namespace, as its
-// root directory shows it. A filter, if not nil, says what to skip.
+// Table returns the mount table of the calling thread's mount namespace, as it looks from the thread's "/". A
+// filter, unless nil, tells which mounts to skip.
 func Table(filter mountinfo.FilterFunc) ([]*mountinfo.Info, error) {
-	content, err := read("/proc/thread-self/mountinfo", 64<<10)
+	content, err := nsfs.Read(nsfs.Path(nsfs.Thread, "mountinfo"), 64<<10)
 	if err != nil {
 		return nil, fmt.Errorf("read mount table: %w", err)
 	}
@@ -27,31 +28,8 @@ func Table(filter mountinfo.FilterFunc) ([]*mountinfo.Info, error) {
 	return table, nil
 }
 
-// read returns the content of a file in /proc, most of which fits into size bytes.
-// os.ReadFile would start Go's network poller for it.
-func read(name string, size int) ([]byte, error) {
-	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", name, err)
-	}
-	defer unix.Close(fd)
-	content := make([]byte, 0, size)
-	for {
-		n, err := unix.Read(fd, content[len(content):cap(content)])
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		case n == 0:
-			return content, nil
-		default:
-			content = slices.Grow(content[:len(content)+n], 512)
-		}
-	}
-}
-
-// ID returns the ID, as in the mount table, of the mount that the file fd is on. No file system
-// is asked: it may not answer, or, as a FUSE one, shut root out.
+// ID returns the ID, as in the mount table, of the mount that the file fd is on. It does not ask the file
+// system, which may not answer, or, as a FUSE one, deny root access.
 func ID(fd int) (int, error) {
 	if HasAPI() { // statx(2) knows it since Linux 5.8
 		var st unix.Statx_t
@@ -60,8 +38,8 @@ func ID(fd int) (int, error) {
 			return int(st.Mnt_id), nil
 		}
 	}
-	name := "/proc/thread-self/fdinfo/" + strconv.Itoa(fd)
-	info, err := read(name, 512)
+	name := nsfs.Path(nsfs.Thread, "fdinfo/"+strconv.Itoa(fd))
+	info, err := nsfs.Read(name, 512)
 	if err != nil {
 		return 0, fmt.Errorf("mount ID: %w", err)
 	}

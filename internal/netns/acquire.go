@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// patience is how long `ip netns add` may take from making the file of a handle to mounting the namespace on
-	// it, and how long it may hold its lock.
+	// patience is how long `ip netns add` may take from making the file of a handle to mounting the namespace
+	// on it, and how long it may hold its lock.
 	patience = 500 * time.Millisecond
 	nap      = 10 * time.Millisecond
 	attempts = 100 // more than patience / nap
@@ -51,12 +51,12 @@ func (n Namespace) Close() {
 	n.use.Close()
 }
 
-// Acquire moves the calling thread into the network namespace that the Spec describes. The caller must hold the
-// thread for good, also after an error.
+// Acquire moves the calling thread into the network namespace that the Spec describes. The caller must hold
+// the thread for good, also after an error.
 //
-// If no namespace has the name, Acquire creates it for the whole machine: it publishes the namespace in process
-// 1's mount namespace. Callers at the same time all get the same one, once it is complete. If its setup
-// fails, it is unpublished, and all callers that have waited for it get the error.
+// If no namespace has the name, Acquire creates it for the whole machine: it publishes the namespace in
+// process 1's mount namespace. Callers at the same time all get the same one, once it is complete. If its
+// setup fails, it is unpublished, and all callers that have waited for it get the error.
 //
 // Until the Namespace is closed, or the process ends, no other process takes the name away.
 //
@@ -108,8 +108,8 @@ func (s Spec) unshare() (fd int, err error) {
 	return fd, err
 }
 
-// open opens the namespace with the name. If it is not complete, open takes the lock of the name and creates the
-// namespace. The calling thread may be in another network namespace afterwards.
+// open opens the namespace with the name. If it is not complete, open takes the lock of the name and creates
+// the namespace. The calling thread may be in another network namespace afterwards.
 func (s Spec) open() (n Namespace, err error) {
 	var before record
 	err = mount.InHost(func() error {
@@ -121,7 +121,7 @@ func (s Spec) open() (n Namespace, err error) {
 	}
 	var lock state.Lock
 	err = mount.InHost(func() error {
-		_ = state.LeaveCgroups(unix.Getpid()) // if it cannot leave one, waiting logins end it when it is frozen
+		_ = state.LeaveCgroups(unix.Getpid()) // if it stays in one and is frozen, waiting logins kill it
 		lock, err = state.Acquire(s.Name, untilTheEnd)
 		return err
 	})
@@ -156,9 +156,11 @@ func (s Spec) openComplete() (n Namespace, before record, err error) {
 	return Namespace{FD: -1}, e.record, err
 }
 
-// create opens the namespace as soon as it is complete, and until then brings its name from each state into the
-// next. before is the record that the name had before the caller waited for the lock. The caller must have the
-// lock and be in process 1's mount namespace. The calling thread may be in another network namespace afterwards.
+// create opens the namespace as soon as it is complete. Until then it brings the name from each state into the
+// next. before is the record that the name had when the caller began to wait for the lock.
+//
+// The caller must have the lock and be in process 1's mount namespace. The calling thread may be in another
+// network namespace afterwards.
 func (s Spec) create(before record) (n Namespace, err error) {
 	use, free, err := state.NewUse(s.Name)
 	if err == nil && !free {
@@ -181,16 +183,16 @@ func (s Spec) create(before record) (n Namespace, err error) {
 		if err != nil {
 			return n, err
 		}
-		n := Namespace{FD: e.fd, Created: fresh >= 0 && e.state != foreign, use: use}
+		found := Namespace{FD: e.fd, Created: fresh >= 0 && e.state != foreign, use: use}
 		switch {
 		case e.record.state == failed && e.record != before:
 			return n, fmt.Errorf("the setup for another login has just failed: %s", e.record.rest)
 		case e.state == foreign && fresh >= 0: // `ip netns add` was faster
-			return n, removeRecord(s.Name)
+			return found, removeRecord(s.Name)
 		case e.state.isComplete():
-			return n, nil
-		case e.state == making && n.Created:
-			return n, s.setUp(e.record)
+			return found, nil
+		case e.state == making && found.Created:
+			return found, s.setUp(e.record)
 		case e.state == making || e.state == ended:
 			e.Close()
 			err = unpublish(s.Name)
@@ -207,7 +209,7 @@ func (s Spec) create(before record) (n Namespace, err error) {
 			return n, err
 		}
 	}
-	return n, fmt.Errorf("publish network namespace %q: it was taken away %d times", s.Name, attempts)
+	return n, fmt.Errorf("publish: the handle was taken away %d times", attempts)
 }
 
 // isYoung tells whether `ip netns add` may be about to mount a namespace on the handle of a reserved name. It

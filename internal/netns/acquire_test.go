@@ -83,8 +83,8 @@ func traced(t *testing.T, name, inject string) (cmd *exec.Cmd, output *strings.B
 	return cmd, output, log
 }
 
-// whileMade calls f while a process that has made a namespace for the name stands still before it brings up lo.
-// thread is the process's, in the namespace. It returns the process's output.
+// whileMade calls f while a process that has made a namespace for the name stands still before it brings up
+// lo. thread is the process's, in the namespace. It returns the process's output.
 func whileMade(t *testing.T, name string, f func(thread string)) (output string) {
 	t.Helper()
 	cmd, said, log := traced(t, name, "signal=STOP")

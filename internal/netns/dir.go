@@ -33,9 +33,9 @@ func openDir() (int, error) {
 	return fd, nil
 }
 
-// shareDir makes /run/netns a shared mount, as ip-netns(8) does. Two programs could both bind it to itself. Our
-// own lock, of no name, and ip-netns's, on the directory, prevent that. Every user can hold the latter, so
-// it is waited for no longer than patience.
+// shareDir makes /run/netns a shared mount, as ip-netns(8) does. Two programs could both bind it to itself.
+// Our own lock, of no name, and ip-netns's, on the directory, prevent that. Every user can hold the latter,
+// so it is waited for no longer than patience.
 func shareDir() error {
 	if err := unix.Mkdir(dir, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("create %s: %w", dir, err)

@@ -20,14 +20,14 @@
 //	foreign   mounted      none, or stale    joins: it is the administrator's, and stays as it is
 //	failed    none         "failed"          creates it; if it has waited for that setup, it is refused
 //
-// With the steps of Acquire between them:
+// The steps of Acquire lead from one to the next:
 //
-//	            publish          setup program       processes left
-//	absent ───────────▶ making ─────────────▶ made
-//	reserved               │ │       └──────────────────▶ served ──▶ ended
-//	failed                 │ └─ program fails: unpublish ──▶ failed     │
-//	  ▲                    └─ login dies, next one has the lock ─┐      │
-//	  └──────────────────── unpublish ◀──────────────────────────┴──────┘
+//	absent    publish           setup program ends
+//	reserved ─────────▶ making ────────────────────▶ made
+//	failed               │ │ └─ and leaves processes ─▶ served ─ they end ─▶ ended
+//	  ▲                  │ └─ setup program fails: unpublish ─▶ failed         │
+//	  │                  └─ the login dies ─┐                                  │
+//	  └───────────── unpublish ─────────────┴──────────────────────────────────┘
 //
 // Without a setup program, publish leads to made. Prune marks a namespace making before it runs "down", and
 // then unpublishes it.
@@ -46,14 +46,14 @@
 //
 // # Threads
 //
-// The namespaces of a process are those of its threads. "spare" is a thread of mount.InHost or hold, which ends
-// with the step; if the login is in process 1's mount namespace already, InHost uses the main thread.
+// The namespaces of a process are those of its threads. "spare" is a thread of nsfs.OnSpareThread, which
+// ends with the step; if the login is in process 1's mount namespace already, InHost uses the main thread.
 //
-//	step                          thread          network     mounts, "/"   euid
-//	load, lock, publish, record   main or spare   login's     process 1's   0
-//	New                           main or spare   new one     process 1's   0
-//	hold, of an owner's           spare           login's     process 1's   the owner's, with root's capabilities
-//	setup program                 main or spare   process 1's process 1's   0
-//	prctl PR_SET_PDEATHSIG        main            login's     login's       0
-//	Acquire has returned          main, for good  session's   login's       0
+//	step                     thread           network       mounts, "/"   euid
+//	load, lock               main or spare    login's       process 1's   0
+//	prctl PR_SET_PDEATHSIG   main             login's       login's       0
+//	cloneAs, for an owner    spare            login's       process 1's   the owner's, for a moment
+//	New, record, publish     main or spare    new one       process 1's   0
+//	setup program            main or spare    process 1's   process 1's   0
+//	Acquire has returned     main, for good   session's     login's       0
 package netns

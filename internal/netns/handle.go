@@ -134,8 +134,8 @@ func find(name string) (entry, error) {
 	return entry{state: foreign, fd: fd}, nil
 }
 
-// publish mounts the namespace fd on the handle of name. The handle is a new file if the name was absent, or the
-// empty file of a reserved name. If another program has taken the name, or the file away, publish does
+// publish mounts the namespace fd on the handle of name. The handle is a new file if the name was absent, or
+// the empty file of a reserved name. If another program has taken the name, or the file away, publish does
 // nothing. An error leaves nothing behind.
 func publish(name string, fd int, was State) error {
 	parent, err := openDir()

@@ -42,8 +42,8 @@ func (e entry) Close() {
 	}
 }
 
-// load returns what a name leads to. The caller must be in process 1's mount namespace (mount.InHost). Without a
-// lock on the name, the state may change at once.
+// load returns what a name leads to. The caller must be in process 1's mount namespace (mount.InHost).
+// Without a lock on the name, the state may change at once.
 func load(name string) (entry, error) {
 	e, err := find(name)
 	if err != nil {

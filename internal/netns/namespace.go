@@ -14,8 +14,8 @@ import (
 // Handle is the descriptor of a namespace, for netlink sockets in it.
 type Handle = netns.NsHandle
 
-// New moves the calling thread into a new network namespace and returns a descriptor of it. The owner, nil for
-// root, may administer it. The caller must hold the thread for good.
+// New moves the calling thread into a new network namespace and returns a descriptor of it. The owner, nil
+// for root, may administer it. The caller must hold the thread for good.
 func New(owner *Owner) (int, error) {
 	if owner != nil {
 		return newOwned(*owner)

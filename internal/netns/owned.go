@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -17,16 +16,38 @@ import (
 // Owner is the user to whom a network namespace belongs.
 type Owner struct{ UID, GID uint32 }
 
-// newOwned moves the calling thread into a new network namespace, which belongs to a user namespace of the owner's.
-// A process with the owner's user ID may administer it, from the initial user namespace and without any
-// capability, and has no right outside (user_namespaces(7), "the effective user ID of the creator"). The maps
-// let the owner's processes of other logins enter it as its root.
-func newOwned(o Owner) (int, error) {
-	holder, end, err := hold(o)
+// newOwned moves the calling thread into a new network namespace, which belongs to a user namespace of the
+// owner's. A process with the owner's user ID may administer it, from the initial user namespace and without
+// any capability, and has no right outside (user_namespaces(7), "the effective user ID of the creator"). The
+// maps let the owner's processes of other logins enter the user namespace as its root.
+func newOwned(o Owner) (fd int, err error) {
+	// A thread of its own, since it has the owner's user ID for a moment. The kernel makes no user namespace
+	// for a process in a chroot (EPERM), hence InHost.
+	err = nsfs.OnSpareThread(func() error {
+		return mount.InHost(func() error {
+			fd, err = o.makeNamespace()
+			return err
+		})
+	})
 	if err != nil {
 		return -1, fmt.Errorf("make network namespace for uid %d: %w", o.UID, err)
 	}
-	defer end()
+	if err := Join(fd); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// makeNamespace returns a network namespace in a new user namespace of the owner's. It clones a holder, a
+// process that only waits, into both, and ends it afterwards. unshare(2) would not do: it makes no user
+// namespace for a threaded process.
+func (o Owner) makeNamespace() (fd int, err error) {
+	holder, err := cloneAs(o.UID)
+	if err != nil {
+		return -1, err
+	}
+	defer end(holder)
 	for _, f := range []struct{ name, content string }{
 		{"uid_map", fmt.Sprintf("0 %d 1\n", o.UID)},
 		{"setgroups", "deny"}, // no process gets rid of a group that denies it access to a file
@@ -36,19 +57,21 @@ func newOwned(o Owner) (int, error) {
 			return -1, fmt.Errorf("map the owner of the network namespace: %w", err)
 		}
 	}
-	fd, err := nsfs.Open(holder, nsfs.Net)
-	if err != nil {
-		return -1, err
-	}
-	if err := Join(fd); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
+	return nsfs.Open(holder, nsfs.Net)
 }
 
-// OwnerOf returns the user ID of the owner of the user namespace that the network namespace fd belongs to. It is 0
-// for the initial user namespace (Linux 4.11).
+// end kills a child and waits for it.
+func end(pid int) {
+	_ = unix.Kill(pid, unix.SIGKILL)
+	for {
+		if _, err := unix.Wait4(pid, nil, 0, nil); !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
+
+// OwnerOf returns the user ID of the owner of the user namespace that the network namespace fd belongs to. It
+// is 0 for the initial user namespace (Linux 4.11).
 func OwnerOf(fd int) (uint32, error) {
 	user, err := UserNamespace(fd)
 	if err != nil {
@@ -62,8 +85,8 @@ func OwnerOf(fd int) (uint32, error) {
 	return uid, nil
 }
 
-// UserNamespace returns a descriptor of the user namespace that the network namespace fd belongs to. The error is
-// EPERM if that is neither the caller's nor below it.
+// UserNamespace returns a descriptor of the user namespace that the network namespace fd belongs to. The
+// error is EPERM if that is neither the caller's nor below it.
 func UserNamespace(fd int) (int, error) {
 	user, err := unix.IoctlRetInt(fd, unix.NS_GET_USERNS)
 	if err != nil {
@@ -72,56 +95,12 @@ func UserNamespace(fd int) (int, error) {
 	return user, nil
 }
 
-// hold starts a process that only waits, in a new network namespace in a new user namespace of the owner's. end
-// ends it. unshare(2) would not do: it makes no user namespace for a threaded process.
-//
-// The kernel makes the creator's effective user ID the owner of a user namespace. So a spare thread takes on the
-// owner's, with the system call itself, as libc would change all threads. The thread keeps its capabilities:
-// for kernel.unprivileged_userns_clone and AppArmor, root creates the namespace. The thread is never reused.
-func hold(o Owner) (pid int, end func(), err error) {
-	type started struct {
-		pid int
-		err error
-	}
-	result, done := make(chan started), make(chan struct{})
-	go func() {
-		runtime.LockOSThread() // never unlocked
-		// The kernel makes no user namespace for a process in a chroot (EPERM).
-		err := mount.InHost(func() error {
-			pid, err := cloneAs(o.UID)
-			result <- started{pid, err}
-			<-done // the holder dies with this thread
-			return nil
-		})
-		if err != nil {
-			result <- started{0, err}
-		}
-	}()
-	r := <-result
-	if r.err != nil {
-		close(done)
-		return 0, nil, r.err
-	}
-	return r.pid, func() {
-		_ = unix.Kill(r.pid, unix.SIGKILL)
-		for {
-			if _, err := unix.Wait4(r.pid, nil, 0, nil); !errors.Is(err, unix.EINTR) {
-				break
-			}
-		}
-		close(done)
-	}, nil
-}
-
+// cloneAs clones the holder as a child of the calling thread. The kernel makes the creator's effective user
+// ID the owner of a user namespace, so the thread takes on uid meanwhile. It keeps its capabilities: for
+// kernel.unprivileged_userns_clone and AppArmor, root is the creator.
 func cloneAs(uid uint32) (pid int, err error) {
-	const keep = ^uintptr(0)
-	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, keep, uintptr(uid), keep); errno != 0 {
-		return 0, fmt.Errorf("setresuid: %w", errno)
-	}
-	// setresuid has taken the capabilities out of effect. Where fs.suid_dumpable is set, it has made this process
-	// dumpable as well: the owner could look into the holder, which is a copy of it.
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return 0, fmt.Errorf("prctl PR_SET_DUMPABLE: %w", err)
+	if err := setEffectiveUID(uid); err != nil {
+		return 0, err
 	}
 	if err := restoreCapabilities(); err != nil {
 		return 0, err
@@ -130,7 +109,26 @@ func cloneAs(uid uint32) (pid int, err error) {
 	if errno != 0 {
 		return 0, fmt.Errorf("clone: %w%s", errno, remedy(errno))
 	}
+	if err := setEffectiveUID(0); err != nil {
+		end(int(holder))
+		return 0, err
+	}
 	return int(holder), nil
+}
+
+// setEffectiveUID uses the system call itself, as libc would change all threads. The call takes capabilities
+// out of effect, or, for uid 0, brings them back.
+func setEffectiveUID(uid uint32) error {
+	const keep = ^uintptr(0)
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, keep, uintptr(uid), keep); errno != 0 {
+		return fmt.Errorf("setresuid: %w", errno)
+	}
+	// Where fs.suid_dumpable is set, the call makes this process dumpable: the owner could look into the
+	// holder, which is a copy of it.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("prctl PR_SET_DUMPABLE: %w", err)
+	}
+	return nil
 }
 
 // restoreCapabilities brings the permitted capabilities of the thread into effect.
@@ -149,8 +147,8 @@ func restoreCapabilities() error {
 	return nil
 }
 
-// clone starts the holder, a child of the process parent, this one. Only this thread exists in the holder. Go's
-// runtime cannot grow a stack or switch goroutines there, so no code here may need that.
+// clone starts the holder, a child of the process parent, this one. Only this thread exists in the holder.
+// Go's runtime cannot grow a stack or switch goroutines there, so no code here may need that.
 //
 //go:nosplit
 //go:norace

@@ -29,8 +29,8 @@ type Pruned struct {
 // Each namespace is taken down under the locks of its name. One that a login is about to enter stays. A later
 // login creates it again.
 //
-// If a namespace had a setup program, Prune calls down first, in process 1's network namespace. If that fails,
-// the namespace stays, until the next Prune, or until the next login recreates it.
+// If a namespace had a setup program, Prune calls down first, in process 1's network namespace. If that
+// fails, the namespace stays, until the next Prune, or until the next login recreates it.
 //
 // The caller must hold its thread, which may be in process 1's network namespace afterwards.
 func Prune(dryRun bool, down func(program, name string) error) ([]Pruned, error) {

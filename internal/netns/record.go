@@ -11,11 +11,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"libpam-net/internal/nsfs"
 	"libpam-net/internal/state"
 )
 
-// recordDir, of the state, has a record for each name under which a login has created a namespace.
-const recordDir = "netns"
+// records has a record for each name under which a login has created a namespace.
+const records = state.Dir + "/netns"
 
 // record identifies a namespace that a login has created, and tells how far its creation got. It is the first
 // line of the file, in three words. The writer must have the lock of the name.
@@ -25,30 +26,19 @@ type record struct {
 	rest  string // the setup program, if there is one; of a failure: its error
 }
 
+// recordPath returns the path of a record, in a directory that only root can enter.
+func recordPath(name string) string { return records + "/" + name }
+
 // readRecord returns the record of name, the zero record if there is none or it is not valid.
 func readRecord(name string) (record, error) {
-	dir, err := openRecords()
-	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.ENOSPC) {
-		return record{}, nil // there are none, and none can be made
-	}
-	if err != nil {
-		return record{}, err
-	}
-	defer unix.Close(dir)
-	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	text, err := nsfs.Read(recordPath(name), unix.PathMax+256)
 	if errors.Is(err, unix.ENOENT) {
 		return record{}, nil
 	}
 	if err != nil {
-		return record{}, fmt.Errorf("open record of %q: %w", name, err)
-	}
-	defer unix.Close(fd)
-	text := make([]byte, unix.PathMax+256)
-	n, err := unix.Read(fd, text)
-	if err != nil {
 		return record{}, fmt.Errorf("read record of %q: %w", name, err)
 	}
-	return parseRecord(string(text[:n])), nil
+	return parseRecord(string(text)), nil
 }
 
 // parseRecord returns the zero record if text is not a valid record.
@@ -69,12 +59,10 @@ func parseRecord(text string) record {
 
 // write replaces the record of name. It does so in one step, since only the first line counts.
 func (r record) write(name string) error {
-	dir, err := openRecords()
-	if err != nil {
-		return err
+	if err := unix.Mkdir(records, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("create %s: %w", records, err)
 	}
-	defer unix.Close(dir)
-	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	fd, err := unix.Open(recordPath(name), unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return fmt.Errorf("create record of %q: %w", name, err)
 	}
@@ -95,29 +83,15 @@ func (r record) write(name string) error {
 
 // removeRecord removes the record of name, if there is one.
 func removeRecord(name string) error {
-	dir, err := openRecords()
-	if err != nil {
-		return err
-	}
-	defer unix.Close(dir)
-	if err := unix.Unlinkat(dir, name, 0); err != nil && !errors.Is(err, unix.ENOENT) {
+	if err := unix.Unlink(recordPath(name)); err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("remove record of %q: %w", name, err)
 	}
 	return nil
 }
 
-func openRecords() (int, error) {
-	dir, err := state.Open(unix.O_PATH)
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(dir)
-	return state.OpenOrCreate(dir, recordDir, unix.O_RDONLY)
-}
-
 // recorded returns the names that have a record, sorted. It creates nothing.
 func recorded() (names []string, err error) {
-	files, err := os.ReadDir(state.Dir + "/" + recordDir)
+	files, err := os.ReadDir(records)
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}

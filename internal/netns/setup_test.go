@@ -389,6 +389,32 @@ func TestSetup(t *testing.T) {
 			t.Errorf("%s, not %s", id, theirs)
 		}
 	})
+	t.Run("a namespace is complete while what its program has left runs, and is made anew after that", func(t *testing.T) {
+		s := withSetup(t, "served", "serves", "sleep 1000 >/dev/null 2>&1 & echo $! >/run/left")
+		first, _, err := acquire(s)
+		expect.Check(t, err)
+		t.Cleanup(func() { expect.Check(t, setup.Group("served").End()) })
+		if !strings.HasPrefix(record(t, "served"), "served ") {
+			t.Skipf("no control group can be made here: the record is %q", record(t, "served"))
+		}
+		second, created, err := acquire(s)
+		expect.Check(t, err)
+		if created || second != first {
+			t.Errorf("%s after %s (new: %v)", second, first, created)
+		}
+		_, err = private.Sh("kill $(cat /run/left)")
+		expect.Check(t, err)
+		expect.Eventually(t, "it has ended", func() bool {
+			running, err := setup.Group("served").IsRunning()
+			return err == nil && !running
+		})
+		third, created, err := acquire(s)
+		expect.Check(t, err)
+		if !created || third == first {
+			t.Errorf("%s after %s (new: %v)", third, first, created)
+		}
+		leadsTo(t, "served", third)
+	})
 	for what, text := range map[string]string{
 		"empty": "", "cut off": "making 4026", "of an unknown state": "undone 1 x\n", "without a line's end": "made",
 	} {

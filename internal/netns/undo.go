@@ -39,9 +39,9 @@ func (b Before) Made(name string) (made bool, err error) {
 	return made, err
 }
 
-// Undo takes down the namespaces that logins have created since, as Prune does. Processes that are ours do not
-// keep a namespace. Undo also removes the records of setups that have failed since, and the mount that /run/netns
-// has become. The directories that logins make, and their files of locks, stay.
+// Undo takes down the namespaces that logins have created since, as Prune does. Processes that are ours do
+// not keep a namespace. Undo also removes the records of setups that have failed since, and the mount that
+// /run/netns has become. The directories that logins make, and their files of locks, stay.
 //
 // The caller must hold its thread, which may be in process 1's network namespace afterwards.
 func (b Before) Undo(ours func(pid int) bool, down func(program, name string) error) ([]Pruned, error) {

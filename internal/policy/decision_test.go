@@ -103,7 +103,7 @@ func TestRules(t *testing.T) {
 		got = append(got, fmt.Sprint(r.Name, " ", r.Groups(), " ", r.Line != nil, " ", r.Complaints))
 	}
 	want := []string{
-		`pam_usernet mine true [argument "nonsense" is unknown; skipped argument "timeout=x" wants whole seconds from 1 to 3600; skipped]`,
+		`pam_usernet mine true [argument "nonsense" ignored: no such argument argument "timeout=x" ignored: timeout= must be whole seconds from 1 to 3600]`,
 		"pam_groupnet groupnet-* false []",
 		"pam_newnet a false []",
 		"pam_newnet b false []",

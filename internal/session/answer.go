@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// State is whether a user is a member, by enum membership in pam/lookup.h.
+// State is whether a user is a member, by enum membership in pam/member.h.
 type State byte
 
 // The states.
@@ -19,13 +19,13 @@ const (
 	NoGroup   State = 'g' // a non-member, since no source has the group
 )
 
-// Answer is what the name service says of a user and a group.
+// Answer is the answer of the name service about a user and a group.
 type Answer struct {
 	State
 	Problem string // why it is unknown
 
-	Root  bool     // the uid is 0 by this machine's own files; set by pam.Lookup alone
-	Known bool     // there is an account
+	Root  bool     // the uid is 0 by this machine's own files; only pam.Lookup sets it
+	Known bool     // the user has an account
 	User  string   // its name
 	UID   uint32   // its ID
 	GID   uint32   // its primary group
@@ -41,8 +41,8 @@ type Answer struct {
 // IsNonMember tells whether the user is proven to be a non-member.
 func (a Answer) IsNonMember() bool { return a.State == NonMember || a.State == NoGroup }
 
-// check verifies that the answer makes the user a member, by the question of a module of this kind with this
-// group. The login process, or the C of the child, has found the answer; the core is what acts on it.
+// check returns an error unless the answer makes the user a member for a module of this kind with this group. The
+// login process, or the child's C, has found the answer. The core verifies it, since the core acts on it.
 func (a Answer) check(kind Kind, group string) error {
 	right := a.Group == group
 	if kind == GroupNet {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package session is the core: it decides whom a module concerns and makes what
-// the login is to move into, from top to bottom as Open reads.
+// Package session is the core. Open verifies that the user is a member, creates or joins the namespaces of the
+// session, and returns the verdict for the login process. Each of its steps is a package.
 package session
 
 import (
@@ -15,7 +15,7 @@ import (
 	"libpam-net/internal/view"
 )
 
-// Kind is what sort of network namespace members get.
+// Kind is the kind of network namespace that members get.
 type Kind int
 
 // The kinds, in the order of enum kind in pam/module.h.
@@ -25,20 +25,20 @@ const (
 	GroupNet
 )
 
-// Request is what a login asks for.
+// Request is the request of a login.
 type Request struct {
 	Kind  Kind
-	Group string // group=; for GroupNet what stands before "-NAME"
+	Group string // group=; for GroupNet the part before "-NAME"
 	User  string // as the login service names the user
 
-	// What a setup program gets to know, "" for nothing.
+	// For a setup program, "" if unknown.
 	Service, RemoteHost string
 
 	Answer Answer // of the name service
 
-	Timeout      time.Duration // the login process waits no longer for the verdict
-	SelfManaged  bool          // a network that is made belongs to the user
-	Setup        *string       // the setup program, nil if there is none
+	Timeout      time.Duration // how long the login process waits for the verdict
+	SelfManaged  bool          // a new network belongs to the user
+	Setup        *string       // the path of the setup program; nil: none
 	LoDown       bool
 	RootShared   bool
 	ShowNetns    bool
@@ -46,9 +46,9 @@ type Request struct {
 	Masks        []string
 }
 
-// Open creates or joins the namespaces of the session and returns the verdict. Any failure is a refusal. It runs in
-// the child of the login process, and holds the calling thread for good. The process must end soon after:
-// what it has not published ends with it.
+// Open creates or joins the namespaces of the session and returns the verdict. Any failure is a refusal. It
+// runs in the child of the login process, and holds the calling thread for good. The process must end soon
+// after: what it has not published ends with it.
 func Open(r Request, log Socket) (v Verdict) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -73,7 +73,7 @@ func Open(r Request, log Socket) (v Verdict) {
 	}
 	if r.SelfManaged && !net.Created {
 		if uid, err := netns.OwnerOf(net.FD); err != nil || uid != r.Answer.UID {
-			log.Logf(Warning, "network namespace %q was there before and is not the user's: joined, but not for %q to manage",
+			log.Logf(Warning, "network namespace %q already exists and is not the user's: joined, but %q cannot administer it",
 				name, r.User)
 		}
 	}
@@ -101,7 +101,7 @@ func Open(r Request, log Socket) (v Verdict) {
 }
 
 func refusal(err error) Verdict {
-	return Verdict{Outcome: Refused, Text: explain(err).Error()}
+	return Verdict{Outcome: Refused, Text: err.Error()}
 }
 
 // NetnsName returns the name of the network namespace, "" if it has none.
@@ -116,8 +116,8 @@ func (r Request) NetnsName(a Answer) string {
 	}
 }
 
-// netnsSpec describes the network namespace. A setup program has so much of the time that the rest is enough to
-// clear up after it.
+// netnsSpec describes the network namespace. A setup program gets three quarters of the time. The rest is for
+// clearing up after it.
 func (r Request) netnsSpec(name string, start time.Time, log Socket) netns.Spec {
 	s := netns.Spec{Unnamed: r.Kind == NewNet, Name: name, LoDown: r.LoDown, Deadline: start.Add(r.Timeout * 3 / 4)}
 	if r.SelfManaged {

@@ -3,6 +3,7 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -29,7 +30,7 @@ const (
 	Refused  Outcome = 'R'
 )
 
-// Messages have the layout that pam/verdict.h describes.
+// Messages have the layout that pam/wire.h describes.
 const (
 	messageLog     = 'L'
 	messageVerdict = 'V'
@@ -39,9 +40,17 @@ const (
 // Socket is the child's end of the SOCK_SEQPACKET socket to the login process, which does all logging.
 type Socket int
 
-// Logf sends a line for the log. A line that cannot be sent is lost: only the verdict counts.
+// queueMax is how many bytes of lines, as the kernel counts them, may be unread: some thousand lines.
+const queueMax = 8 << 20
+
+// Logf sends a line for the log. It never waits: a user may have stopped the login process,
+// and other logins may be waiting for this process. A line that cannot be sent is lost.
 func (s Socket) Logf(p Priority, format string, args ...any) {
-	_ = s.send([]byte{messageLog, byte(p)}, fmt.Sprintf(format, args...), nil)
+	header, text := []byte{messageLog, byte(p)}, fmt.Sprintf(format, args...)
+	if errors.Is(s.send(header, text, nil, unix.MSG_DONTWAIT), unix.EAGAIN) {
+		_ = unix.SetsockoptInt(int(s), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, queueMax/2) // the kernel doubles it
+		_ = s.send(header, text, nil, unix.MSG_DONTWAIT)
+	}
 }
 
 // Verdict is the last message of the child.
@@ -64,15 +73,15 @@ func (s Socket) Send(v Verdict) error {
 	if v.Outcome == Isolated {
 		rights = unix.UnixRights(v.Net, v.Mnt, v.Root, v.Cwd)
 	}
-	return s.send(header, v.Text, rights)
+	return s.send(header, v.Text, rights, 0)
 }
 
-func (s Socket) send(header []byte, text string, rights []byte) error {
+func (s Socket) send(header []byte, text string, rights []byte, flags int) error {
 	if limit := messageMax - len(header); len(text) > limit {
 		text = strings.ToValidUTF8(text[:limit-3], "") + "..."
 	}
 	if text == "" {
 		text = "-"
 	}
-	return unix.Sendmsg(int(s), append(header, text...), rights, nil, unix.MSG_NOSIGNAL)
+	return unix.Sendmsg(int(s), append(header, text...), rights, nil, unix.MSG_NOSIGNAL|flags)
 }

@@ -43,7 +43,7 @@ func sent(t *testing.T, send func(session.Socket) error) (message string, fds []
 	return string(data[:n]), fds
 }
 
-// As pam/verdict.h describes them.
+// As pam/wire.h describes them.
 func TestMessages(t *testing.T) {
 	logf := func(p session.Priority, format string, args ...any) func(session.Socket) error {
 		return func(s session.Socket) error {
@@ -152,4 +152,37 @@ func TestNobodyListens(t *testing.T) {
 		t.Errorf("send: %v", err) // and no SIGPIPE
 	}
 	expect.Check(t, unix.Close(sockets[0]))
+}
+
+func TestALoginProcessThatDoesNotReadHoldsUpNobody(t *testing.T) {
+	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	expect.Check(t, err)
+	defer unix.Close(sockets[1])
+	sent := make(chan struct{})
+	go func() {
+		for n := range 20000 {
+			session.Socket(sockets[0]).Logf(session.Info, "line %d", n)
+		}
+		unix.Close(sockets[0])
+		close(sent)
+	}()
+	expect.Eventually(t, "all lines are sent or lost", func() bool {
+		select {
+		case <-sent:
+			return true
+		default:
+			return false
+		}
+	})
+	got := 0
+	for data := make([]byte, 4096); ; got++ {
+		n, _, err := unix.Recvfrom(sockets[1], data, 0)
+		expect.Check(t, err)
+		if n == 0 {
+			break
+		}
+	}
+	if got < 1000 {
+		t.Errorf("%d lines have been kept", got)
+	}
 }

@@ -13,12 +13,12 @@ import (
 	"libpam-net/internal/nsfs"
 )
 
-// ErrForeign says that a process has its files from a user: what root runs, loads
-// or looks up among them is that user's. unshare(1) lets everybody make such a view.
+// ErrForeign means that a user decides which files a process sees. What root runs, loads or looks up among them would
+// be that user's. Every user can make such a view with unshare(1).
 var ErrForeign = errors.New("a user decides which files it sees")
 
-// Place is where a process is, by descriptors that mean the same whatever becomes
-// of the process and its PID.
+// Place is the network, the mounts and the "/" of a process, by descriptors. They stay the same when the process ends
+// and its PID is reused.
 type Place struct {
 	Net          int
 	mounts, root int
@@ -26,12 +26,11 @@ type Place struct {
 	uid          uint32 // of the process
 }
 
-// pin returns the place of a process, which the caller closes. The error is
-// ErrForeign unless the process is in this program's user namespace, and its
-// mount namespace belongs to that one.
+// pin returns the place of a process, which the caller must close. The error is ErrForeign unless the process is in
+// this program's user namespace and its mount namespace belongs to that user namespace.
 //
-// The descriptors come first, then the check: no process returns from another user
-// namespace to this one (setns(2)), so one that is here now was here before.
+// pin opens the descriptors first and checks the process then. No process returns from another user namespace to this
+// one (setns(2)), so a process that is here at the check was here before.
 func pin(pid int) (*Place, error) {
 	dir, err := unix.Open(nsfs.Path(pid, ""), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -50,7 +49,7 @@ func pin(pid int) (*Place, error) {
 	return p, nil
 }
 
-// open opens what the directory of a process in /proc leads to.
+// open opens the descriptors by dir, the directory of a process in /proc.
 func (p *Place) open(dir int) error {
 	for _, f := range []struct {
 		fd    *int
@@ -75,8 +74,8 @@ func (p *Place) open(dir int) error {
 	return nil
 }
 
-// check refuses what a user has a hand in. The user namespace of this program is
-// the one that its rights are in.
+// check returns ErrForeign if a user may have made the place. dir is the directory of its process in /proc. This
+// program's rights are those in its own user namespace.
 func (p *Place) check(dir int) error {
 	own, err := nsfs.Of(nsfs.Thread, nsfs.User)
 	if err != nil {
@@ -92,7 +91,7 @@ func (p *Place) check(dir int) error {
 	var mounts nsfs.ID
 	owner, err := unix.IoctlRetInt(p.mounts, unix.NS_GET_USERNS)
 	switch {
-	case errors.Is(err, unix.EPERM): // it is a namespace above this program's, or beside it
+	case errors.Is(err, unix.EPERM): // it is above this program's user namespace, or beside it
 	case err != nil:
 		return fmt.Errorf("get user namespace of mount namespace: %w", err)
 	default:
@@ -108,7 +107,7 @@ func (p *Place) check(dir int) error {
 	return nil
 }
 
-// Enter moves the calling thread, which the caller holds for good, to the place.
+// Enter moves the calling thread to the place. The caller must hold the OS thread for good.
 func (p *Place) Enter() error {
 	if err := mount.Enter(p.mounts, p.root); err != nil {
 		return err

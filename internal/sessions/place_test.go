@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/network"
 	"libpam-net/internal/nsfs"
 	"libpam-net/test/expect"
 	"libpam-net/test/private"
@@ -159,31 +158,6 @@ func TestListTakesNoProcessInAUserNamespaceForALeader(t *testing.T) {
 	expect.Equal(t, "network", all[0].Name, "lab")
 }
 
-func TestHasLeader(t *testing.T) {
-	t.Parallel()
-	at := func(pid, parent int, inode uint64, foreign bool) process {
-		p := process{inode: inode, foreign: foreign}
-		p.PID, p.PPID = pid, parent
-		return p
-	}
-	table := table{inside: map[int]process{}}
-	for _, p := range []process{
-		at(10, 1, 5, false),                       // a leader
-		at(11, 10, 5, false), at(12, 11, 5, true), // its session
-		at(13, 12, 5, false),                     // behind one in a user namespace
-		at(20, 11, 6, false),                     // elsewhere
-		at(30, 1, 5, true), at(31, 30, 5, false), // of one in a user namespace that nobody leads
-		at(40, 41, 5, true), at(41, 40, 5, true), // PIDs that were given away anew
-	} {
-		table.inside[p.PID] = p
-	}
-	for pid, want := range map[int]bool{10: false, 11: true, 12: true, 13: true, 20: false, 30: false, 31: false, 40: false, 41: false} {
-		if got := table.hasLeader(table.inside[pid]); got != want {
-			t.Errorf("%d: %v", pid, got)
-		}
-	}
-}
-
 func TestLookReturnsTheSessionsOfNetworksThatItCannotLookInto(t *testing.T) {
 	if private.Namespaces(t) {
 		return
@@ -196,7 +170,7 @@ func TestLookReturnsTheSessionsOfNetworksThatItCannotLookInto(t *testing.T) {
 	less[0].Effective &^= 1 << unix.CAP_SYS_ADMIN // no network namespace is entered
 	pid := start(t, "unshare", "-n")
 	expect.Check(t, unix.Capset(&header, &less[0]))
-	live, err := Look([]Session{{Leader: pid, Inode: 1, Interfaces: []network.Interface{}}})
+	live, err := Look([]Session{{Leader: pid, Inode: 1, Interfaces: []Interface{}}})
 	expect.Check(t, unix.Capset(&header, &all[0]))
 	if err == nil || len(live) != 1 || live[0].Leader != pid {
 		t.Errorf("%+v: %v", live, err)

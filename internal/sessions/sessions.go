@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package sessions finds the sessions that are isolated now. Nobody keeps a list of
-// them: what a session is, its processes say.
+// Package sessions tells what runs where: the isolated sessions of all users, the networks of one user, and what is in
+// a network. Nobody keeps a list of sessions. They are told from their processes in /proc.
 package sessions
 
 import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
-	"os"
 	"os/user"
 	"slices"
 	"strconv"
@@ -19,53 +17,49 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
-	"libpam-net/internal/network"
 	"libpam-net/internal/nsfs"
 )
 
-// Session is processes in a network namespace that is not the host's, of which all
-// but the leader have been started by another of them.
+// Session is a process in a network namespace other than the host's, the leader, and its descendants there.
+// No other process of the session is an ancestor of the leader.
 type Session struct {
-	User       string              `json:"user"`
-	UID        uint32              `json:"uid"`
-	Service    string              `json:"service"` // that has opened it, as far as it is still running, else ""
-	Leader     int                 `json:"leader"`  // PID
-	Since      time.Time           `json:"since"`
-	Inode      uint64              `json:"inode"`
-	Name       string              `json:"name"`      // of the namespace, "" for one without
-	Owner      string              `json:"owner"`     // who manages it (selfmanaged), "" for root
-	Processes  int                 `json:"processes"` // of the session
-	Interfaces []network.Interface `json:"interfaces"`
-	In         uint64              `json:"bytes_in"` // of the namespace, by all interfaces but lo
-	Out        uint64              `json:"bytes_out"`
+	User       string      `json:"user"`
+	UID        uint32      `json:"uid"`
+	Service    string      `json:"service"` // that opened it, "" once that has ended
+	Leader     int         `json:"leader"`  // PID
+	Since      time.Time   `json:"since"`
+	Inode      uint64      `json:"inode"`
+	Name       string      `json:"name"`      // of the namespace, "" for one without
+	Owner      string      `json:"owner"`     // who manages it (selfmanaged), "" for root
+	Processes  int         `json:"processes"` // of the session
+	Interfaces []Interface `json:"interfaces"`
+	In         uint64      `json:"bytes_in"` // of the namespace, by all interfaces but lo
+	Out        uint64      `json:"bytes_out"`
 }
 
-// Network names the namespace, or says which number it has.
-func (s Session) Network() string { return cmp.Or(s.Name, fmt.Sprintf("net:[%d]", s.Inode)) }
+// Network returns what to call the network of the session.
+func (s Session) Network() string { return NetworkName(s.Name, s.Inode) }
 
-// services are the programs that open sessions, by the names of their processes,
-// which have 15 bytes at most.
+// NetworkName returns the name of a network namespace, or its number if it has no name.
+func NetworkName(name string, inode uint64) string {
+	return cmp.Or(name, fmt.Sprintf("net:[%d]", inode))
+}
+
+// services has the programs that open sessions, by the names of their processes, which have 15 bytes at most.
 var services = map[string]string{
 	"sshd": "sshd", "sshd-session": "sshd", "login": "login", "su": "su", "runuser": "runuser", "sudo": "sudo",
 	"cron": "cron", "crond": "crond", "atd": "atd", "systemd": "systemd-user", "gdm-session-wor": "gdm",
 	"lightdm": "lightdm", "sddm-helper": "sddm", "cockpit-session": "cockpit", "polkit-agent-he": "polkit-1",
 }
 
-// process is one that is not in the host's network.
-type process struct {
-	procfs.ProcStat
-	uid     uint32
-	inode   uint64
-	foreign bool // it is in a user namespace of its own
-}
-
-// List lists the sessions by user and age. The caller is root.
+// List returns the isolated sessions by user and age. The caller must be root.
 //
-// A process that no login has to do with is in none: of a container (it has PIDs of
-// its own), or of a service that is shut off from the network. Nor does a process lead
-// one that pin refuses: its user would decide what root finds in that session.
+// These processes lead no session:
+//   - those of a container, which has a PID namespace of its own
+//   - those of a service that is shut off from the network: no login program, no name, no login user ID
+//   - those that pin refuses: their users decide which files root finds there
 func List() ([]Session, error) {
-	t, err := read()
+	t, err := readTable(procDir)
 	if err != nil {
 		return nil, err
 	}
@@ -73,29 +67,86 @@ func List() ([]Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list named networks: %w", err)
 	}
+	return t.sessions(names, func(pid int) error {
+		place, err := pin(pid)
+		if err == nil {
+			place.Close()
+		}
+		return err
+	})
+}
+
+// table has the processes that are in another network namespace than the host's, and in the host's PID namespace.
+type table struct {
+	dir      string // of proc(5)
+	proc     procfs.FS
+	boot     uint64 // when the machine was started
+	userNS   uint64 // of the caller
+	inside   []process
+	byPID    map[int]process
+	children map[int][]process
+}
+
+func readTable(dir string) (*table, error) {
+	t := &table{dir: dir, byPID: map[int]process{}, children: map[int][]process{}}
+	var err error
+	if t.proc, err = procfs.NewFS(dir); err != nil {
+		return nil, err
+	}
+	stat, err := t.proc.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read boot time: %w", err)
+	}
+	t.boot = stat.BootTime
+	hostNet, err := namespace(dir, "1", "net")
+	if err != nil {
+		return nil, fmt.Errorf("find network of process 1: %w", err)
+	}
+	hostPID, err := namespace(dir, "1", "pid")
+	if err != nil {
+		return nil, fmt.Errorf("find PID namespace of process 1: %w", err)
+	}
+	if t.userNS, err = namespace(dir, "thread-self", "user"); err != nil {
+		return nil, fmt.Errorf("find user namespace of this program: %w", err)
+	}
+	all, err := readProcesses(dir, func(_ uint32, net uint64) bool { return net != hostNet }, nsfs.Ended)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range all {
+		if p.pidNS == hostPID {
+			t.inside = append(t.inside, p)
+			t.byPID[p.PID] = p
+			t.children[p.PPID] = append(t.children[p.PPID], p)
+		}
+	}
+	return t, nil
+}
+
+// sessions returns the sessions of the table. names has the names of networks by inode number. A process leads no
+// session if check returns that it has ended, or ErrForeign.
+func (t *table) sessions(names map[uint64]string, check func(pid int) error) ([]Session, error) {
 	var all []Session
 	for _, p := range t.inside {
 		if t.hasLeader(p) {
 			continue
 		}
-		place, err := pin(p.PID)
-		if nsfs.Ended(err) || errors.Is(err, ErrForeign) {
+		if err := check(p.PID); nsfs.Ended(err) || errors.Is(err, ErrForeign) {
 			continue
-		}
-		if err != nil {
+		} else if err != nil {
 			return nil, err
 		}
-		place.Close()
-		s := Session{
-			Leader: p.PID, Inode: p.inode, Name: names[p.inode], Service: t.service(p),
-			Since:     time.Unix(int64(t.boot)+int64(p.Starttime/userHZ), 0),
-			Processes: len(t.members(p)), Interfaces: []network.Interface{},
-		}
-		login, known := loginUID(p.PID)
-		if s.Service == "" && s.Name == "" && !known {
+		service, name := t.service(p), names[p.net]
+		login, known := loginUID(t.dir, p.PID)
+		if service == "" && name == "" && !known {
 			continue
 		}
-		s.UID = t.user(p, login)
+		members := t.members(p)
+		s := Session{
+			UID: userOf(members, login), Service: service, Leader: p.PID, Inode: p.net, Name: name,
+			Since:     time.Unix(int64(t.boot)+int64(p.Starttime/userHZ), 0),
+			Processes: len(members), Interfaces: []Interface{},
+		}
 		s.User = nameOf(s.UID)
 		all = append(all, s)
 	}
@@ -105,135 +156,36 @@ func List() ([]Session, error) {
 	return all, nil
 }
 
-// Look fills in what there is in the sessions' networks, looking into each once. The
-// caller holds its thread. Sessions that have ended meanwhile are left out. With an
-// error, for networks that cannot be looked into, the sessions are returned as well.
-func Look(all []Session) (live []Session, err error) {
-	type seen struct {
-		*network.Network
-		owner string
-	}
-	known := map[uint64]seen{}
-	var failed []error
-	for _, s := range all {
-		n, looked := known[s.Inode]
-		if !looked {
-			fd, err := nsfs.Open(s.Leader, nsfs.Net)
-			if nsfs.Ended(err) {
-				continue
-			}
-			if err != nil {
-				return nil, fmt.Errorf("open network of process %d: %w", s.Leader, err)
-			}
-			n.Network, err = network.Look(fd)
-			if uid, owned := netns.OwnerOf(fd); owned == nil && uid != 0 {
-				n.owner = nameOf(uid)
-			}
-			unix.Close(fd)
-			if err != nil {
-				failed = append(failed, err)
-				n.Network = &network.Network{Interfaces: []network.Interface{}}
-			}
-			known[s.Inode] = n
-		}
-		s.Interfaces, s.Owner = n.Interfaces, n.owner
-		for _, i := range n.Interfaces {
-			if i.Name != "lo" {
-				s.In += i.In
-				s.Out += i.Out
-			}
-		}
-		live = append(live, s)
-	}
-	return live, errors.Join(failed...)
-}
-
-// userHZ is the kernel's tick in /proc, on every processor that Go knows.
+// userHZ is the kernel's tick in /proc, on every processor that Go supports.
 const userHZ = 100
 
-// table are the processes that are not in the host's network.
-type table struct {
-	proc     procfs.FS
-	boot     uint64 // when the machine was started
-	inside   map[int]process
-	children map[int][]int
-}
-
-func read() (*table, error) {
-	fs, err := procfs.NewFS("/proc")
-	if err != nil {
-		return nil, err
-	}
-	stat, err := fs.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("read /proc/stat: %w", err)
-	}
-	all, err := fs.AllProcs()
-	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
-	}
-	hostNet, netErr := nsfs.Of(nsfs.Host, nsfs.Net)
-	hostPID, pidErr := nsfs.Of(nsfs.Host, nsfs.PID)
-	own, ownErr := nsfs.Of(nsfs.Thread, nsfs.User)
-	if err := errors.Join(netErr, pidErr, ownErr); err != nil {
-		return nil, err
-	}
-	t := &table{proc: fs, boot: stat.BootTime, inside: map[int]process{}, children: map[int][]int{}}
-	for _, p := range all {
-		net, err := nsfs.Of(p.PID, nsfs.Net)
-		if err == nil && net == hostNet {
-			continue
-		}
-		pid, pidErr := nsfs.Of(p.PID, nsfs.PID)
-		user, userErr := nsfs.Of(p.PID, nsfs.User)
-		var dir unix.Stat_t
-		err = errors.Join(err, pidErr, userErr, unix.Stat(nsfs.Path(p.PID, ""), &dir))
-		if err == nil && pid != hostPID {
-			continue
-		}
-		var stat procfs.ProcStat
-		if err == nil {
-			stat, err = p.Stat()
-		}
-		switch {
-		case nsfs.Ended(err):
-		case err != nil:
-			return nil, fmt.Errorf("look at process %d: %w", p.PID, err)
-		default:
-			t.inside[p.PID] = process{stat, dir.Uid, net.Ino, user != own}
-			t.children[stat.PPID] = append(t.children[stat.PPID], p.PID)
-		}
-	}
-	return t, nil
-}
-
-// hasLeader tells whether a process comes from another one of its session. Those in
-// user namespaces of their own do not count: they lead no session.
+// hasLeader tells whether an ancestor of a process is in its session. Processes in user namespaces of their own are
+// passed over: they lead no session.
 func (t *table) hasLeader(p process) bool {
-	parent, ok := t.inside[p.PPID]
-	for range t.inside { // PIDs that are given away anew may make a circle
-		if !ok || parent.inode != p.inode || !parent.foreign {
+	parent, ok := t.byPID[p.PPID]
+	for range t.inside { // PIDs that were reused may make a circle
+		if !ok || parent.net != p.net || parent.userNS == t.userNS {
 			break
 		}
-		parent, ok = t.inside[parent.PPID]
+		parent, ok = t.byPID[parent.PPID]
 	}
-	return ok && parent.inode == p.inode && !parent.foreign
+	return ok && parent.net == p.net && parent.userNS == t.userNS
 }
 
-// members are the processes of a session, parents before their children.
-func (t *table) members(leader process) (members []process) {
-	members = []process{leader}
+// members returns the processes of a session, parents before their children.
+func (t *table) members(leader process) []process {
+	members := []process{leader}
 	for i := 0; i < len(members); i++ {
-		for _, pid := range t.children[members[i].PID] {
-			if p := t.inside[pid]; p.inode == leader.inode {
-				members = append(members, p)
+		for _, child := range t.children[members[i].PID] {
+			if child.net == leader.net {
+				members = append(members, child)
 			}
 		}
 	}
 	return members
 }
 
-// service finds the program that has opened a session: the leader, or what it comes from.
+// service returns the service that opened a session: the leader or its nearest ancestor that is one.
 func (t *table) service(leader process) string {
 	for stat := leader.ProcStat; stat.PID > 1; {
 		if service, ok := services[stat.Comm]; ok {
@@ -250,25 +202,15 @@ func (t *table) service(leader process) string {
 	return ""
 }
 
-// user is whom a session is of: a service is root's, what it starts is the user's.
-// login is the fallback.
-func (t *table) user(leader process, login uint32) uint32 {
-	for _, p := range t.members(leader) {
+// userOf returns the user of the first process that is not root's: a login service runs as root, and starts the
+// user's processes. If all are root's it returns login.
+func userOf(members []process, login uint32) uint32 {
+	for _, p := range members {
 		if p.uid != 0 {
 			return p.uid
 		}
 	}
 	return login
-}
-
-// loginUID is what pam_loginuid(8) has set; 0 and false if it has not.
-func loginUID(pid int) (uint32, bool) {
-	text, err := os.ReadFile(nsfs.Path(pid, "loginuid"))
-	uid, parse := strconv.ParseUint(string(text), 10, 32)
-	if err != nil || parse != nil || uid == math.MaxUint32 {
-		return 0, false
-	}
-	return uint32(uid), true
 }
 
 func nameOf(uid uint32) string {
@@ -277,4 +219,47 @@ func nameOf(uid uint32) string {
 		return u.Username
 	}
 	return id
+}
+
+// Look returns the sessions with what is in their networks. It looks into each network once, and leaves out sessions
+// that have ended. If it cannot look into a network, it returns the sessions there without interfaces, and an error.
+// The caller must be root and hold the OS thread.
+func Look(all []Session) (live []Session, err error) {
+	type seen struct {
+		*Network
+		owner string
+	}
+	known := map[uint64]seen{}
+	var failed []error
+	for _, s := range all {
+		n, looked := known[s.Inode]
+		if !looked {
+			fd, err := unix.Open(nsfs.Path(s.Leader, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if nsfs.Ended(err) {
+				continue
+			}
+			if err != nil {
+				return nil, fmt.Errorf("open network of process %d: %w", s.Leader, err)
+			}
+			n.Network, err = LookInto(fd)
+			if uid, owned := netns.OwnerOf(fd); owned == nil && uid != 0 {
+				n.owner = nameOf(uid)
+			}
+			unix.Close(fd)
+			if err != nil {
+				failed = append(failed, err)
+				n.Network = &Network{Interfaces: []Interface{}}
+			}
+			known[s.Inode] = n
+		}
+		s.Interfaces, s.Owner = n.Interfaces, n.owner
+		for _, i := range n.Interfaces {
+			if i.Name != "lo" {
+				s.In += i.In
+				s.Out += i.Out
+			}
+		}
+		live = append(live, s)
+	}
+	return live, errors.Join(failed...)
 }

@@ -101,9 +101,14 @@ func isFrozen(pid int) bool {
 	for _, c := range groups {
 		switch {
 		case c.Hierarchy == "":
-			events, err := os.ReadFile(c.Dir() + "/cgroup.events")
-			if err == nil && strings.Contains(string(events), "frozen 1") {
-				return true
+			// cgroup.events has "frozen 1" only where all processes of the group are frozen. One
+			// that waits for a user's FUSE server never is.
+			for dir := c.Dir(); err == nil; dir = filepath.Dir(dir) {
+				var freeze []byte
+				freeze, err = os.ReadFile(dir + "/cgroup.freeze") // the topmost group has none
+				if strings.HasPrefix(string(freeze), "1") {
+					return true
+				}
 			}
 		case slices.Contains(strings.Split(c.Hierarchy, ","), "freezer"):
 			state, err := os.ReadFile(c.Dir() + "/freezer.state")

@@ -17,24 +17,23 @@ import (
 const (
 	lockFile = "lock"
 
-	// A process that has a lock and stands still for so long is ended by the others
-	// that want the lock: it is seen to stand still twice, so long apart.
+	// glance is the time between two looks at the owner of a lock. An owner that stands still at both is
+	// killed.
 	glance = 400 * time.Millisecond
 )
 
-// Lock is a lock on a name, which one process at a time has: on a byte of the file of
-// locks. Two names that share a byte only wait for each other, and nothing has to be
-// cleared away. The lock is the process's (fcntl(2), "traditional record lock"), for the
-// kernel then tells who has it; it ends with the process.
+// Lock is a lock on a name, which one process at a time has. It is on a byte of the file of locks: two names
+// that share a byte wait for each other, and nothing has to be cleared away.
 //
-// A process must not stand still while it has a lock. If it is stopped or frozen, another
-// process that waits for the lock kills it after a second at most.
+// The lock is a traditional record lock (fcntl(2)), since the kernel tells the owner of one. It is the
+// process's, and ends with it. A process must not stand still while it has a lock: if it is stopped or
+// frozen, a process that waits for the lock kills it after a second at most.
 type Lock struct {
 	fd     int
 	offset int64
 }
 
-// file is the file of locks. It stays open: any close of it would end the locks.
+// file is the file of locks. It stays open, since any close of it would end all locks of the process.
 var file = sync.OnceValues(func() (int, error) { return openFile(lockFile) })
 
 // of returns the lock of a name.
@@ -49,8 +48,8 @@ func offset(name string) int64 {
 	return int64(hash.Sum64() >> 2)
 }
 
-// Acquire waits for the lock of a name, for so long as patience is. The process has to
-// end soon after an error, for it may still get the lock.
+// Acquire waits for the lock of a name, but no longer than patience. The process must end soon after an
+// error: it may still get the lock.
 func Acquire(name string, patience time.Duration) (Lock, error) {
 	l, err := of(name)
 	if err != nil {
@@ -80,7 +79,7 @@ func Acquire(name string, patience time.Duration) (Lock, error) {
 	}
 }
 
-// Try is Acquire without waiting. It tells whether the process has the lock now.
+// Try takes the lock of a name if it is free, and tells whether it was.
 func Try(name string) (Lock, bool, error) {
 	l, err := of(name)
 	if err != nil {
@@ -90,7 +89,7 @@ func Try(name string) (Lock, bool, error) {
 	return l, free, err
 }
 
-// Release gives the lock up.
+// Release releases the lock.
 func (l Lock) Release() {
 	_ = unix.FcntlFlock(uintptr(l.fd), unix.F_SETLK, l.as(unix.F_UNLCK))
 }
@@ -119,7 +118,7 @@ func set(fd, how int, lock *unix.Flock_t, name string) (bool, error) {
 	}
 }
 
-// owner returns the process that has the lock, 0 or -1 if it cannot be told.
+// owner returns the PID of the process that has the lock, 0 or -1 if it is unknown.
 func (l Lock) owner() int {
 	lock := l.as(unix.F_WRLCK)
 	if err := unix.FcntlFlock(uintptr(l.fd), unix.F_GETLK, lock); err != nil || lock.Type == unix.F_UNLCK {
@@ -128,17 +127,17 @@ func (l Lock) owner() int {
 	return int(lock.Pid)
 }
 
-// process is a process that was seen to stand still; the zero process is none.
+// process is a process that stood still at a look. The zero process is none.
 type process struct {
 	pid   int
-	start string // when it was started
+	start string // its start time
 }
 
-// endIfIdle kills the process that has the lock if it stands still, and was seen to do so
-// before. It returns the process that stands still now.
+// endIfIdle returns the owner of the lock if it stands still. It kills the owner if that stood still before
+// as well.
 //
-// The process that has the lock lives. So, if the same PID has it before and after the
-// process was opened, no other process was opened.
+// The owner of a lock lives. So, if a PID is the owner's before and after it is opened, the owner is what was
+// opened.
 func (l Lock) endIfIdle(before process) (idle process) {
 	pid := l.owner()
 	if pid <= 0 {
@@ -155,14 +154,14 @@ func (l Lock) endIfIdle(before process) (idle process) {
 	}
 	idle = process{pid, start}
 	if idle == before {
-		_ = LeaveCgroups(pid) // version 1 lets no signal through to the frozen
+		_ = LeaveCgroups(pid) // in version 1, a frozen process gets no signal
 		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 	}
 	return idle
 }
 
-// isIdle tells whether a process is stopped or frozen. One that root traces is not: a
-// tracer stops it at every system call.
+// isIdle tells whether a process is stopped or frozen. A traced process is not idle: its tracer stops it at
+// every system call.
 func isIdle(pid int, state byte) bool {
 	return state == 'T' || isFrozen(pid)
 }

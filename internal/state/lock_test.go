@@ -51,6 +51,29 @@ func lockElsewhere(t *testing.T, name, group string) (*exec.Cmd, io.Closer) {
 	return cmd, stdin
 }
 
+// startStuck starts a process in a control group, which waits for a FUSE server that does nothing.
+func startStuck(t *testing.T, group string) {
+	t.Helper()
+	server, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	expect.Check(t, unix.Mount("none", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", server)))
+	cmd := exec.Command("sh", "-c", `echo $$ >$1/cgroup.procs; cd $2`, "sh", group, dir)
+	expect.Check(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		unix.Close(server)
+		expect.Check(t, unix.Unmount(dir, unix.MNT_DETACH))
+	})
+	expect.Eventually(t, "the process waits for the server", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+		return err == nil && strings.Contains(string(stat), ") D ")
+	})
+}
+
 func TestWhoWaitsForALockEndsAProcessThatStandsStill(t *testing.T) {
 	if private.Namespaces(t) {
 		return
@@ -72,11 +95,16 @@ func TestWhoWaitsForALockEndsAProcessThatStandsStill(t *testing.T) {
 		expect.Check(t, cmd.Process.Signal(unix.SIGSTOP))
 		ended(t, cmd)
 	})
-	for _, c := range []struct{ parents, file, word string }{
-		{"/sys/fs/cgroup/unified /sys/fs/cgroup", "cgroup.freeze", "1"},
-		{"/sys/fs/cgroup/freezer", "freezer.state", "FROZEN"},
+	for _, c := range []struct {
+		parents, file, word string
+		beside              bool
+	}{
+		{"/sys/fs/cgroup/unified /sys/fs/cgroup", "cgroup.freeze", "1", false},
+		{"/sys/fs/cgroup/unified /sys/fs/cgroup", "cgroup.freeze", "1", true},
+		{"/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", false},
+		{"/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", true},
 	} {
-		t.Run("a frozen one: "+c.file, func(t *testing.T) {
+		t.Run(fmt.Sprintf("a frozen one: %s, beside one that cannot be frozen: %t", c.file, c.beside), func(t *testing.T) {
 			group := ""
 			for parent := range strings.FieldsSeq(c.parents) {
 				if _, err := os.Stat(parent + "/cgroup.procs"); err == nil && group == "" {
@@ -92,6 +120,9 @@ func TestWhoWaitsForALockEndsAProcessThatStandsStill(t *testing.T) {
 			})
 			if _, err := os.Stat(group + "/" + c.file); err != nil {
 				t.Skip(err)
+			}
+			if c.beside {
+				startStuck(t, group)
 			}
 			cmd, _ := lockElsewhere(t, "lab", group)
 			expect.Check(t, os.WriteFile(group+"/"+c.file, []byte(c.word), 0))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package state keeps, until the machine is shut down, what logins tell each other:
-// a directory that is root's alone, and locks in it. The caller is in process 1's mount
-// namespace (mount.InHost).
+// Package state has the locks by which logins wait for each other, in a directory that only root can enter. It
+// also has the way out of the caller's control groups, for a process that others wait for. The caller must be
+// in process 1's mount namespace (mount.InHost).
 package state
 
 import (
@@ -12,35 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dir is the directory. As it is root's alone, nobody else can hold a lock in it.
+// Dir is the directory. Only root can enter it, so no user can hold a lock in it.
 const Dir = "/run/libpam-net"
 
-// Open opens the directory, which it creates if need be.
-func Open(flags int) (int, error) {
-	return OpenOrCreate(unix.AT_FDCWD, Dir, flags)
-}
-
-// OpenOrCreate opens a directory, from the directory at, and creates it if need be.
-func OpenOrCreate(at int, path string, flags int) (int, error) {
-	flags |= unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	fd, err := unix.Openat(at, path, flags, 0)
-	if errors.Is(err, unix.ENOENT) {
-		if err := unix.Mkdirat(at, path, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
-			return -1, fmt.Errorf("create %s: %w", path, err)
-		}
-		fd, err = unix.Openat(at, path, flags, 0)
-	}
-	if err != nil {
-		return -1, fmt.Errorf("open %s: %w", path, err)
-	}
-	return fd, nil
-}
-
-// openFile opens a file of locks, which it creates if need be.
+// openFile opens a file of locks. If it does not exist, openFile creates it.
 func openFile(name string) (int, error) {
-	dir, err := Open(unix.O_PATH)
+	if err := unix.Mkdir(Dir, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
+		return -1, fmt.Errorf("create %s: %w", Dir, err)
+	}
+	dir, err := unix.Open(Dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, err
+		return -1, fmt.Errorf("open %s: %w", Dir, err)
 	}
 	defer unix.Close(dir)
 	fd, err := unix.Openat(dir, name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)

@@ -10,13 +10,13 @@ import (
 
 const useFile = "use"
 
-// Use says that a name is in use: many may say so at a time. Nobody waits for the end
-// of it: the name is only not taken away meanwhile. It is an open file description lock
-// (fcntl(2), Linux 3.15), and ends when it is closed.
-type Use struct{ fd int } // 0: none, or there is no file and none can be made, so that no name is taken away
+// Use keeps a name in use: the name is not taken away meanwhile. Any number of processes may do so at a time,
+// and nobody waits for the end of it. A Use is an open file description lock (fcntl(2), Linux 3.15), and ends
+// when it is closed. The zero Use is none.
+type Use struct{ fd int }
 
-// NewUse says that a name is in use. It tells whether that is so: not while somebody is
-// taking the name away (TryAlone), who has the name's Lock.
+// NewUse takes a name into use. ok is false while a process has it alone (TryAlone). If there is no file of
+// uses and none can be made, no name can be taken away, and ok is true.
 func NewUse(name string) (u Use, ok bool, err error) {
 	u.fd, err = openFile(useFile)
 	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.ENOSPC) {
@@ -28,8 +28,8 @@ func NewUse(name string) (u Use, ok bool, err error) {
 	return u.set(unix.F_RDLCK, name)
 }
 
-// TryAlone tells whether a name is in no use, and keeps it so until the Use is closed.
-// The caller has the name's Lock.
+// TryAlone tells whether a name is not in use, and keeps it so until the Use is closed. The caller must have
+// the name's Lock.
 func TryAlone(name string) (u Use, ok bool, err error) {
 	if u.fd, err = openFile(useFile); err != nil {
 		return Use{}, false, err
@@ -53,7 +53,7 @@ func (u Use) Close() {
 	}
 }
 
-// TryAll tells whether no name is locked or in use, and calls f while that stays so.
+// TryAll calls f if no name is locked or in use. While f runs, none can be.
 func TryAll(f func() error) error {
 	fd, err := file()
 	if err != nil {

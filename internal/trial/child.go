@@ -19,42 +19,39 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/account"
-	"libpam-net/internal/asuser"
+	"libpam-net/internal/join"
 	"libpam-net/internal/view"
 )
 
-// ChildName is argv[0] of the child, by which the program knows that it has to call
-// Child, first of all.
+// ChildName is argv[0] of the child. A program that has this name must call Child first of all.
 const ChildName = "pamnetctl-check"
 
 // socketFD is where the child finds its parent.
 const socketFD = 3
 
-// What goes over the socket: a request; the view of the session; then, if the
-// parent wants a command to be run, that, and its exit code. The parent closes the
-// socket when it has seen enough.
+// The messages. Parent and child take turns:
+//   - request, and the answer: what the session looks like
+//   - runRequest, if the parent wants to run a command, and the answer: how it has ended
+//
+// The parent closes the socket when it has seen enough.
 type (
-	request struct{ Service, User string }
-	reply   struct {
-		View  View
-		Error string // why there is no view
-	}
+	request    struct{ Service, User string }
 	runRequest struct {
 		Command string
 		Capture bool // the output
 	}
-	runReply struct {
-		Ran
-		Error string
+	answer[T any] struct {
+		Value T
+		Error string // why there is no value
 	}
 )
 
-// records are what modules write of logins. It goes nowhere.
+// records has the files in which modules record logins. They are covered, so that nothing records this one.
 var records = []string{"/run/utmp", "/var/log/wtmp", "/var/log/btmp", "/var/log/lastlog", "/var/log/tallylog", "/var/lib/lastlog", "/var/lib/wtmpdb"}
 
-// Child opens the session, as a login service does. It is in a mount namespace of
-// its own, out of which no mount comes. All is done on one thread, which the session
-// then belongs to; the runtime's others stay outside.
+// Child opens the session, as a login service does, in the child process. It never returns. The process has a mount
+// namespace of its own. Everything happens on one thread, which is in the session afterwards. The runtime's other
+// threads stay outside.
 func Child() {
 	runtime.LockOSThread()
 	unix.CloseOnExec(socketFD)
@@ -68,43 +65,42 @@ func Child() {
 	os.Exit(0)
 }
 
+// serve answers the parent's requests. It returns an error if the parent has ended.
 func serve(in *json.Decoder, out *json.Encoder) error {
 	var asked request
 	if err := in.Decode(&asked); err != nil {
 		return err
 	}
 	s, view, err := open(asked)
-	answer := reply{View: view}
-	if err != nil {
-		answer.Error = err.Error()
-	}
-	if err := out.Encode(answer); err != nil || s == nil {
+	if err := out.Encode(answerOf(view, err)); err != nil || s == nil {
 		return err
 	}
 	var todo runRequest
 	if in.Decode(&todo) == nil {
-		var answer runReply
-		if answer.Ran, err = s.run(todo); err != nil {
-			answer.Error = err.Error()
-		}
-		_ = out.Encode(answer)
-		_ = in.Decode(&todo)
+		_ = out.Encode(answerOf(s.run(todo)))
+		_ = in.Decode(&todo) // returns when the parent has closed the socket
 	}
 	_ = s.CloseSession(0)
 	return s.End()
 }
 
-// session is one that is open.
-type session struct {
-	*pam.Transaction
-	account *account.Account
-	limits  limits // that the modules have set
+func answerOf[T any](value T, err error) answer[T] {
+	if err != nil {
+		return answer[T]{Error: err.Error()}
+	}
+	return answer[T]{Value: value}
 }
 
-// open opens a session and looks around in it. A refused login is a view as well,
-// and no session.
-func open(r request) (*session, View, error) {
-	a, err := account.Lookup(r.User) // before there is a session, which may have another /etc
+// openSession is a session that the child has opened.
+type openSession struct {
+	*pam.Transaction
+	account *account.Account
+	limits  limits // as the modules have set them
+}
+
+// open opens a session and looks around in it. For a refused login it returns a view, and no session.
+func open(r request) (*openSession, View, error) {
+	a, err := account.Lookup(r.User) // before the session, which may have another /etc
 	if err != nil {
 		return nil, View{}, err
 	}
@@ -117,51 +113,52 @@ func open(r request) (*session, View, error) {
 	if err != nil {
 		return nil, View{}, err
 	}
-	view := View{Messages: []string{}}
+	seen := newView()
 	tx, err := pam.StartFunc(r.Service, r.User, func(style pam.Style, text string) (string, error) {
 		switch style {
 		case pam.ErrorMsg:
-			view.Messages = append(view.Messages, text)
+			seen.Messages = append(seen.Messages, text)
 			return "", nil
 		case pam.TextInfo:
 			return "", nil
 		default:
-			return "", errors.New("nobody is there to answer")
+			return "", errors.New("nobody is here to answer")
 		}
 	})
 	if err != nil {
-		return nil, view, fmt.Errorf("start PAM for service %q: %w", r.Service, err)
+		return nil, seen, fmt.Errorf("start PAM for service %q: %w", r.Service, err)
 	}
 	start := time.Now()
 	refused := tx.OpenSession(0)
-	view.Milliseconds = float64(time.Since(start).Microseconds()) / 1000
-	s := &session{tx, a, getLimits()}
-	before.limits.set() // for Go's runtime, which could not do with those of some users
-	view.Log = logged()
+	seen.Milliseconds = float64(time.Since(start).Microseconds()) / 1000
+	s := &openSession{tx, a, getLimits()}
+	before.limits.set() // Go's runtime could not live with the limits of some users
+	seen.Log = logged()
 	if refused != nil {
-		view.Refused = refused.Error()
+		seen.Refused = refused.Error()
 		_ = tx.End()
-		return nil, view, nil
+		return nil, seen, nil
 	}
-	return s, view, view.lookAround(before, a)
+	err = seen.lookAround(before, a)
+	return s, seen, err
 }
 
-// run runs a command like sshd: by the user's shell, in the home directory, as the user.
-func (s *session) run(r runRequest) (Ran, error) {
+// run runs a command as sshd does: as the user, by the user's shell, in the home directory.
+func (s *openSession) run(r runRequest) (Ran, error) {
 	env, err := s.GetEnvList()
 	if err != nil {
 		return Ran{}, err
 	}
-	maps.Copy(env, map[string]string{"PATH": cmp.Or(env["PATH"], asuser.Path), "TERM": os.Getenv("TERM")})
-	cmd := asuser.Command(s.account, env, s.account.Shell, "-c", r.Command)
+	maps.Copy(env, map[string]string{"PATH": cmp.Or(env["PATH"], join.Path), "TERM": os.Getenv("TERM")})
+	cmd := join.AsUser(s.account, env, s.account.Shell, "-c", r.Command)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	var output strings.Builder
 	if r.Capture {
 		cmd.Stdout = &output
 	}
-	// Ctrl-C is for the command. To ignore it would be inherited.
+	// Ctrl-C is for the command. It is caught here, because the command would inherit an ignored signal.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGINT, unix.SIGQUIT)
-	code, err := asuser.Run(cmd, false, func() error {
+	code, err := join.Run(cmd, false, func() error {
 		defer getLimits().set()
 		s.limits.set()
 		return cmd.Start()
@@ -169,7 +166,7 @@ func (s *session) run(r runRequest) (Ran, error) {
 	return Ran{code, output.String()}, err
 }
 
-// limits are the resource limits of a process, by their number.
+// limits has the resource limits of a process, by their number.
 type limits [unix.RLIMIT_RTTIME + 1]unix.Rlimit
 
 func getLimits() (now limits) {
@@ -179,7 +176,7 @@ func getLimits() (now limits) {
 	return now
 }
 
-// set sets those that are others now. What cannot be set stays.
+// set sets the limits that differ now. A limit that cannot be set stays.
 func (l limits) set() {
 	for i, now := range getLimits() {
 		if l[i] != now {

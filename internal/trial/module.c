@@ -22,7 +22,7 @@
 #define NOBODY 65534U
 #define ROOM 1024 /* for a name, a line, a sentence */
 
-/* What pam/pam.go logs first of all, where the module has the argument "debug". */
+/* The first line that pam/bridge.go logs if the module has the argument "debug". */
 #define GO_HAS_STARTED "Go has started"
 
 #define CANNOT_START "cannot be named to libpam by a file below /tmp"
@@ -35,7 +35,7 @@ static const char *say(const char *what, const char *why)
 	return sentence;
 }
 
-/* The last line of the log with text in it, NULL if there is none. */
+/* Returns the last line of the log that contains text, or NULL if there is none. */
 static const char *last_logged(const char *text)
 {
 	const char *last = NULL;
@@ -58,8 +58,9 @@ static int no_conversation(int n, const struct pam_message **messages, struct pa
 }
 
 /*
- * Starts PAM with a service that consists of the module, by a link: libpam takes no blanks
- * in a path. The files are not needed any longer then. Returns NULL if it cannot be done.
+ * Starts PAM with a service that consists of the module. The service names the module by a
+ * symbolic link, because libpam takes no blanks in a path. Both files are removed at once.
+ * Returns NULL if it fails.
  */
 static pam_handle_t *start(const char *module, const char *user, const char *group)
 {
@@ -86,7 +87,7 @@ static pam_handle_t *start(const char *module, const char *user, const char *gro
 	return pamh;
 }
 
-/* Opens the session, and ends PAM. Returns PAM's code. */
+/* Opens the session and ends PAM. Returns PAM's code. */
 static int open_and_end(pam_handle_t *pamh)
 {
 	int code = pam_open_session(pamh, PAM_SILENT);
@@ -104,7 +105,7 @@ const char *try_nonmember(const char *module)
 	if (!pamh)
 		return CANNOT_START;
 	code = open_and_end(pamh);
-	/* libpam's answer for a stack in which every module has returned PAM_IGNORE. */
+	/* libpam returns this if every module of the stack has returned PAM_IGNORE. */
 	if (code == PAM_PERM_DENIED)
 		return NULL;
 	if (code == PAM_SUCCESS)
@@ -115,7 +116,7 @@ const char *try_nonmember(const char *module)
 
 /*
  * Finds a user in /etc/passwd who is a member by the primary group, and the argument group=
- * that says so. For pam_groupnet the group's name is "GROUP-NAME". Returns false if there is none.
+ * for that. For pam_groupnet the group's name is "GROUP-NAME". Returns false if there is none.
  */
 static bool find_member(bool groupnet, char user[ROOM], char group[ROOM])
 {
@@ -145,8 +146,9 @@ static bool find_member(bool groupnet, char user[ROOM], char group[ROOM])
 }
 
 /*
- * Mounts a /proc in which this process is process 1, if it is that in a PID namespace and
- * a mount namespace of its own: a login looks at process 1, and without rights only at itself.
+ * Mounts a /proc in which this process is process 1. A login looks at process 1, and a process
+ * without rights may only look at itself. Does nothing unless this process is process 1 in PID
+ * and mount namespaces of its own.
  */
 static void see_oneself(void)
 {
@@ -155,8 +157,9 @@ static void see_oneself(void)
 }
 
 /*
- * Makes the calling thread nobody's, by system calls of its own: libc's would change all
- * threads. In a user namespace with one user there is nobody else: it loses its capabilities.
+ * Gives the calling thread the IDs of nobody and takes all its capabilities. libc's functions
+ * would change all threads, so it makes the system calls itself. In a user namespace with a
+ * single user the IDs do not change, and the capabilities are gone all the same.
  */
 static bool drop_rights(void)
 {

@@ -19,12 +19,12 @@ import (
 	"syscall"
 )
 
-// ModuleChildName is argv[0] of the child that tries a module, by which the program knows that it has to call
-// ModuleChild, first of all.
+// ModuleChildName is argv[0] of the child that tries a module. A program that has this name must call ModuleChild first
+// of all.
 const ModuleChildName = "pamnetctl-check-module"
 
-// Module logs a non-member and a member in through one module, the member up to the start of Go. The error is what
-// the module does wrong, for a sentence with the module as its subject. Nothing of the machine is changed.
+// Module logs a non-member and a member in through one module. The member's login ends once Go has started. The error
+// tells what the module does wrong: it continues a sentence that begins with the module. Nothing of the machine changes.
 func Module(path string) error {
 	runtime.LockOSThread() // the child ends with the thread
 	defer runtime.UnlockOSThread()
@@ -47,7 +47,8 @@ func Module(path string) error {
 	return nil
 }
 
-// ModuleChild prints what the module does wrong, and ends the process. The module may crash it.
+// ModuleChild tries a module in the child process, which the module may crash. It prints what the module does wrong, and
+// never returns.
 func ModuleChild() {
 	runtime.LockOSThread()
 	path := C.CString(os.Args[1])

@@ -4,50 +4,36 @@ package trial
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
-	"libpam-net/internal/network"
 	"libpam-net/internal/policy"
+	"libpam-net/internal/sessions"
 )
 
-// Report is what a login gets, and whether that is what the user's groups say.
+// Report tells what a login gets, and whether the user's groups call for that.
 type Report struct {
-	User         string         `json:"user"`
-	Service      string         `json:"service"`
-	Outcome      policy.Outcome `json:"outcome"`
-	Problems     []string       `json:"problems"`                      // why it is not what the groups say
-	Module       string         `json:"module"`                        // that has decided, "" for none of ours
-	Why          string         `json:"why"`                           // in its words
-	Network      *Network       `json:"network" jsonschema:"nullable"` // nil for a refused login
-	StandIns     []string       `json:"etc"`
-	DNS          []string       `json:"dns"`
-	ClassNet     []string       `json:"sys_class_net"`
-	Sockets      []string       `json:"host_sockets"`
-	Log          []Line         `json:"log"`
-	Messages     []string       `json:"messages"`
-	Milliseconds float64        `json:"milliseconds"`
+	User     string         `json:"user"`
+	Service  string         `json:"service"`
+	Outcome  policy.Outcome `json:"outcome"`
+	Problems []string       `json:"problems"`                      // where the login differs from what the groups call for
+	Module   string         `json:"module"`                        // that decided, "" for none of ours
+	Why      string         `json:"why"`                           // in its words
+	Network  *Network       `json:"network" jsonschema:"nullable"` // nil for a refused login
+	Shown
 }
 
-// Network is the one that a login is in.
+// Network is the network namespace of a login.
 type Network struct {
 	Inode   uint64 `json:"inode"`
 	Name    string `json:"name"`    // "" for one without
 	Created bool   `json:"created"` // by this login
-	*network.Network
+	*sessions.Network
 }
 
-// Report compares what the login has got with what was decided beforehand.
+// Report compares the login with the decision of the policy.
 func (l *Login) Report(user, service string, d policy.Decision) Report {
-	r := Report{
-		User: user, Service: service, Outcome: policy.Host, Problems: []string{},
-		StandIns: l.StandIns, DNS: l.DNS, ClassNet: l.ClassNet, Sockets: l.Sockets,
-		Log: l.Log, Messages: l.Messages, Milliseconds: l.Milliseconds,
-	}
-	for _, list := range []*[]string{&r.StandIns, &r.DNS, &r.ClassNet, &r.Sockets, &r.Messages} {
-		if *list == nil {
-			*list = []string{}
-		}
-	}
+	r := Report{User: user, Service: service, Outcome: policy.Host, Shown: l.Shown}
 	switch {
 	case l.Refused != "":
 		r.Outcome = policy.Refused
@@ -58,11 +44,11 @@ func (l *Login) Report(user, service string, d policy.Decision) Report {
 	if r.Outcome != policy.Refused {
 		r.Network = &Network{l.Inode, l.Name, l.Created, l.Network}
 	}
-	r.Problems = append(r.Problems, l.problems(r.Outcome, d)...)
+	r.Problems = l.problems(r.Outcome, d)
 	return r
 }
 
-// reason finds the line of the log that tells why.
+// reason returns the line of the log that gives the reason for an outcome, and the module that logged it.
 func (l *Login) reason(o policy.Outcome) (module, why string) {
 	for _, line := range l.Log {
 		ours := isOurs(line.Module)
@@ -83,30 +69,26 @@ func (l *Login) reason(o policy.Outcome) (module, why string) {
 }
 
 func isOurs(module string) bool {
-	for _, m := range policy.Modules {
-		if m.Name == module {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(policy.Modules, func(m policy.Module) bool { return m.Name == module })
 }
 
-// problems tells where a login has not got what the groups say.
-func (l *Login) problems(o policy.Outcome, d policy.Decision) (problems []string) {
+// problems returns where the outcome differs from the decision.
+func (l *Login) problems(o policy.Outcome, d policy.Decision) []string {
+	problems := []string{}
 	if o == policy.Refused {
-		return []string{"refused"}
+		return append(problems, "refused")
 	}
 	step := d.Network()
 	switch {
 	case o == policy.Isolated && step == nil:
-		problems = append(problems, "isolated, though no group says so")
+		problems = append(problems, "isolated, but in none of the groups")
 	case o == policy.Isolated && l.Name != step.Netns():
-		problems = append(problems, fmt.Sprintf("in the network namespace %q, and not in %q", l.Name, step.Netns()))
+		problems = append(problems, fmt.Sprintf("in the network namespace %q instead of %q", l.Name, step.Netns()))
 	case o == policy.Host && step != nil:
-		problems = append(problems, fmt.Sprintf("let into the host's network, as a member of %q", step.Group))
+		problems = append(problems, fmt.Sprintf("a member of %q stays in the host's network", step.Group))
 	case o == policy.Host:
 		for _, s := range d.Holes() {
-			problems = append(problems, fmt.Sprintf("let into the host's network, as a member of %q: %s", s.Group, s.Missing()))
+			problems = append(problems, fmt.Sprintf("a member of %q stays in the host's network: %s", s.Group, s.Missing()))
 		}
 	}
 	return problems

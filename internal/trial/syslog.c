@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * syslog(3) of this program. The dynamic linker prefers a program's own functions
- * to libc's, so that what libpam and the modules have to say is kept here: it
- * comes to whoever asks for the check, and no log tells of a login that was none.
+ * Replaces syslog(3) in this program. The dynamic linker prefers a program's own functions
+ * to libc's, so that libpam and the modules call these. The lines are kept for the report
+ * on the login. No log has a line of a login that was only tried.
  *
- * Without <syslog.h>, whose inline functions would be in the way.
+ * <syslog.h> is not included: its inline functions would be in the way.
  */
 #define _GNU_SOURCE
 #include "syslog.h"
@@ -58,7 +58,7 @@ void syslog(int priority, const char *format, ...)
 	va_end(args);
 }
 
-/* What the two are where a module was built with _FORTIFY_SOURCE. */
+/* Modules that were built with _FORTIFY_SOURCE call these two. */
 void __vsyslog_chk(int priority, int flag, const char *format, va_list args)
 {
 	(void)flag;

@@ -14,17 +14,17 @@ import (
 	"regexp"
 )
 
-// Line is what a module has logged.
+// Line is a line that a module has logged.
 type Line struct {
 	Priority int    `json:"priority"` // of syslog(3)
 	Module   string `json:"module"`   // "pam_usernet", "" if it is not by pam_syslog(3)
 	Text     string `json:"text"`
 }
 
-// prefix is what pam_syslog(3) puts before each line.
+// prefix matches a line of pam_syslog(3): the module and its service, and the text.
 var prefix = regexp.MustCompile(`(?s)^(\w+)\([^)]*\): ?(.*)$`)
 
-// newLine takes a line apart.
+// newLine splits a line.
 func newLine(priority int, text string) Line {
 	l := Line{Priority: priority & 7, Text: text} // without the facility
 	if m := prefix.FindStringSubmatch(text); m != nil {
@@ -33,10 +33,10 @@ func newLine(priority int, text string) Line {
 	return l
 }
 
-// failed tells whether the line is of an error.
+// failed tells whether the line reports an error.
 func (l Line) failed() bool { return l.Priority <= int(syslog.LOG_ERR) }
 
-// logged are the lines of this process so far.
+// logged returns the lines of this process so far.
 func logged() []Line {
 	all := []Line{} // [] in JSON
 	for {

@@ -11,7 +11,7 @@ struct line {
 	char *text;
 };
 
-/* The nth line that this process has logged, from 0 on, or NULL. */
+/* Returns line n that this process has logged, from 0 on, or NULL if there is none. */
 const struct line *logged(size_t n);
 
 void syslog(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));

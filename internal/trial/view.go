@@ -16,27 +16,38 @@ import (
 
 	"libpam-net/internal/account"
 	"libpam-net/internal/mount"
-	"libpam-net/internal/network"
 	"libpam-net/internal/nsfs"
+	"libpam-net/internal/sessions"
 )
 
-// View is what a login gets, as it looks from inside.
+// View is a login as it looks from inside.
 type View struct {
-	Refused      string   `json:"refused"` // PAM's word for it, "" if the session was opened
+	Refused string // PAM's text for the refusal, "" for an open session
+	Moved   bool   // into another network namespace than the host's
+	Inode   uint64
+	*sessions.Network
+	Shown
+}
+
+// Shown is the part of a View that a Report shows as it is.
+type Shown struct {
+	StandIns     []string `json:"etc"`           // the files of /etc that others replace
+	DNS          []string `json:"dns"`           // the name servers
+	ClassNet     []string `json:"sys_class_net"` // the entries of /sys/class/net
+	Sockets      []string `json:"host_sockets"`  // of the host's, those that the user could still connect to
 	Log          []Line   `json:"log"`
 	Messages     []string `json:"messages"` // of errors, to the user
 	Milliseconds float64  `json:"milliseconds"`
-
-	Moved bool   `json:"moved"` // into another network namespace than the host's
-	Inode uint64 `json:"inode"`
-	*network.Network
-	StandIns []string `json:"etc"`           // the files of /etc that others stand in for
-	DNS      []string `json:"dns"`           // the name servers
-	ClassNet []string `json:"sys_class_net"` // what /sys/class/net shows
-	Sockets  []string `json:"host_sockets"`  // of the host's, those that the user could still connect to
 }
 
-// memory is how it looks before there is a session.
+// newView returns a view whose lists are [] in JSON.
+func newView() View {
+	return View{Shown: Shown{
+		StandIns: []string{}, DNS: []string{}, ClassNet: []string{}, Sockets: []string{}, Log: []Line{}, Messages: []string{},
+	}}
+}
+
+// memory is what the child sees before the session.
 type memory struct {
 	limits  limits
 	mounts  []mountPoint
@@ -73,6 +84,16 @@ func remember() (*memory, error) {
 	return m, nil
 }
 
+// isMoved tells whether the calling thread is in another network namespace than the host's.
+func isMoved() (bool, error) {
+	here, err := nsfs.Of(nsfs.Thread, nsfs.Net)
+	if err != nil {
+		return false, err
+	}
+	host, err := nsfs.Of(nsfs.Host, nsfs.Net)
+	return here != host, err
+}
+
 const listening = 1 << 16 // __SO_ACCEPTCON
 
 func mountsInEtc() (found []mountPoint, err error) {
@@ -85,20 +106,22 @@ func mountsInEtc() (found []mountPoint, err error) {
 	return found, err
 }
 
-// lookAround fills in what the session shows. The calling thread is in it.
-func (v *View) lookAround(before *memory, a *account.Account) error {
+// lookAround fills in what the session shows. The calling thread must be in the session.
+func (v *View) lookAround(before *memory, a *account.Account) (err error) {
+	if v.Moved, err = isMoved(); err != nil {
+		return err
+	}
 	fd, err := nsfs.Open(nsfs.Thread, nsfs.Net)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	own, ownErr := nsfs.OfFile(fd)
-	host, hostErr := nsfs.Of(nsfs.Host, nsfs.Net)
-	if err := errors.Join(ownErr, hostErr); err != nil {
+	own, err := nsfs.OfFile(fd)
+	if err != nil {
 		return err
 	}
-	v.Inode, v.Moved = own.Ino, host != own
-	if v.Network, err = network.Look(fd); err != nil {
+	v.Inode = own.Ino
+	if v.Network, err = sessions.LookInto(fd); err != nil {
 		return err
 	}
 	mounts, err := mountsInEtc()
@@ -111,11 +134,17 @@ func (v *View) lookAround(before *memory, a *account.Account) error {
 		}
 	}
 	slices.Sort(v.StandIns)
-	if v.DNS, err = nameServers(); err != nil {
+	text, err := os.ReadFile("/etc/resolv.conf")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if v.ClassNet, err = list("/sys/class/net"); err != nil {
+	v.DNS = nameServers(string(text))
+	entries, err := os.ReadDir("/sys/class/net")
+	if err != nil {
 		return err
+	}
+	for _, e := range entries {
+		v.ClassNet = append(v.ClassNet, e.Name())
 	}
 	if v.Moved {
 		v.Sockets, err = reachable(a, before.sockets)
@@ -123,30 +152,21 @@ func (v *View) lookAround(before *memory, a *account.Account) error {
 	return err
 }
 
-func nameServers() (servers []string, err error) {
-	text, err := os.ReadFile("/etc/resolv.conf")
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	for line := range strings.Lines(string(text)) {
+// nameServers returns the name servers in the text of resolv.conf(5).
+func nameServers(text string) []string {
+	servers := []string{}
+	for line := range strings.Lines(text) {
 		if words := strings.Fields(line); len(words) > 1 && words[0] == "nameserver" {
 			servers = append(servers, words[1])
 		}
 	}
-	return servers, err
+	return servers
 }
 
-func list(dir string) (names []string, err error) {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names, err
-}
-
-// reachable returns those sockets that have their path in the session, too, and that
-// the user may connect to.
-func reachable(a *account.Account, sockets map[string]nsfs.ID) (paths []string, err error) {
+// reachable returns those of the host's sockets that the user may connect to, by the path that they have in the session
+// as well.
+func reachable(a *account.Account, sockets map[string]file) (paths []string, err error) {
+	paths = []string{}
 	err = withRightsTo(a, func() {
 		for path, was := range sockets {
 			if mayConnect(path, was) {
@@ -158,9 +178,9 @@ func reachable(a *account.Account, sockets map[string]nsfs.ID) (paths []string, 
 	return paths, err
 }
 
-// mayConnect tells whether the path leads the calling thread to a socket that it may
-// write to. No socket can be opened, but only who may write to one is told so (ENXIO).
-func mayConnect(path string, socket nsfs.ID) bool {
+// mayConnect tells whether the path leads the calling thread to the socket, and the thread may write to it. No socket
+// can be opened. The error is ENXIO for a thread that may write to it, and another one for the rest.
+func mayConnect(path string, socket file) bool {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false
@@ -174,9 +194,8 @@ func mayConnect(path string, socket nsfs.ID) bool {
 	return errors.Is(err, unix.ENXIO)
 }
 
-// withRightsTo calls f while the calling thread has the user's rights to files, and no
-// others. By all other IDs the thread stays root's: no user may send it a signal. The
-// system calls are made directly, as libc's are for all threads.
+// withRightsTo calls f while the calling thread has the user's rights to files, and no others. All its other IDs stay
+// root's, so that no user may send it a signal. It makes the system calls itself, because libc's change all threads.
 func withRightsTo(a *account.Account, f func()) (err error) {
 	was, err := unix.Getgroups()
 	if err != nil {
@@ -193,8 +212,8 @@ func withRightsTo(a *account.Account, f func()) (err error) {
 	return errors.Join(err, setFileRights(0, 0, roots))
 }
 
-// setFileRights sets the IDs by which the kernel judges the calling thread's access to
-// files. The capabilities that have to do with files go and come with the user ID.
+// setFileRights sets the IDs that decide about the calling thread's access to files. The kernel takes and gives back the
+// capabilities for files with the user ID.
 func setFileRights(uid, gid uint32, groups []uint32) error {
 	var first *uint32
 	if len(groups) > 0 {
@@ -208,7 +227,7 @@ func setFileRights(uid, gid uint32, groups []uint32) error {
 		name        string
 	}{{unix.SYS_SETFSGID, uintptr(gid), "setfsgid"}, {unix.SYS_SETFSUID, uintptr(uid), "setfsuid"}} {
 		unix.RawSyscall(id.call, id.value, 0, 0)
-		// The call never fails. It returns what there was before, and with no valid ID does only that.
+		// The call never returns an error. It returns the previous ID, and for an invalid ID does nothing else.
 		if now, _, _ := unix.RawSyscall(id.call, ^uintptr(0), 0, 0); now != id.value {
 			return fmt.Errorf("%s %d: operation not permitted", id.name, id.value)
 		}

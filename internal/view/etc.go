@@ -90,17 +90,25 @@ func eachOverride(root, name string, f func(entry string, source, target int, er
 		return fmt.Errorf("read %s/%s: %w", overrides, name, err)
 	}
 	for _, entry := range entries {
-		source, target, err := match(targets, sources, entry)
-		again := f(entry, source, target, err)
-		if err == nil {
-			unix.Close(source)
-			unix.Close(target)
-		}
-		if again != nil {
-			return inOverrides(name, entry, again)
+		if err := pinOverride(targets, sources, entry, f); err != nil {
+			return inOverrides(name, entry, err)
 		}
 	}
 	return nil
+}
+
+func pinOverride(targets, sources int, entry string, f func(entry string, source, target int, err error) error) error {
+	source, err := unix.Openat(sources, entry, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return f(entry, -1, -1, fmt.Errorf("open: %w", err))
+	}
+	defer unix.Close(source)
+	target, err := pinNamesake(targets, source, entry)
+	if err != nil {
+		return f(entry, -1, -1, err)
+	}
+	defer unix.Close(target)
+	return f(entry, source, target, nil)
 }
 
 var errNoNamesake = errors.New("has no namesake in /etc")
@@ -157,20 +165,8 @@ func list(fd int) ([]string, error) {
 	return names, err
 }
 
-// match pins sources/entry and targets/entry. It returns an error unless one may be mounted on the other.
-func match(targets, sources int, entry string) (source, target int, err error) {
-	source, err = unix.Openat(sources, entry, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, -1, fmt.Errorf("open: %w", err)
-	}
-	if target, err = matchTarget(targets, source, entry); err != nil {
-		unix.Close(source)
-		return -1, -1, err
-	}
-	return source, target, nil
-}
-
-func matchTarget(targets, source int, entry string) (target int, err error) {
+// pinNamesake pins targets/entry. It returns an error unless source may be mounted on it.
+func pinNamesake(targets, source int, entry string) (target int, err error) {
 	isDir, err := check(source)
 	if err != nil {
 		return -1, err

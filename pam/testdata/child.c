@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "../child.h"
-#include "../child_lookup.h"
 
 /* cgo's _cgo_export.h says that it is Go's; and there is no runtime to wait for. */
 void pamnetCore(struct request *r);

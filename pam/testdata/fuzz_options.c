@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Fuzzes options_parse: what a regular expression matches is taken, in turn, and
- * all else complained about. The input is a byte for the kind of module, and the
+ * Fuzzes options_apply: it takes what a regular expression matches, and returns a problem of
+ * all else. The input is a byte for the kind of module, and the
  * arguments, each but the last with a NUL behind it.
  */
 #include "../options.c"
@@ -17,18 +17,7 @@ static const char good[] = "^(debug|lodown|rootshared|shownetns|keepresolver|sel
 			   "|timeout=0*([1-9][0-9]?[0-9]?|[12][0-9]{3}|3[0-5][0-9]{2}|3600))$";
 
 static const char *arguments[ARGUMENTS_MAX];
-static bool complained[ARGUMENTS_MAX];
-
-static void complain(void *context, const char *argument, const char *problem)
-{
-	size_t i = 0;
-
-	MUST(context == &complained && *problem);
-	while (arguments[i] != argument)
-		i++;
-	MUST(!complained[i]);
-	complained[i] = true;
-}
+static bool has_problem[ARGUMENTS_MAX];
 
 static bool is(const char *argument, const char *flag)
 {
@@ -54,8 +43,8 @@ static void check(const struct options *o, enum kind kind, int argc)
 	for (int i = 0; i < argc; i++) {
 		const char *argument = arguments[i], *value = strchr(argument, '=');
 
-		MUST(complained[i] == !is_taken(argument, kind, want.nmasks));
-		if (complained[i])
+		MUST(has_problem[i] == !is_taken(argument, kind, want.nmasks));
+		if (has_problem[i])
 			continue;
 		want.debug |= is(argument, "debug");
 		want.lodown |= is(argument, "lodown");
@@ -94,9 +83,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		copies[argc] = strndup((const char *)data + start, n);
 		MUST(copies[argc]);
 		arguments[argc] = copies[argc];
-		complained[argc++] = false;
+		argc++;
 	}
-	options_parse(&o, &module, argc, arguments, complain, &complained);
+	options_init(&o, &module);
+	for (int i = 0; i < argc; i++) {
+		const char *problem = options_apply(&o, &module, arguments[i]);
+
+		MUST(!problem || *problem);
+		has_problem[i] = problem;
+	}
 	check(&o, module.kind, argc);
 	while (argc-- > 0)
 		free(copies[argc]);

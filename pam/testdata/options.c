@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Prints what options_parse complains about, and what it makes of the arguments. */
+/* Prints the problems that options_apply returns, and the options. */
 #include <stdio.h>
 
 #include "../options.h"
-
-static void complain(void *context, const char *argument, const char *problem)
-{
-	fprintf(context, "%s: %s\n", argument, problem);
-}
 
 /* The first argument is the kind of the module, a digit. */
 int main(int argc, char **argv)
@@ -15,7 +10,13 @@ int main(int argc, char **argv)
 	const struct module module = { "module", "default", (enum kind)(argv[1][0] - '0') };
 	struct options o;
 
-	options_parse(&o, &module, argc - 2, (const char *const *)argv + 2, complain, stdout);
+	options_init(&o, &module);
+	for (int i = 2; i < argc; i++) {
+		const char *problem = options_apply(&o, &module, argv[i]);
+
+		if (problem)
+			printf("%s: %s\n", argv[i], problem);
+	}
 	printf("group=%s timeout=%u%s%s%s%s%s%s%s", o.group, o.timeout, o.debug ? " debug" : "",
 	       o.lodown ? " lodown" : "", o.rootshared ? " rootshared" : "",
 	       o.shownetns ? " shownetns" : "", o.keepresolver ? " keepresolver" : "",

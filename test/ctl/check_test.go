@@ -159,9 +159,9 @@ func TestCheckTellsWhatALoginGets(t *testing.T) {
 		expect.Check(t, h.PAM("lacking", "session required pam_permit.so"))
 		expect.Check(t, h.PAM("ending", "session sufficient pam_permit.so", "session required pam_newnet.so"))
 		expect.Equal(t, "problem", fmt.Sprint(h.check(t, 1, "nina --service lacking").Problems),
-			`[let into the host's network, as a member of "newnet": the service has no line of pam_newnet]`)
+			`[a member of "newnet" stays in the host's network: the service has no line of pam_newnet]`)
 		expect.Equal(t, "problem", fmt.Sprint(h.check(t, 1, "nina --service ending").Problems),
-			`[let into the host's network, as a member of "newnet": libpam does not come to /etc/pam.d/ending:2]`)
+			`[a member of "newnet" stays in the host's network: libpam does not come to /etc/pam.d/ending:2]`)
 		expect.Equal(t, "problems of others", len(h.check(t, 0, "olga --service lacking").Problems), 0)
 	})
 	t.Run("what a command finds there", func(t *testing.T) {
@@ -187,7 +187,7 @@ func TestCheckTellsWhatALoginGets(t *testing.T) {
 		expect.Equal(t, "lines", strings.Join(lines, "\n"), "USER OUTCOME MODULE PROBLEMS\ngina refused pam_groupnet \"gina\"\n"+
 			"gus refused pam_groupnet \"gus\"\nnina isolated pam_newnet -\nulf isolated pam_usernet -")
 		expect.Equal(t, "exit code", result.ExitCode, 1)
-		expect.Equal(t, "stderr", result.Stderr, "pamnetctl: check: users who do not get what the groups say: 2\n")
+		expect.Equal(t, "stderr", result.Stderr, "pamnetctl: check: problems with 2 users\n")
 	})
 	t.Run("nothing where it cannot be told", func(t *testing.T) {
 		for args, says := range map[string]string{
@@ -248,7 +248,7 @@ func TestExplain(t *testing.T) {
 	if !strings.HasPrefix(e.Steps[1].Action, "refuses: ") {
 		t.Errorf("%+v", e.Steps[1])
 	}
-	for args, says := range map[string]string{"nobody-knows": "there is no user", "ulf --service nosuch": "there is no service"} {
+	for args, says := range map[string]string{"nobody-knows": "there is no user", "ulf --service nosuch": `no service "nosuch" exists`} {
 		if result := h.Try(t, "pamnetctl explain "+args); result.ExitCode != 1 || !strings.Contains(result.Stderr, says) {
 			t.Errorf("%s: %+v", args, result)
 		}
@@ -266,6 +266,7 @@ func TestCompletion(t *testing.T) {
 		"explain ''":           "gina gus nina ulf :4",
 		"enter ''":             "gina lab spare :4",
 		"enter --as-user ''":   "gina lab :4",
+		"list ''":              "gina :4",
 		"check --service sudo": "sudo sudo-i :4",
 	} {
 		got := strings.Fields(h.Bash(t, "pamnetctl __complete "+args))
@@ -335,7 +336,7 @@ echo "$1 $2" >>/var/uplinks
 			su ulf -c 'stat -Lc %i /proc/self/ns/net'; pgrep -xc sleep; pkill -x sleep; wait`)
 		lines := strings.Split(strings.TrimSpace(result.Stdout), "\n")
 		n := len(lines)
-		if lines[0] != "0" || !strings.Contains(result.Stdout, `the network "ulf" that this check has made stays: threads in it: 2`) || lines[n-4] != lines[n-3] ||
+		if lines[0] != "0" || !strings.Contains(result.Stdout, `network "ulf", created by this check, stays: threads in it: 2`) || lines[n-4] != lines[n-3] ||
 			lines[n-1] != "2" {
 			t.Errorf("%+v", result)
 		}

@@ -102,7 +102,7 @@ func TestWhatRunsAsAUserNeverHasRootsTerminal(t *testing.T) {
 	h.login(t, "ulf", "true")
 	t.Run("in enter --as-user, where it has one of its own", func(t *testing.T) {
 		c := h.terminal(t, "pamnetctl enter --as-user ulf"+after)
-		c.expect("pamnetctl: ulf, in a session of theirs; Ctrl-], three times, ends it")
+		c.expect("pamnetctl: ulf, in the session; typing Ctrl-] three times ends it")
 		c.expect("code=7\r\n" + restored)
 		c.end()
 		h.Bash(t, `grep ^/dev/pts/ /tmp/users && ! cmp -s /tmp/roots /tmp/users && [ ! -e /tmp/typed ]`)

@@ -134,8 +134,8 @@ func TestAServerThatTakesTooLongMakesNobodyANonMember(t *testing.T) {
 	b.service(t, "pam_newnet", "timeout=1")
 	b.becomes(t, "pam_newnet", "liam", isolated)
 	b.signal(t, "slapd", unix.SIGSTOP)
-	b.expect(t, "pam_newnet", "liam", refused, "no verdict within 1 seconds")
-	b.expect(t, "pam_newnet", "root", letIn, "no verdict within 1 seconds")
+	b.expect(t, "pam_newnet", "liam", refused, "no verdict within 1 s")
+	b.expect(t, "pam_newnet", "root", letIn, "no verdict within 1 s")
 	b.signal(t, "slapd", unix.SIGCONT)
 	b.becomes(t, "pam_newnet", "liam", isolated)
 }

@@ -240,8 +240,8 @@ func TestPruneTakesDownWhatLoginsHaveLeft(t *testing.T) {
 	h.succeeds(t, "ulf", "pamnetctl release mine")
 	says("--dry-run", 0, "ulf: would be taken down\n", "")
 	h.Bash(t, "touch /run/busy")
-	says("", 1, "ulf: stays, for it cannot be taken down: setup program "+setupProgram+": exit status 1\n",
-		down+"pamnetctl: networks that could not be taken down: 1\n")
+	says("", 1, "ulf: cannot be taken down: setup program "+setupProgram+": exit status 1\n",
+		down+"pamnetctl: prune: 1 network could not be taken down\n")
 	expect.Equal(t, "networks", h.Bash(t, "echo $(ls /run/netns)"), "lab ulf")
 	h.Bash(t, "rm /run/busy")
 	says("", 0, "ulf: taken down\n", down)

@@ -31,7 +31,7 @@ func message(service, module string) string {
 	if service == "sudo" { // lets modules say something only with -i
 		return "sudo: pam_open_session: Critical error - immediate abort"
 	}
-	return "Your session cannot be given its network (" + module + "). The system log says why."
+	return "Login refused: your network could not be set up (" + module + "). Ask your administrator to check the system log."
 }
 
 func TestRefusals(t *testing.T) {

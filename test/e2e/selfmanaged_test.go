@@ -132,7 +132,7 @@ func TestANetworkThatIsNotTheUsersIsJoinedWithAWarning(t *testing.T) {
 			t.Errorf("%v", result)
 		}
 	}), "\n")
-	if want := `network namespace "ulf" was there before and is not the user's`; !strings.Contains(log, want) {
+	if want := `network namespace "ulf" already exists and is not the user's`; !strings.Contains(log, want) {
 		t.Errorf("the log does not say %q:\n%s", want, log)
 	}
 }

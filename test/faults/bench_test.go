@@ -3,13 +3,16 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -101,6 +104,11 @@ func (b *bench) setUp() error {
 	if b.mnt, err = namespace(b.m.PID(), "mnt"); err != nil {
 		return err
 	}
+	if b.held {
+		if err := b.m.Command(injectPath, "hold", locks).Start(); err != nil {
+			return err
+		}
+	}
 	b.fixed = b.published()
 	bare, err := inspect(b.m, nil)
 	if err != nil {
@@ -151,15 +159,52 @@ func (b *bench) disturb(j job) (*reply, error) {
 }
 
 func (b *bench) run(r request) (*reply, error) {
-	if !r.idles() {
+	if !r.idles() && !b.held {
 		b.on.busy <- struct{}{}
 		defer func() { <-b.on.busy }()
 	}
-	answer, err := b.inject.do(r)
-	if err == nil {
-		answer.waited = answer.MS > r.graceMS()
+	holder, err := b.awaitHolder()
+	if err != nil {
+		return nil, err
 	}
-	return answer, err
+	answer, err := b.inject.do(r)
+	if err != nil {
+		return nil, err
+	}
+	answer.waited = answer.MS > b.graceMS(r.job)
+	if b.held {
+		now, err := b.holder()
+		if err != nil {
+			return nil, err
+		}
+		answer.heldUp = now == holder && r.reset != "-" // a join needs no lock
+	}
+	return answer, nil
+}
+
+// holder returns the process that has the locks, 0 if there is none.
+func (b *bench) holder() (int, error) {
+	file, err := os.OpenFile(b.m.Root()+locks, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	lock := unix.Flock_t{Type: unix.F_WRLCK}
+	err = unix.FcntlFlock(file.Fd(), unix.F_GETLK, &lock)
+	if lock.Type == unix.F_UNLCK {
+		return 0, err
+	}
+	return int(lock.Pid), err
+}
+
+// awaitHolder waits until a process has the locks, in a scenario where they are held.
+func (b *bench) awaitHolder() (pid int, err error) {
+	for deadline := time.Now().Add(time.Minute); b.held && pid == 0 && err == nil; time.Sleep(time.Millisecond) {
+		if pid, err = b.holder(); time.Now().After(deadline) {
+			err = errors.New("nobody holds the locks")
+		}
+	}
+	return pid, err
 }
 
 // timeout is how many seconds the module is told to wait for its child.
@@ -183,11 +228,14 @@ func (b *bench) points() ([]point, error) {
 			return nil, err
 		}
 		calls := make(map[point]int)
-		for _, call := range r.Points {
+		first, last := b.wait(r.Points)
+		for i, call := range r.Points {
 			p := point{role: call.Role, number: call.Number}
 			calls[p]++
 			p.nth = calls[p]
-			logins[p]++
+			if first <= i && i <= last {
+				logins[p]++
+			}
 		}
 	}
 	last := make(map[point]int) // of a role and a number
@@ -201,6 +249,22 @@ func (b *bench) points() ([]point, error) {
 		return n < 2 || walks
 	})
 	return slices.Collect(maps.Keys(logins)), nil
+}
+
+// wait returns the first and the last of the calls that count. Where the locks are held, those
+// are the wait, in which the child looks at the process that has them, and some around it.
+func (b *bench) wait(calls []call) (first, last int) {
+	looks := func(c call) bool { return callName(c.Number) == "pidfd_open" && c.Role == "child" }
+	first = slices.IndexFunc(calls, looks)
+	if !b.held || first < 0 {
+		return 0, len(calls) - 1
+	}
+	for i, c := range calls {
+		if looks(c) {
+			last = i
+		}
+	}
+	return first - edge, last + edge
 }
 
 // result is what a job came to.

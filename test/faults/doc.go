@@ -12,10 +12,12 @@
 //
 // What a login is to come to, a scenario says; how a session looks in detail is
 // taken from an undisturbed login. One scenario disturbs `pamnetctl prune` instead,
-// which is the parent then.
+// which is the parent then. In another a stopped process has the locks, and the login is
+// disturbed around its wait for them.
 //
-//	go test ./test/faults                                                a random sample
-//	go test ./test/faults -timeout=2h -faults.full                       all of them
-//	go test ./test/faults -timeout=2h -faults.full -faults.match=parent  some of them
-//	go test ./test/faults -faults.point=newnet/child/unshare/1/EPERM     one
+//	go test ./test/faults                                                   a random sample
+//	go test ./test/faults -timeout=3h -faults.full                          all of them
+//	go test ./test/faults -timeout=3h -faults.full -faults.scenario='usernet-(own|held)'
+//	go test ./test/faults -timeout=3h -faults.full -faults.match=/parent/   some of them
+//	go test ./test/faults -faults.point=newnet/child/unshare/1/EPERM        one
 package faults

@@ -16,10 +16,10 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"text/tabwriter"
 	"time"
 
 	"libpam-net/test/sandbox"
@@ -30,6 +30,7 @@ var (
 	number = flag.Int("faults.sample", 800, "how many to try")
 	seed   = flag.Uint64("faults.seed", 0, "of the sample; 0: a new one")
 	match  = flag.String("faults.match", "", "try only those whose name (SCENARIO/ROLE/CALL/NTH/MODE) matches this regular expression")
+	which  = flag.String("faults.scenario", "", "try only the scenarios whose whole name matches this regular expression")
 	only   = flag.String("faults.point", "", "try this one alone")
 	out    = flag.String("faults.out", "", "write the table to this file, too")
 )
@@ -121,8 +122,15 @@ func (s *suite) choose() ([]job, error) {
 	if err != nil {
 		return nil, err
 	}
+	some, err := regexp.Compile("^(?:" + cmp.Or(*which, ".*") + ")$")
+	if err != nil {
+		return nil, err
+	}
 	var all []job
 	for _, of := range scenarios {
+		if !some.MatchString(of.name) {
+			continue
+		}
 		b, err := newBench(of)
 		if err != nil {
 			return nil, err
@@ -243,16 +251,17 @@ func (s *suite) close() {
 	}
 }
 
-// summary is a table of the results, a row for each scenario.
+// summary is a table of the results, a row for each scenario, as docs/RELIABILITY.md has it.
 func summary(results []result, took time.Duration) []byte {
 	var text bytes.Buffer
-	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "scenario\truns\tisolated\trefused\tignored\tpruned\tcomplained\tkilled\twrong\thost deaths\tleftovers\tnot reached\tslowest\t")
-	followed := 0
-	for _, s := range append(scenarios, nil) {
+	const columns = 12
+	fmt.Fprintln(&text, "| scenario | runs | isolated | refused | let in | pruned | prune failed | killed | wrong | host deaths | leftovers | not reached |")
+	fmt.Fprintln(&text, strings.Repeat("|---", columns)+"|")
+	followed, slowest := 0, 0
+	for _, s := range append(slices.Clone(scenarios), nil) {
 		var n struct {
-			runs, wrong, died, left, missed, slowest int
-			outcomes                                 [outcomes]int
+			runs, wrong, left, missed int
+			outcomes                  [outcomes]int
 		}
 		for _, r := range results {
 			if s != nil && r.scenario != s {
@@ -263,23 +272,26 @@ func summary(results []result, took time.Duration) []byte {
 			n.wrong += count(len(r.wrong) > 0 && r.outcome != died)
 			n.left += count(len(r.left) > 0)
 			n.missed += count(!r.hit)
-			n.slowest = max(n.slowest, r.ms)
+			slowest = max(slowest, r.ms)
 			if s != nil {
 				followed += count(r.followed)
 			}
+		}
+		if n.runs == 0 {
+			continue
 		}
 		name := "all"
 		if s != nil {
 			name = s.name
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f s\t\n", name, n.runs, n.outcomes[isolated],
-			n.outcomes[refused], n.outcomes[ignored], n.outcomes[pruned], n.outcomes[complained],
-			n.outcomes[killed], n.wrong, n.outcomes[died], n.left, n.missed,
-			float64(n.slowest)/1000)
+		fmt.Fprintf(&text, "| %s | %d |", name, n.runs)
+		for _, o := range []outcome{isolated, refused, ignored, pruned, complained, killed} {
+			fmt.Fprintf(&text, " %s |", strings.TrimPrefix(strconv.Itoa(n.outcomes[o]), "0")) // no number begins with one
+		}
+		fmt.Fprintf(&text, " %d | %d | %d | %d |\n", n.wrong, n.outcomes[died], n.left, n.missed)
 	}
-	w.Flush()
-	fmt.Fprintf(&text, "%d faults in %v, %.0f a second; %d had left something for a next login to be tried on\n",
-		len(results), took.Round(time.Second), float64(len(results))/took.Seconds(), followed)
+	fmt.Fprintf(&text, "\n%d faults in %v, %.0f a second, the slowest login %.1f s; %d had left something for a next login to be tried on\n",
+		len(results), took.Round(time.Second), float64(len(results))/took.Seconds(), float64(slowest)/1000, followed)
 	missed := make(map[string]int)
 	for _, r := range results {
 		missed[r.role+" "+callName(r.number)] += count(!r.hit)

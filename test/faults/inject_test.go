@@ -66,15 +66,19 @@ type reply struct {
 		Arguments []uint64
 		Texts     []pamhost.Text // those of the arguments that seem to be texts
 	}
-	Points []struct {
-		Role   string
-		Number int
-	}
+	Points []call
 	waited bool // in vain, for the end of a child: there may still be one
+	heldUp bool // the process that had the locks has not been ended
 
 	Networks map[string]map[string]bool // those with a name, afterwards: like Report.Interfaces
 
 	Report *report // nil if the login process has not lived to make it
+}
+
+// call is a system call.
+type call struct {
+	Role   string
+	Number int
 }
 
 // report is what the login process says of itself.

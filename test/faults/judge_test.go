@@ -45,11 +45,15 @@ const limitMS = timeoutS*1000 + 3000
 
 // graceMS is when a module has waited its second for the end of a child that it has
 // killed. On a machine under load the kernel may take longer: the module is not to.
-func (j job) graceMS() int {
-	if j.action == "stall" {
+func (s *scenario) graceMS(j job) int {
+	switch {
+	case j.action == "stall":
 		return 1000*j.timeout() + 1000
+	case s.held:
+		return 2000 // as it has waited for the locks as well
+	default:
+		return 1000
 	}
-	return 1000
 }
 
 // promptMS is within how many milliseconds an undisturbed login succeeds: it may
@@ -119,6 +123,9 @@ func (b *bench) notIsolated(r *reply) []string {
 		moved = append(moved, pamhost.Cwd)
 	}
 	wrong := r.changes(moved...)
+	if r.heldUp {
+		wrong = append(wrong, "the process that had the lock still has it")
+	}
 	complain := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 
 	net, mnt := report.After.Namespaces["net"], report.After.Namespaces["mnt"]

@@ -5,8 +5,12 @@ package faults
 import (
 	"context"
 	"fmt"
+	"os"
 	"path"
+	"regexp"
+	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 	"libpam-net/test/sandbox"
 )
@@ -23,6 +27,7 @@ type scenario struct {
 	vforks    bool   // the holder is on its way to a program
 	empty     bool   // a refusal leaves the login process in an empty network
 	prune     bool   // what is disturbed is `pamnetctl prune` after a login, which is not
+	held      bool   // a process that is stopped has the locks; what is disturbed is the wait for them
 	prepare   string // what the administrator has set up
 
 	// What an undisturbed session has. All others must have the same.
@@ -63,6 +68,10 @@ var scenarios = []*scenario{
 		interfaces: []string{"eth0", "eth1"},
 	},
 	{
+		name: "usernet-held", module: "pam_usernet", user: "ulf", member: true, netns: "ulf", reset: "ulf", held: true,
+		prepare: "ip netns add other; mkdir -m 700 /run/libpam-net; umask 77; >" + locks,
+	},
+	{
 		name: "prune", module: "pam_usernet", arguments: []string{"setup=" + setup}, user: "ulf", member: true, netns: "ulf",
 		reset: "-", prune: true,
 		// Besides that of the login there is one that somebody is in, and one that no login has made.
@@ -83,6 +92,19 @@ var scenarios = []*scenario{
 		name: "usernet-stranger", module: "pam_usernet", user: "olga", reset: "-",
 		prepare: `sed -i '/^passwd\|^group/s/files/compat/' /etc/nsswitch.conf`,
 	},
+}
+
+// locks is the file of locks.
+const locks = "/run/libpam-net/lock"
+
+func TestTheDocumentHasARowForEachScenario(t *testing.T) {
+	text, err := os.ReadFile("../../docs/RELIABILITY.md")
+	expect.Check(t, err)
+	for _, s := range scenarios {
+		if !regexp.MustCompile(`(?m)^\| ([a-z-]+, )*` + s.name + `[,| ]`).Match(text) {
+			t.Errorf("no row for %s", s.name)
+		}
+	}
 }
 
 // setup is a setup program. Its directory is root's alone.

@@ -117,7 +117,7 @@ func TestAFileSystemThatDoesNotAnswerIsRefusedInTime(t *testing.T) {
 					t.Errorf("pam_open_session: %s; the log: %s", got, b.tail(t, 1))
 				}
 				expect.Eventually(t, "the log says why", func() bool {
-					return strings.Contains(b.tail(t, 1), "no verdict within 1 seconds")
+					return strings.Contains(b.tail(t, 1), "no verdict within 1 s")
 				})
 				if took > 10*time.Second {
 					t.Errorf("the refusal took %v", took)

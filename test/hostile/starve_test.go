@@ -102,6 +102,30 @@ func TestAUserWhoStopsTheirOwnLoginKeepsNoNetwork(t *testing.T) {
 	}
 }
 
+// strace(1) stops the login process when it is about to move into what its child has made.
+func TestALoginThatWasStoppedUntilItsNetworkWasTakenDownIsRefused(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip(err)
+	}
+	b := newGroupBox(t, 2, "")
+	b.sh(t, "touch /run/go-on")
+	stopped := b.Command("strace", "-o", "/dev/null", "-e", "inject=unshare:signal=STOP", "su", "gina", "-c", "true")
+	expect.Check(t, stopped.Start())
+	expect.Eventually(t, "prune takes the network down", func() bool {
+		return strings.Contains(b.try(t, "pamnetctl prune").Stdout, "lab: taken down")
+	})
+	b.sh(t, "pkill -CONT -x su")
+	if err := stopped.Wait(); err == nil {
+		t.Error("the login is let in: its network is gone")
+	}
+	log, err := b.Log()
+	expect.Check(t, err)
+	if !strings.Contains(log, `"gina" refused: the network may have been taken down meanwhile`) {
+		t.Errorf("the log says\n%s", log)
+	}
+}
+
 func TestMembersWhoKillTheirOwnLoginsDoNotStopItsSetup(t *testing.T) {
 	t.Parallel()
 	b := newGroupBox(t, 10, "")

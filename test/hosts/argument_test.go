@@ -29,9 +29,9 @@ func TestArguments(t *testing.T) {
 	expect.Check(t, err)
 	newnet := func(user string) string { return `info pam_newnet: "` + user + `": new network namespace` }
 	skipped := func(argument, problem string) string {
-		return fmt.Sprintf(`err pam_newnet: argument "%s" %s; skipped`, argument, problem)
+		return fmt.Sprintf(`err pam_newnet: argument "%s" ignored: %s`, argument, problem)
 	}
-	const seconds = "wants whole seconds from 1 to 3600"
+	const seconds = "timeout= must be whole seconds from 1 to 3600"
 
 	for _, c := range []struct {
 		line     string
@@ -44,8 +44,8 @@ func TestArguments(t *testing.T) {
 		{"pam_newnet.so group=other", "olga", true, []string{newnet("olga")}},
 		{"pam_newnet.so group=other", "nina", false, nil},
 		{"pam_newnet.so group=other group=newnet", "nina", true, []string{newnet("nina")}},
-		{"pam_newnet.so group=nosuch", "nina", false, []string{`warning pam_newnet: there is no group "nosuch", so it has no members`}},
-		{"pam_usernet.so group=nosuch", "ulf", false, []string{`warning pam_usernet: there is no group "nosuch", so it has no members`}},
+		{"pam_newnet.so group=nosuch", "nina", false, []string{`warning pam_newnet: group "nosuch" does not exist, so nobody is a member`}},
+		{"pam_usernet.so group=nosuch", "ulf", false, []string{`warning pam_usernet: group "nosuch" does not exist, so nobody is a member`}},
 		{"pam_usernet.so group=other", "olga", true, []string{`info pam_usernet: "olga": created network namespace "olga"`}},
 		{"pam_groupnet.so group=team", "olga", true, []string{`info pam_groupnet: "olga": created network namespace "one"`}},
 		{"pam_groupnet.so group=team", "gina", false, nil},
@@ -60,11 +60,11 @@ func TestArguments(t *testing.T) {
 			`info pam_groupnet: "groupnet-own": created network namespace "own"`,
 		}},
 
-		{"pam_newnet.so lodwn", "nina", true, []string{skipped("lodwn", "is unknown"), newnet("nina")}},
-		{"pam_newnet.so lodwn", "olga", false, []string{skipped("lodwn", "is unknown")}},
-		{"pam_newnet.so lodown=yes", "nina", true, []string{skipped("lodown=yes", "is unknown"), newnet("nina")}},
-		{"pam_newnet.so group=", "nina", true, []string{skipped("group=", "wants a group name"), newnet("nina")}},
-		{"pam_newnet.so mask=run", "nina", true, []string{skipped("mask=run", "wants an absolute path"), newnet("nina")}},
+		{"pam_newnet.so lodwn", "nina", true, []string{skipped("lodwn", "no such argument"), newnet("nina")}},
+		{"pam_newnet.so lodwn", "olga", false, []string{skipped("lodwn", "no such argument")}},
+		{"pam_newnet.so lodown=yes", "nina", true, []string{skipped("lodown=yes", "no such argument"), newnet("nina")}},
+		{"pam_newnet.so group=", "nina", true, []string{skipped("group=", "group= must name a group"), newnet("nina")}},
+		{"pam_newnet.so mask=run", "nina", true, []string{skipped("mask=run", "mask= must be an absolute path"), newnet("nina")}},
 		{"pam_newnet.so timeout=ten", "nina", true, []string{skipped("timeout=ten", seconds), newnet("nina")}},
 		{"pam_newnet.so timeout=ten", "olga", false, []string{skipped("timeout=ten", seconds)}},
 		{"pam_newnet.so timeout=0", "nina", true, []string{skipped("timeout=0", seconds), newnet("nina")}},
@@ -74,7 +74,7 @@ func TestArguments(t *testing.T) {
 		{"pam_newnet.so timeout=18446744073709551617", "nina", true, []string{skipped("timeout=18446744073709551617", seconds), newnet("nina")}},
 		{
 			"pam_newnet.so " + strings.Repeat("mask=/nosuch ", 64) + "mask=/one", "nina", true,
-			[]string{skipped("mask=/one", "is one too many: 64 are the most"), newnet("nina")},
+			[]string{skipped("mask=/one", "at most 64 mask= arguments are allowed"), newnet("nina")},
 		},
 
 		{"pam_newnet.so debug", "olga", false, []string{`debug pam_newnet: "olga" is not a member`}},

@@ -124,7 +124,7 @@ func TestADirectoryWhoseServerHangsHoldsUpNoLogin(t *testing.T) {
 			"root is let in",
 			[]string{"--enter", "1", "--allow-other"},
 			"PAM_ABORT", "uid 0 waits, whose memory is uid 0's\n",
-			[]string{`err pam_newnet: "nina" refused: no verdict within 1 seconds`},
+			[]string{`err pam_newnet: "nina" refused: no verdict within 1 s`},
 		},
 	} {
 		t.Run(c.is, func(t *testing.T) {

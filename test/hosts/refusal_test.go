@@ -32,18 +32,23 @@ var (
 	named   = members[1:]
 )
 
+// lacks is the end of a refusal by a login service without these capabilities.
+func lacks(capabilities string) string {
+	return "; the login service lacks " + capabilities + ": add that to CapabilityBoundingSet= of its unit"
+}
+
 // Each cause keeps members of all modules out.
 var causes = []cause{
-	{is: "no CAP_SYS_ADMIN", host: "pamhost --drop-cap sys_admin", reason: "refused: CAP_SYS_ADMIN missing: "},
+	{is: "no CAP_SYS_ADMIN", host: "pamhost --drop-cap sys_admin", reason: lacks("CAP_SYS_ADMIN")},
 	{
 		is: "no CAP_SYS_CHROOT", host: "pamhost --drop-cap sys_chroot", joins: true,
-		reason: "refused: CAP_SYS_CHROOT missing: setns mount namespace: operation not permitted (CapabilityBoundingSet= of the service's unit must have it)",
+		reason: "refused: setns mount namespace: operation not permitted" + lacks("CAP_SYS_CHROOT"),
 	},
-	{is: "no CAP_NET_ADMIN", host: "pamhost --drop-cap net_admin", reason: "refused: CAP_NET_ADMIN missing: "},
-	{is: "no CAP_SYS_PTRACE", host: "pamhost --drop-cap sys_ptrace", reason: "refused: CAP_SYS_PTRACE missing: stat /proc/1/ns/net: Permission denied"},
+	{is: "no CAP_NET_ADMIN", host: "pamhost --drop-cap net_admin", reason: lacks("CAP_NET_ADMIN")},
+	{is: "no CAP_SYS_PTRACE", host: "pamhost --drop-cap sys_ptrace", reason: "refused: stat /proc/1/ns/net: Permission denied" + lacks("CAP_SYS_PTRACE")},
 	{
 		is: "none of these capabilities", host: "pamhost --drop-cap sys_ptrace --drop-cap sys_admin --drop-cap sys_chroot",
-		reason: "refused: CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_SYS_CHROOT missing: ",
+		reason: lacks("CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_SYS_CHROOT"),
 	},
 	{is: "a thread that is not the main one", host: "pamhost --threads 3", reason: "refused: the login service opens the session in a thread"},
 	{
@@ -131,11 +136,11 @@ var namedCauses = []cause{
 		breaks: "rm -r /run/libpam-net; ln -s /tmp /run/libpam-net", mends: "rm /run/libpam-net",
 	},
 	{
-		is: "a directory of namespaces that is a user's", reason: "/run/netns is not root's alone to write",
+		is: "a directory of namespaces that is a user's", reason: "/run/netns: belongs to uid",
 		breaks: "chown ulf /run/netns", mends: "chown root /run/netns",
 	},
 	{
-		is: "a directory of namespaces that all may write", reason: "/run/netns is not root's alone to write",
+		is: "a directory of namespaces that all may write", reason: "/run/netns: can be written by others than root",
 		breaks: "chmod 777 /run/netns", mends: "chmod 755 /run/netns",
 	},
 }
@@ -223,7 +228,7 @@ func (o outcome) refused(t *testing.T, m member, reason string, told bool) {
 	}
 	var messages []pamhost.Message
 	if told {
-		text := "Your session cannot be given its network (" + m.module + "). The system log says why."
+		text := "Login refused: your network could not be set up (" + m.module + "). Ask your administrator to check the system log."
 		messages = append(messages, pamhost.Message{Style: "PAM_ERROR_MSG", Text: pamhost.Text(text)})
 	}
 	if !slices.Equal(o.Messages, messages) {
@@ -268,7 +273,7 @@ func TestALoginIsRefusedInTime(t *testing.T) {
 		}
 	}
 	for i, h := range late {
-		h.wait(t).refused(t, named[i%2], "no verdict within 1 seconds", true)
+		h.wait(t).refused(t, named[i%2], "no verdict within 1 s", true)
 	}
 	expect.Equal(t, "mounts that have come", fmt.Sprint(b.newMounts(t, mounts)), "[]")
 

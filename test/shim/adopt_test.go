@@ -45,7 +45,7 @@ func TestGoodVerdicts(t *testing.T) {
 			}
 		}},
 		{"in the named network already", session{
-			module: "usernet.so", args: []string{say(isolated, "Nmrc")}, front: inNetwork,
+			module: "usernet.so", args: []string{say(isolated, "Nmrc"), word("serve")}, front: inNetwork,
 		}, func(o outcome, t *testing.T) {
 			o.ended(t, "PAM_SUCCESS", pamhost.MountNamespace)
 			if got := o.moved(); !slices.Equal(got, []string{"mnt"}) {
@@ -165,7 +165,7 @@ func testAdoption(t *testing.T, m machine, h *host) {
 		if o.Result("pam_open_session") != "PAM_ABORT" {
 			t.Errorf("calls: %v", o.Calls)
 		}
-		o.logged(t, "and the way back is barred: Input/output error", 1)
+		o.logged(t, "; restoring the original namespaces also failed: Input/output error", 1)
 	})
 }
 

@@ -24,7 +24,7 @@ func sayMore(data string, n int, descriptors string) string {
 
 func word(w string) string { return "mask=/" + w }
 
-// The heads of messages, pam/verdict.h.
+// The heads of messages, pam/wire.h.
 const (
 	isolated      = "VI\x00"
 	isolatedMoved = "VI\x01"
@@ -38,8 +38,9 @@ const (
 	malformed = "the child's message is malformed"
 	notMember = "the child has not said that the user is a member"
 	noVerdict = "the child ended without a verdict"
-	late      = "no verdict within 1 seconds"
-	noAnswer  = "the child's answer is no answer, or a second one"
+	late      = "no verdict within 1 s"
+	noAnswer  = "the child's answer is \"unknown\", or a second one"
+	notInUse  = "the network may have been taken down meanwhile: its name is not in use any more"
 	good      = "nmrc" // the right descriptors
 )
 
@@ -143,6 +144,22 @@ func TestForgedVerdicts(t *testing.T) {
 			session{args: []string{say(isolated, good)}, front: inOtherMounts},
 			"the working directory is not in the mount namespace",
 		},
+		{
+			"a named network whose child ends before the login process has moved",
+			session{module: "usernet.so", args: []string{say(isolated, good)}}, notInUse,
+		},
+		{
+			"a named network whose child has hung up",
+			session{module: "usernet.so", args: []string{say(isolated, good), word("hangup"), word("pause")}}, notInUse,
+		},
+		{
+			"a named network whose child does not answer",
+			session{module: "usernet.so", args: []string{say(isolated, good), word("stop")}}, notInUse,
+		},
+		{
+			"a named network whose child answers something else",
+			session{module: "usernet.so", args: []string{say(isolated, good), say("X", ""), word("pause")}}, notInUse,
+		},
 	}
 	onEachHost(t, func(t *testing.T, m machine, h *host) {
 		for _, test := range tests {
@@ -219,7 +236,7 @@ func TestGoodAnswers(t *testing.T) {
 	}{
 		{"a member, isolated", session{args: []string{say("Am--", ""), say(isolated, good)}}, outcome.isolated},
 		{"a member, a non-member of the others", session{args: []string{say("Amng", ""), say(isolated, good)}}, outcome.isolated},
-		{"a member by another question", session{module: "usernet.so", args: []string{say("A-m-", ""), say(isolated, good)}}, outcome.isolated},
+		{"a member by another question", session{module: "usernet.so", args: []string{say("A-m-", ""), say(isolated, good), word("serve")}}, outcome.isolated},
 		{"lines for the log around it", session{args: []string{say(logError+"a", ""), say("Am--", ""), say(logError+"b", ""), say(isolated, good)}}, outcome.isolated},
 		{"a member, refused", session{args: []string{say("Am--", ""), say(refused+"no", "")}}, func(o outcome, t *testing.T) { o.refused(t, "no") }},
 		{"unknown", session{args: []string{say(unknownUser+"down", "")}}, func(o outcome, t *testing.T) { o.refused(t, "down") }},
@@ -229,7 +246,7 @@ func TestGoodAnswers(t *testing.T) {
 		{"a non-member, the child stopped", session{args: []string{say("An--", ""), word("stop")}}, letIn},
 		{"no group", session{args: []string{say("Ag--", "")}}, func(o outcome, t *testing.T) {
 			o.ended(t, "PAM_SUCCESS")
-			o.logged(t, `there is no group "members", so it has no members`, 1)
+			o.logged(t, `group "members" does not exist, so nobody is a member`, 1)
 		}},
 	}
 	onEachHost(t, func(t *testing.T, m machine, h *host) {

@@ -122,7 +122,7 @@ func TestABuildThatCouldLetNobodyInIsRefused(t *testing.T) {
 		"nothing deferred":                   {true, `s,deferIn(path); err,error(nil); err,`, "build/module/deferrelocations/main.go", "", "has Go's data relocated by the dynamic linker"},
 		"pages smaller than the kernel's":    {true, "", "", "LDFLAGS=-Wl,-z,common-page-size=1024", "its page has data of"},
 		"an entry that starts nothing":       {true, `s,(\*init)(1.*,(void)init;,; s,_cgo_wait_runtime_init_done();,,`, "pam/*.c", "", "does not start Go for a member"},
-		"a crash in the login process":       {true, `s,options_parse(&s.options,*(volatile char *)0 = 0; &,`, "pam/*.c", "", "crashes the login process"},
+		"a crash in the login process":       {true, `s,options_init(&l->options,*(volatile char *)0 = 0; &,`, "pam/*.c", "", "crashes the login process"},
 	} {
 		if c.long && !*full {
 			continue

@@ -3,8 +3,12 @@
  * inject - logs a user in through a PAM module, or runs a program, and disturbs one system call
  *
  * usage: inject MODULE USER
+ *        inject hold FILE
  *
- * Reads requests from stdin, a line of words each:
+ * The second form never ends: there always is a stopped process that has a lock on all of FILE.
+ * Another takes the place of one that is killed.
+ *
+ * The first form reads requests from stdin, a line of words each:
  *
  *	RESET ACTION ROLE NUMBER NTH VALUE TIMES [ARGUMENT...]
  *
@@ -607,6 +611,25 @@ static struct json *shared_json(size_t size)
 	return j;
 }
 
+static _Noreturn void hold(const char *path)
+{
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int status, fd;
+	pid_t pid;
+
+	do {
+		pid = fork();
+		if (pid == 0) {
+			fd = open(path, O_RDWR | O_CLOEXEC);
+			if (fd < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || fcntl(fd, F_SETLKW, &all) < 0)
+				err(EXIT_FAILURE, "lock %s", path);
+			raise(SIGSTOP);
+			_exit(EXIT_FAILURE);
+		}
+	} while (pid > 0 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+	err(EXIT_FAILURE, "hold %s", path);
+}
+
 static void on_alarm(int signal)
 {
 	(void)signal; /* it is here to end waitpid with EINTR */
@@ -618,7 +641,9 @@ int main(int argc, char **argv)
 	char line[2048];
 
 	if (argc != 3)
-		errx(EXIT_FAILURE, "usage: inject MODULE USER");
+		errx(EXIT_FAILURE, "usage: inject MODULE USER; inject hold FILE");
+	if (strcmp(argv[1], "hold") == 0)
+		hold(argv[2]);
 	report = shared_json(64 << 10);
 	if (sigaction(SIGALRM, &alarmed, NULL) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
 	    !host_start(argv[1], argv[2]))

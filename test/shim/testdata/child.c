@@ -6,6 +6,7 @@
  *
  *	exit, kill, stop, pause		ends, or does not
  *	hangup				closes the socket
+ *	serve				answers the login process until that hangs up
  *	lines				sends a thousand lines for the log
  *	flood				sends such for debugging, without end
  *	HEX[+N][:LETTERS]		sends a datagram: these bytes, N letters, and
@@ -23,8 +24,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../../../pam/go_start.h"
-#include "../../../pam/verdict.h"
 
 #ifndef KIND
 #define KIND KIND_NEWNET
@@ -136,6 +135,9 @@ static void act(int socket, const char *word)
 		pause();
 	else if (strcmp(word, "hangup") == 0)
 		close(socket);
+	else if (strcmp(word, "serve") == 0)
+		for (char byte; read(socket, &byte, 1) == 1;)
+			require(write(socket, &byte, 1) == 1);
 	else if (strcmp(word, "lines") == 0)
 		for (int i = 0; i < 1000; i++)
 			require(send_datagram(socket, "L\3line", 6, NULL, 0));
@@ -146,7 +148,7 @@ static void act(int socket, const char *word)
 		datagram(socket, word);
 }
 
-bool go_can_start(void)
+bool child_can_start_go(void)
 {
 	return true;
 }

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package trial tries logins. Open opens a real PAM session, in a child process that ends with it, and tells what the
+// session gets. Close takes back what the session has left. Module logs in through a single module.
+package trial
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/netns"
+	"libpam-net/internal/setup"
+)
+
+// grace is the time that modules have to close the session, and processes to end.
+const grace = 10 * time.Second
+
+// Login is an open session, or a refused login. The caller must close it.
+type Login struct {
+	View
+	Name    string // of the network namespace, "" for none
+	Created bool   // the namespace, by this login
+
+	before netns.Before
+	child  *exec.Cmd
+	socket *net.UnixConn
+	in     *json.Decoder
+	out    *json.Encoder
+	forget func() bool // ends the wait for the end of the context
+	typed  chan os.Signal
+}
+
+// Open opens a session of a user's through the stack of a service, and looks at it. With terminal, commands that Run runs
+// have this program's stdin and stdout, unless these are a terminal.
+//
+// When ctx ends, the session ends at once. The caller must be root, must hold the OS thread, with which the session
+// ends, and must have no other children: until Close, orphans of the session become its children.
+func Open(ctx context.Context, user, service string, terminal bool) (*Login, error) {
+	if moved, err := isMoved(); err != nil {
+		return nil, err
+	} else if moved {
+		return nil, errors.New("logins start in the host's network, and this is another one: " +
+			"use `nsenter --net=/proc/1/ns/net pamnetctl check ...`")
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, fmt.Errorf("prctl PR_SET_CHILD_SUBREAPER: %w", err)
+	}
+	before, err := netns.Remember()
+	if err != nil {
+		return nil, err
+	}
+	l := &Login{before: before}
+	if err := l.start(terminal); err != nil {
+		return nil, err
+	}
+	l.forget = context.AfterFunc(ctx, l.kill)
+	if err := l.open(request{service, user}); err != nil {
+		_, undone := l.Close()
+		return nil, errors.Join(err, undone)
+	}
+	return l, nil
+}
+
+// start starts the child.
+func (l *Login) start(terminal bool) error {
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("socketpair: %w", err)
+	}
+	ours, theirs := os.NewFile(uintptr(ends[0]), "child"), os.NewFile(uintptr(ends[1]), "parent")
+	defer ours.Close()
+	defer theirs.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		return fmt.Errorf("talk to the child: %w", err)
+	}
+	l.socket = conn.(*net.UnixConn)
+	l.in, l.out = json.NewDecoder(conn), json.NewEncoder(conn)
+	// The child and what modules start have no terminal. So Ctrl-C does not reach them, and is passed on.
+	l.typed = make(chan os.Signal, 1)
+	signal.Notify(l.typed, unix.SIGINT, unix.SIGQUIT)
+	l.child = &exec.Cmd{
+		Path: "/proc/self/exe", Args: []string{ChildName}, Dir: "/", ExtraFiles: []*os.File{theirs},
+		Env:    []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=" + os.Getenv("TERM")},
+		Stderr: os.Stderr,
+		// Mounts of the session, and of other modules, stay in this namespace.
+		SysProcAttr: &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Setsid: true, Pdeathsig: syscall.SIGKILL},
+	}
+	if terminal {
+		l.child.Stdin, l.child.Stdout = os.Stdin, os.Stdout
+	}
+	if err := l.child.Start(); err != nil {
+		conn.Close()
+		l.forgetTyped()
+		return fmt.Errorf("start a child: %w", err)
+	}
+	go func() {
+		for s := range l.typed {
+			_ = l.child.Process.Signal(s)
+		}
+	}()
+	return nil
+}
+
+// open lets the child open the session.
+func (l *Login) open(r request) (err error) {
+	if l.View, err = ask[View](l, r); err != nil || l.Refused != "" || !l.Moved {
+		return err
+	}
+	names, err := netns.Names()
+	if err != nil {
+		return err
+	}
+	if l.Name = names[l.Inode]; l.Name != "" {
+		l.Created, err = l.before.Made(l.Name)
+	}
+	return err
+}
+
+// ask sends a request to the child, and returns the answer.
+func ask[T any](l *Login, request any) (value T, err error) {
+	var got answer[T]
+	if err = l.out.Encode(request); err == nil {
+		err = l.in.Decode(&got)
+	}
+	if err == io.EOF || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
+		err = errors.New("it has ended unexpectedly")
+	}
+	if err != nil {
+		return value, fmt.Errorf("the process in the session: %w", err)
+	}
+	if got.Error != "" {
+		return value, errors.New(got.Error)
+	}
+	return got.Value, nil
+}
+
+// Ran is the end of a command.
+type Ran struct {
+	ExitCode int    `json:"exit_code"`
+	Output   string `json:"output"`
+}
+
+// Run runs a command in the session, as the user, by the user's shell. It returns the output if Open was called without
+// terminal.
+func (l *Login) Run(command string) (Ran, error) {
+	return ask[Ran](l, runRequest{command, l.child.Stdout == nil})
+}
+
+func (l *Login) forgetTyped() {
+	signal.Stop(l.typed)
+	close(l.typed)
+}
+
+func (l *Login) kill() { _ = l.child.Process.Kill() }
+
+// Close closes the session, ends its processes and takes down its networks. It returns the networks that stay, because
+// somebody else uses them now.
+func (l *Login) Close() (stays []netns.Pruned, err error) {
+	l.socket.Close()
+	defer l.forget()
+	defer l.forgetTyped()
+	impatient := time.AfterFunc(grace, l.kill)
+	err = l.child.Wait()
+	impatient.Stop()
+	if errors.As(err, new(*exec.ExitError)) {
+		err = nil // what the child has not closed ends with the child
+	}
+	left, found := descendants()
+	pruned, undone := l.before.Undo(func(pid int) bool { return left[pid] }, func(program, name string) error {
+		if err := endDescendants(); err != nil {
+			return err
+		}
+		var said []string
+		err := setup.Program{Path: program, Name: name, Output: func(line string) {
+			said = append(said, line)
+		}}.Down()
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, strings.Join(said, "; "))
+		}
+		return err
+	})
+	stays = slices.DeleteFunc(pruned, func(p netns.Pruned) bool { return p.Gone })
+	err = errors.Join(err, found, undone)
+	if len(stays) == 0 { // else a setup program may have left them, for the network
+		err = errors.Join(err, endDescendants())
+	}
+	return stays, err
+}
+
+// descendants returns the PIDs of the processes that this one has started, directly or not.
+func descendants() (map[int]bool, error) {
+	stats, err := procfs.NewFS("/proc")
+	if err != nil {
+		return nil, err
+	}
+	processes, err := stats.AllProcs()
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	children := map[int][]int{}
+	for _, p := range processes {
+		if s, err := p.Stat(); err == nil { // else it has ended
+			children[s.PPID] = append(children[s.PPID], p.PID)
+		}
+	}
+	found := map[int]bool{}
+	for next := children[os.Getpid()]; len(next) > 0; {
+		pid := next[0]
+		next = append(next[1:], children[pid]...)
+		found[pid] = true
+	}
+	return found, nil
+}
+
+// endDescendants kills and reaps what the session has left running.
+func endDescendants() error {
+	for deadline := time.Now().Add(grace); ; time.Sleep(time.Millisecond) {
+		left, err := descendants()
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		for pid := range left {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		for {
+			if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); pid <= 0 && !errors.Is(err, unix.EINTR) {
+				break
+			}
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("processes that the session has left do not end: %d", len(left))
+		}
+	}
+}
