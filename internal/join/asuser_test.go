@@ -115,7 +115,7 @@ func TestNothingIsRunWhereUsersMayTraceRootsPrograms(t *testing.T) {
 	_, err := private.Sh("echo 1 >/run/one; mount --bind /run/one /proc/sys/fs/suid_dumpable")
 	expect.Check(t, err)
 	runtime.LockOSThread()
-	c := Command(nobody, nil, "true")
+	c := AsUser(nobody, nil, "true")
 	if code, err := Run(c, false, c.Start); err == nil || !strings.Contains(err.Error(), "sysctl fs.suid_dumpable=2") {
 		t.Errorf("%d, %v", code, err)
 	}

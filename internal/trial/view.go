@@ -165,7 +165,7 @@ func nameServers(text string) []string {
 
 // reachable returns those of the host's sockets that the user may connect to, by the path that they have in the session
 // as well.
-func reachable(a *account.Account, sockets map[string]file) (paths []string, err error) {
+func reachable(a *account.Account, sockets map[string]nsfs.ID) (paths []string, err error) {
 	paths = []string{}
 	err = withRightsTo(a, func() {
 		for path, was := range sockets {
@@ -180,7 +180,7 @@ func reachable(a *account.Account, sockets map[string]file) (paths []string, err
 
 // mayConnect tells whether the path leads the calling thread to the socket, and the thread may write to it. No socket
 // can be opened. The error is ENXIO for a thread that may write to it, and another one for the rest.
-func mayConnect(path string, socket file) bool {
+func mayConnect(path string, socket nsfs.ID) bool {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false
