@@ -58,7 +58,8 @@ func TestReport(t *testing.T) {
 			Login{View: View{Network: network}}, member, policy.Host, ": ", `[a member of "usernet" stays in the host's network]`,
 		},
 		"a member whose line libpam skips": {
-			Login{View: View{Network: network}}, skipped, policy.Host, ": ",
+			Login{View: View{Network: network}},
+			skipped, policy.Host, ": ",
 			fmt.Sprintf(`[a member of "usernet" stays in the host's network: %s]`, step(false).Missing()),
 		},
 		"root, of whom nothing is known": {

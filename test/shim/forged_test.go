@@ -146,19 +146,23 @@ func TestForgedVerdicts(t *testing.T) {
 		},
 		{
 			"a named network whose child ends before the login process has moved",
-			session{module: "usernet.so", args: []string{say(isolated, good)}}, notInUse,
+			session{module: "usernet.so", args: []string{say(isolated, good)}},
+			notInUse,
 		},
 		{
 			"a named network whose child has hung up",
-			session{module: "usernet.so", args: []string{say(isolated, good), word("hangup"), word("pause")}}, notInUse,
+			session{module: "usernet.so", args: []string{say(isolated, good), word("hangup"), word("pause")}},
+			notInUse,
 		},
 		{
 			"a named network whose child does not answer",
-			session{module: "usernet.so", args: []string{say(isolated, good), word("stop")}}, notInUse,
+			session{module: "usernet.so", args: []string{say(isolated, good), word("stop")}},
+			notInUse,
 		},
 		{
 			"a named network whose child answers something else",
-			session{module: "usernet.so", args: []string{say(isolated, good), say("X", ""), word("pause")}}, notInUse,
+			session{module: "usernet.so", args: []string{say(isolated, good), say("X", ""), word("pause")}},
+			notInUse,
 		},
 	}
 	onEachHost(t, func(t *testing.T, m machine, h *host) {

@@ -107,10 +107,10 @@ func copyOf(t *testing.T, sed, files string) string {
 
 func TestABuildThatCouldLetNobodyInIsRefused(t *testing.T) {
 	for what, c := range map[string]struct {
-		long      bool
+		long       bool
 		sed, files string
-		variable  string
-		want      string
+		variable   string
+		want       string
 	}{
 		"lld":                                {variable: "LDFLAGS=-fuse-ld=lld", want: "the modules need GNU ld"},
 		"gold":                               {variable: "LDFLAGS=-fuse-ld=gold", want: "the modules need GNU ld"},
