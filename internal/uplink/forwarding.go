@@ -81,7 +81,8 @@ func (f *forwarding) prepare(v version, devices []string) error {
 		}
 		// With accept_ra at 1, an interface that forwards ignores router advertisements.
 		key := v.key(device, "accept_ra")
-		if value, err := getParameter(key); err == nil && value == "1" && !slices.Contains(before, setting{v.key(device, "forwarding"), "1"}) {
+		wasRouter := slices.Contains(slices.Concat(f.before, before), setting{v.key(device, "forwarding"), "1"})
+		if value, err := getParameter(key); err == nil && value == "1" && !wasRouter {
 			before = append(before, setting{key, value})
 			f.pending = append(f.pending, setting{key, "2"})
 		}
@@ -92,6 +93,9 @@ func (f *forwarding) prepare(v version, devices []string) error {
 			remember(v.key("all", "accept_redirects")) // the kernel sets it to the opposite of the switch
 		}
 		f.pending = append(f.pending, setting{all, "1"})
+	}
+	if len(before) == 0 {
+		return nil
 	}
 	return f.note(before)
 }

@@ -106,10 +106,14 @@ func (h *host) remove(device string) error {
 // the other name has the number, too, or if that is not known.
 func (h *host) findOwn(p plan, c *config.Config, fd int) (link netlink.Link, good bool, err error) {
 	link, err = h.findLink(p.device())
-	if err != nil || link == nil {
+	if err != nil {
 		return nil, false, err
 	}
-	if other := link.Attrs().Alias; other != "" && other != p.name {
+	other := h.table.nameOf(p.device())
+	if link != nil && link.Attrs().Alias != "" {
+		other = link.Attrs().Alias
+	}
+	if other != "" && other != p.name {
 		who, err := identify(other, c.Group)
 		if err == nil && who.device() == p.device() {
 			err = fmt.Errorf("run pamnet-uplink down %s first", other)
@@ -121,6 +125,9 @@ func (h *host) findOwn(p plan, c *config.Config, fd int) (link netlink.Link, goo
 			_, err := h.down(other)
 			return err
 		})
+	}
+	if link == nil {
+		return nil, false, nil
 	}
 	good, err = h.matches(link, p, c, fd)
 	return link, good, err

@@ -33,7 +33,7 @@ func (t *table) addChains(c *config.Config, f *forwarding) {
 	begin := t.chain("begin", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityMangle)
 	begin(notFrom, accept)
 	begin(ct(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED|expr.CtStateBitINVALID), accept)
-	begin(t.connections.countOver(MaxConnections), drop)
+	begin(ct(expr.CtKeySTATE, expr.CtStateBitNEW), t.connections.countOver(MaxConnections), drop)
 	begin(protocol(unix.IPPROTO_ICMP), accept)
 	begin(protocol(unix.IPPROTO_ICMPV6), accept)
 	if !c.Metadata {

@@ -157,6 +157,14 @@ func (t *table) devices(is func(name string) bool) []string {
 	return devices
 }
 
+// nameOf returns the name that has a device, "" if none has.
+func (t *table) nameOf(device string) string {
+	if e := find(t.links.elements, deviceKeys(device)[0].Key); e != nil {
+		return e.Comment
+	}
+	return ""
+}
+
 // write makes the table what the configuration, the forwarding and the plans say. It
 // replaces the elements of the plans' names and leaves those of other names.
 func (t *table) write(c *config.Config, f *forwarding, plans []plan) error {

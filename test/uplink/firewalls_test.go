@@ -29,6 +29,7 @@ func TestRealFirewalls(t *testing.T) {
 	}
 	for _, c := range []struct{ name, start, command string }{
 		{"firewalld", `set -e
+			ln -sf org.fedoraproject.FirewallD1.server.policy.choice /usr/share/polkit-1/actions/org.fedoraproject.FirewallD1.policy
 			mkdir -p /run/dbus
 			dbus-daemon --system --fork
 			/usr/bin/python3 /usr/sbin/firewalld --nopid
@@ -36,7 +37,7 @@ func TestRealFirewalls(t *testing.T) {
 		{"ufw", iptables + `
 			cp -n /usr/share/ufw/iptables/*.rules /usr/share/ufw/ufw.conf /etc/ufw/ || :
 			ufw --force enable`, "ufw route allow in on pn+"},
-		{"iptables", iptables + "iptables -P FORWARD DROP; ip6tables -P FORWARD DROP; iptables -P INPUT DROP; ip6tables -A INPUT -j REJECT", "iptables -I FORWARD -i pn+ -j ACCEPT"},
+		{"iptables", iptables + "iptables -P FORWARD DROP; ip6tables -P FORWARD DROP; iptables -P INPUT DROP; ip6tables -A INPUT -p icmpv6 -j ACCEPT; ip6tables -A INPUT -j REJECT", "iptables -I FORWARD -i pn+ -j ACCEPT"},
 		{"iptables-legacy", "iptables-legacy -P FORWARD DROP; ip6tables-legacy -A FORWARD -j REJECT; iptables-legacy -P INPUT DROP", "iptables-legacy -I FORWARD -i pn+ -j ACCEPT"},
 		{"docker", iptables + `
 			iptables -N DOCKER-USER

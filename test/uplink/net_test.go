@@ -183,6 +183,27 @@ func (l *lab) send(namespace, source, to, text string) {
 	}))
 }
 
+// broadcast sends a datagram to everybody on a link.
+func (l *lab) broadcast(namespace, to, text string) {
+	l.t.Helper()
+	expect.Check(l.t, l.in(namespace, func() error {
+		dialer := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
+			failed := c.Control(func(fd uintptr) {
+				err = errors.Join(unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_BROADCAST, 1),
+					unix.SetsockoptString(int(fd), unix.SOL_SOCKET, unix.SO_BINDTODEVICE, "eth0"))
+			})
+			return errors.Join(err, failed)
+		}}
+		conn, err := dialer.Dial("udp4", to)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		_, err = conn.Write([]byte(text))
+		return err
+	}))
+}
+
 // advertise sends a router advertisement (RFC 4861) from a namespace's eth0.
 func (l *lab) advertise(namespace string) {
 	l.t.Helper()
