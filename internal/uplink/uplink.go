@@ -174,16 +174,14 @@ func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 				err = errors.Join(err, failed)
 			}
 		}()
-		if err := h.remove(p.device()); err != nil {
-			return err
-		}
 	}
 	if err := h.locked(func() error { return h.applyFirewall(p, c) }); err != nil {
 		return err
 	}
+	// From here on the device is this name's.
 	if good {
 		err = errors.Join(h.markUnchecked(link), fitMTU(h.Handle, link, c))
-	} else {
+	} else if err = h.remove(p.device()); err == nil {
 		link, err = h.makeLink(p, c, fd)
 	}
 	if err != nil {
@@ -193,8 +191,12 @@ func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 }
 
 // applyFirewall closes the gate, writes the nftables table, and only then switches forwarding
-// on. A table that is away comes back for all uplinks at once.
+// on. A table that is away comes back for all uplinks at once. It fails if the table has the
+// device for another name: of two names with one number one is first.
 func (h *host) applyFirewall(p plan, c *config.Config) error {
+	if e := find(h.table.links.elements, deviceKeys(p.device())[0].Key); e != nil && e.Comment != p.name {
+		return fmt.Errorf("interface %s, of %s, belongs to %q: run pamnet-uplink down %s first", p.device(), p.identity, e.Comment, e.Comment)
+	}
 	if err := h.closeGate(); err != nil {
 		return err
 	}
