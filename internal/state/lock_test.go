@@ -96,13 +96,13 @@ func TestWhoWaitsForALockEndsAProcessThatStandsStill(t *testing.T) {
 		ended(t, cmd)
 	})
 	for _, c := range []struct {
-		parents, file, word string
-		beside              bool
+		parents, file, word, thaw string
+		beside                    bool
 	}{
-		{"/sys/fs/cgroup/unified /sys/fs/cgroup", "cgroup.freeze", "1", false},
-		{"/sys/fs/cgroup/unified /sys/fs/cgroup", "cgroup.freeze", "1", true},
-		{"/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", false},
-		{"/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", true},
+		{"/sys/fs/cgroup/unified /sys/fs/cgroup", "cgroup.freeze", "1", "0", false},
+		{"/sys/fs/cgroup/unified /sys/fs/cgroup", "cgroup.freeze", "1", "0", true},
+		{"/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", "THAWED", false},
+		{"/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", "THAWED", true},
 	} {
 		t.Run(fmt.Sprintf("a frozen one: %s, beside one that cannot be frozen: %t", c.file, c.beside), func(t *testing.T) {
 			group := ""
@@ -126,6 +126,7 @@ func TestWhoWaitsForALockEndsAProcessThatStandsStill(t *testing.T) {
 			}
 			cmd, _ := lockElsewhere(t, "lab", group)
 			expect.Check(t, os.WriteFile(group+"/"+c.file, []byte(c.word), 0))
+			t.Cleanup(func() { expect.Check(t, os.WriteFile(group+"/"+c.file, []byte(c.thaw), 0)) })
 			ended(t, cmd)
 		})
 	}
