@@ -59,8 +59,8 @@ func parseRecord(text string) record {
 
 // write replaces the record of name. It does so in one step, since only the first line counts.
 func (r record) write(name string) error {
-	if err := unix.Mkdir(records, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("create %s: %w", records, err)
+	if err := os.MkdirAll(records, 0o700); err != nil {
+		return err
 	}
 	fd, err := unix.Open(recordPath(name), unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
