@@ -21,6 +21,9 @@ import (
 // One thread does all the work, because strace(1) counts the calls of each thread.
 func init() { runtime.LockOSThread() }
 
+// version is the release. The Makefile sets it.
+var version = "unreleased"
+
 func main() {
 	if err := command().Execute(); err != nil {
 		complain(err.Error())
@@ -41,6 +44,7 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "pamnet-uplink",
 		Short:         "Connect named network namespaces to the host's network",
+		Version:       version,
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -55,6 +59,7 @@ func command() *cobra.Command {
 			return nil
 		},
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.PersistentFlags().StringVar(&path, "config", config.Path, "read the configuration from `FILE`")
 	root.Flags().BoolVar(&check, "check", false, "check the configuration and do nothing else")

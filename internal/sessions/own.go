@@ -39,11 +39,11 @@ func Own() ([]OwnNetwork, error) {
 	if err != nil {
 		return nil, err
 	}
-	current, err := namespace(procDir, "self", "net")
+	current, err := nsfs.Of(nsfs.Thread, nsfs.Net)
 	if err != nil {
-		return nil, fmt.Errorf("find this login's network: %w", err)
+		return nil, err
 	}
-	return ownNetworks(procDir, all, current, lookAsUser)
+	return ownNetworks(procDir, all, current.Ino, lookAsUser)
 }
 
 // ownProcesses returns the processes of the caller's user, oldest first.
@@ -100,7 +100,7 @@ func ownNetworks(dir string, all []process, current uint64,
 
 // lookAsUser tells whether the caller's user owns the network of a process, and which interfaces are in it.
 func lookAsUser(pid int) (managed bool, interfaces []string, err error) {
-	fd, err := unix.Open(nsfs.Path(pid, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := nsfs.Open(pid, nsfs.Net)
 	if err != nil {
 		return false, nil, err
 	}

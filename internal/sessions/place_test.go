@@ -169,14 +169,17 @@ func TestLookReturnsTheSessionsOfNetworksThatItCannotLookInto(t *testing.T) {
 	less = all
 	less[0].Effective &^= 1 << unix.CAP_SYS_ADMIN // no network namespace is entered
 	pid := start(t, "unshare", "-n")
+	network, err := nsfs.Of(pid, nsfs.Net)
+	expect.Check(t, err)
 	expect.Check(t, unix.Capset(&header, &less[0]))
-	live, err := Look([]Session{{Leader: pid, Inode: 1, Interfaces: []Interface{}}})
+	live, err := Look([]Session{{Leader: pid, Inode: network.Ino, Interfaces: []Interface{}}})
 	expect.Check(t, unix.Capset(&header, &all[0]))
 	if err == nil || len(live) != 1 || live[0].Leader != pid {
 		t.Errorf("%+v: %v", live, err)
 	}
 	expect.Equal(t, "interfaces", fmt.Sprint(live[0].Interfaces), "[]")
-	live, err = Look([]Session{{Leader: pid, Inode: 1}, {Leader: 1 << 22, Inode: 2}})
+	// The second has ended, and the PID of the third was reused.
+	live, err = Look([]Session{{Leader: pid, Inode: network.Ino}, {Leader: 1 << 22, Inode: 2}, {Leader: pid, Inode: 3}})
 	expect.Check(t, err)
 	expect.Equal(t, "those that have not ended", strconv.Itoa(len(live))+live[0].Interfaces[0].Name, "1lo")
 }

@@ -222,33 +222,18 @@ func nameOf(uid uint32) string {
 }
 
 // Look returns the sessions with what is in their networks. It looks into each network once, and leaves out sessions
-// that have ended. If it cannot look into a network, it returns the sessions there without interfaces, and an error.
-// The caller must be root and hold the OS thread.
+// whose leader has ended. If it cannot look into a network, it returns the sessions there without interfaces, and an
+// error. The caller must be root and hold the OS thread.
 func Look(all []Session) (live []Session, err error) {
-	type seen struct {
-		*Network
-		owner string
-	}
-	known := map[uint64]seen{}
+	known := map[uint64]*seen{}
 	var failed []error
 	for _, s := range all {
-		n, looked := known[s.Inode]
-		if !looked {
-			fd, err := unix.Open(nsfs.Path(s.Leader, "ns/net"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-			if nsfs.Ended(err) {
+		n := known[s.Inode]
+		if n == nil {
+			if n, err = lookAt(s); errors.Is(err, errEnded) {
 				continue
-			}
-			if err != nil {
-				return nil, fmt.Errorf("open network of process %d: %w", s.Leader, err)
-			}
-			n.Network, err = LookInto(fd)
-			if uid, owned := netns.OwnerOf(fd); owned == nil && uid != 0 {
-				n.owner = nameOf(uid)
-			}
-			unix.Close(fd)
-			if err != nil {
+			} else if err != nil {
 				failed = append(failed, err)
-				n.Network = &Network{Interfaces: []Interface{}}
 			}
 			known[s.Inode] = n
 		}
@@ -262,4 +247,37 @@ func Look(all []Session) (live []Session, err error) {
 		live = append(live, s)
 	}
 	return live, errors.Join(failed...)
+}
+
+// seen is what Look knows of a network.
+type seen struct {
+	Network
+	owner string
+}
+
+var errEnded = errors.New("the leader of the session has ended")
+
+// lookAt returns what is in the network of a session. With any error but errEnded, that is without interfaces.
+func lookAt(s Session) (*seen, error) {
+	n := &seen{Network: Network{Interfaces: []Interface{}}}
+	fd, err := nsfs.Open(s.Leader, nsfs.Net)
+	if nsfs.Ended(err) {
+		return nil, errEnded
+	} else if err != nil {
+		return n, err
+	}
+	defer unix.Close(fd)
+	if id, err := nsfs.OfFile(fd); err != nil {
+		return n, err
+	} else if id.Ino != s.Inode { // its PID was reused
+		return nil, errEnded
+	}
+	if uid, err := netns.OwnerOf(fd); err == nil && uid != 0 {
+		n.owner = nameOf(uid)
+	}
+	inside, err := LookInto(fd)
+	if err == nil {
+		n.Network = *inside
+	}
+	return n, err
 }

@@ -144,9 +144,9 @@ func only(target string, found []Session) (*Place, error) {
 
 // isolated returns the place of a process that is in another network than the host's.
 func isolated(pid int) (*Place, error) {
-	host, err := namespace(procDir, "1", "net")
+	host, err := nsfs.Of(nsfs.Host, nsfs.Net)
 	if err != nil {
-		return nil, fmt.Errorf("find network of process 1: %w", err)
+		return nil, err
 	}
 	p, err := pin(pid)
 	switch {
@@ -154,7 +154,7 @@ func isolated(pid int) (*Place, error) {
 		return nil, fmt.Errorf("process %d does not exist; see `pamnetctl list`", pid)
 	case errors.Is(err, ErrForeign):
 		return nil, fmt.Errorf("%w; enter another process of the session, see `pamnetctl list`", err)
-	case err == nil && p.inode == host:
+	case err == nil && p.inode == host.Ino:
 		p.Close()
 		return nil, fmt.Errorf("process %d is not isolated: it is in the host's network; see `pamnetctl list`", pid)
 	}

@@ -243,7 +243,7 @@ func endDescendants() error {
 			}
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("processes that the session has left do not end: %d", len(left))
+			return fmt.Errorf("%d processes of the session do not end", len(left))
 		}
 	}
 }
