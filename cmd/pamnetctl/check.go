@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/pamstack"
 	"libpam-net/internal/policy"
 	"libpam-net/internal/sessions"
 	"libpam-net/internal/trial"
@@ -60,11 +59,11 @@ login is refused, or a member stays in the host's network. It is the command's w
 		if err := onlyRoot("log others in; use sudo"); err != nil {
 			return err
 		}
-		conf, err := loadService(service)
+		p, err := loadService(service)
 		if err != nil {
 			return err
 		}
-		k := checker{policy: policy.PolicyOf(conf, service), service: service, out: c.OutOrStdout(), errors: c.ErrOrStderr(), asJSON: *asJSON}
+		k := checker{policy: p, service: service, out: c.OutOrStdout(), errors: c.ErrOrStderr(), asJSON: *asJSON}
 		runtime.LockOSThread()
 		signals := []os.Signal{unix.SIGTERM, unix.SIGHUP}
 		if command != "" {
@@ -88,20 +87,20 @@ func addService(c *cobra.Command, service *string) {
 	_ = c.RegisterFlagCompletionFunc("service", completeService) // it fails if there is no such option
 }
 
-// loadService reads the PAM configuration. It returns an error if that does not have the service.
-func loadService(service string) (*pamstack.Config, error) {
-	conf, err := pamstack.Load("/")
+// loadService reads the policy of this machine. It returns an error if that does not have the service.
+func loadService(service string) (*policy.Policy, error) {
+	p, err := policy.Load("/", policy.Live())
 	if err != nil {
-		return nil, fmt.Errorf("read the PAM configuration: %w", err)
+		return nil, err
 	}
-	if !slices.Contains(conf.Services(), service) {
+	if !slices.Contains(p.Stacks.Services(), service) {
 		return nil, fmt.Errorf("no service %q exists: name a file of /etc/pam.d or /usr/lib/pam.d by --service", service)
 	}
-	return conf, nil
+	return p, nil
 }
 
 type checker struct {
-	policy      policy.Policy
+	policy      *policy.Policy
 	service     string
 	out, errors io.Writer
 	asJSON      bool
@@ -146,7 +145,14 @@ func (k checker) user(ctx context.Context, user, command string) (err error) {
 func (k checker) members(ctx context.Context) error {
 	var reports []trial.Report
 	problems := 0
-	for _, user := range k.policy.Members() {
+	users, complete, err := k.policy.ServiceMembers(k.service)
+	if err != nil {
+		return err
+	}
+	if !complete {
+		fmt.Fprintln(k.errors, "pamnetctl: check: there may be more members, which a directory does not list")
+	}
+	for _, user := range users {
 		login, r, err := k.open(ctx, user, false)
 		if err == nil {
 			err = k.close(login)
@@ -163,7 +169,7 @@ func (k checker) members(ctx context.Context) error {
 	if k.asJSON {
 		show = printJSON[trial.Report]
 	}
-	err := show(k.out, reports)
+	err = show(k.out, reports)
 	if err == nil && problems > 0 {
 		err = fmt.Errorf("problems with %s", count(problems, "user"))
 	}
@@ -171,7 +177,7 @@ func (k checker) members(ctx context.Context) error {
 }
 
 func (k checker) open(ctx context.Context, user string, terminal bool) (*trial.Login, trial.Report, error) {
-	d := k.policy.Decide(user)
+	d := k.policy.Decide(k.service, user)
 	login, err := trial.Open(ctx, user, k.service, terminal)
 	if ctx.Err() != nil {
 		err = errors.Join(errors.New("interrupted"), err)

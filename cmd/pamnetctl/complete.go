@@ -43,11 +43,12 @@ var completeTag = completeFrom(func() (tags []cobra.Completion, err error) {
 // completeMember offers the members of the modules' groups.
 func completeMember(service *string) completion {
 	return completeFrom(func() ([]cobra.Completion, error) {
-		conf, err := pamstack.Load("/")
+		p, err := policy.Load("/", policy.Live())
 		if err != nil {
 			return nil, err
 		}
-		return policy.PolicyOf(conf, *service).Members(), nil
+		members, _, err := p.ServiceMembers(*service)
+		return members, err
 	})
 }
 

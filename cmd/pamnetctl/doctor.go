@@ -19,13 +19,14 @@ func doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Find what is wrong with this machine's setup (root)",
 		Long: `Looks for what refuses logins, and for ways by which members come into the host's network. It prints
-the worst first, each with what puts it right. It changes nothing.
+the worst first, each with what to do. It changes nothing.
 
 Use it after an installation, and after each change of /etc/pam.d or of the groups. The exit code is 1
 if there is an error or a warning.`,
 		Args: cobra.NoArgs,
 	}
 	asJSON := addJSON(c)
+	verbose := c.Flags().BoolP("verbose", "v", false, "print also what is well")
 	root := c.Flags().String("root", "/", "look at a machine that does not run, below `DIRECTORY`")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		machine := doctor.Machine{Root: *root}
@@ -42,6 +43,9 @@ if there is an error or a warning.`,
 		if *asJSON {
 			err = printJSON(c.OutOrStdout(), result.Findings)
 		} else {
+			if !*verbose {
+				result.Good = nil
+			}
 			err = printFindings(c.OutOrStdout(), result)
 		}
 		if err != nil {
@@ -72,29 +76,37 @@ func serious(findings []doctor.Finding) error {
 var colours = map[doctor.Severity]string{doctor.Error: "\x1b[1;31m", doctor.Warning: "\x1b[1;33m", doctor.Note: "\x1b[1m"}
 
 func printFindings(w io.Writer, result doctor.Result) error {
-	if len(result.Findings) == 0 {
-		_, err := fmt.Fprintf(w, "no problems found (%s, %s with the modules)\n", count(result.Members, "member"), count(result.Services, "service"))
-		return err
-	}
-	var b strings.Builder
-	for i, f := range result.Findings {
-		if i > 0 {
-			b.WriteString("\n")
-		}
+	var blocks []string // with an empty line between one and the next
+	for _, f := range result.Findings {
 		severity := string(f.Severity)
 		if coloured(w) {
 			severity = colours[f.Severity] + severity + "\x1b[0m"
 		}
-		fmt.Fprintf(&b, "%s: %s\n    %s\n", severity, f.What, f.Consequence)
 		const most = 8
-		fmt.Fprintf(&b, "    see %s", strings.Join(f.Evidence[:min(most, len(f.Evidence))], " "))
+		see := strings.Join(f.Evidence[:min(most, len(f.Evidence))], " ")
 		if more := len(f.Evidence) - most; more > 0 {
-			fmt.Fprintf(&b, " and %d more", more)
+			see += fmt.Sprintf(" and %d more", more)
 		}
-		b.WriteString("\n")
-		fmt.Fprintf(&b, "\n        %s\n", strings.ReplaceAll(f.Remedy, "\n", "\n        "))
+		blocks = append(blocks, fmt.Sprintf("%s: %s\n    %s\n    see %s\n    %s", severity, f.What, f.Consequence, see, f.Advice))
+		const indent = "        "
+		for _, edit := range f.Diff {
+			blocks = append(blocks, indent+edit.File+"\n"+indent+strings.Join(edit.Lines, "\n"+indent))
+		}
+		if f.Remedy != "" {
+			blocks = append(blocks, indent+f.Remedy)
+		}
 	}
-	_, err := io.WriteString(w, b.String())
+	last := ""
+	for _, sentence := range result.Good {
+		last += "ok: " + sentence + "\n"
+	}
+	if len(result.Findings) == 0 {
+		last += fmt.Sprintf("no problems found (%s, %s with the modules)\n", count(result.Members, "member"), count(result.Services, "service"))
+	}
+	if last != "" {
+		blocks = append(blocks, strings.TrimSuffix(last, "\n"))
+	}
+	_, err := io.WriteString(w, strings.Join(blocks, "\n\n")+"\n")
 	return err
 }
 

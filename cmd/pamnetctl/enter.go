@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
-	"libpam-net/internal/account"
 	"libpam-net/internal/join"
+	"libpam-net/internal/policy"
 	"libpam-net/internal/sessions"
 )
 
@@ -81,7 +81,7 @@ func enterSession(target string, command []string, notes io.Writer) error {
 		return err
 	}
 	defer place.Close()
-	a, err := account.Lookup(user)
+	a, err := policy.FindAccount(user)
 	if err != nil {
 		return err
 	}

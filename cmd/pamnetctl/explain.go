@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/account"
 	"libpam-net/internal/netns"
 	"libpam-net/internal/policy"
 	"libpam-net/internal/session"
@@ -61,14 +60,14 @@ something fails, use "pamnetctl check".`,
 	addService(c, &service)
 	c.ValidArgsFunction = completeMember(&service)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		conf, err := loadService(service)
+		p, err := loadService(service)
 		if err != nil {
 			return err
 		}
-		if _, err := account.Lookup(args[0]); err != nil {
+		if err := p.CheckUser(args[0]); err != nil {
 			return err
 		}
-		e := explain(args[0], service, policy.PolicyOf(conf, service).Decide(args[0]))
+		e := explain(args[0], service, p.Decide(service, args[0]))
 		if *asJSON {
 			return printObject(c.OutOrStdout(), e)
 		}

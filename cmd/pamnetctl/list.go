@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"libpam-net/internal/account"
+	"libpam-net/internal/policy"
 	"libpam-net/internal/sessions"
 )
 
@@ -68,7 +68,7 @@ func listSessions(user string) ([]sessions.Session, error) {
 		return nil, err
 	}
 	if user != "" {
-		a, err := account.Lookup(user)
+		a, err := policy.FindAccount(user)
 		if err != nil {
 			return nil, err
 		}

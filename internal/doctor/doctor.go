@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package doctor looks over a machine on which the modules are installed, and says
-// what is wrong with it: what would refuse logins, and by which ways members come
-// into the host's network all the same. It changes nothing.
+// Package doctor looks over a machine with the modules, and returns what is wrong with it: what refuses
+// logins, and by which ways members get the host's network. It changes nothing. Its findings are rows of the
+// table in findings.go.
 package doctor
 
 import (
@@ -11,15 +11,15 @@ import (
 	"slices"
 	"strings"
 
-	"libpam-net/internal/pamstack"
+	"libpam-net/internal/policy"
+	"libpam-net/internal/session"
 )
 
 // Severity is how bad a finding is.
 type Severity string
 
-// An Error is a login that is refused, or a member who is not isolated; a Warning
-// is a way around the isolation, or something that is hardly meant; a Note is worth
-// knowing, and no problem.
+// Error: a login is refused, or a member is not isolated. Warning: the isolation can be bypassed, or the
+// configuration is probably a mistake. Note: informational.
 const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
@@ -35,27 +35,30 @@ type Finding struct {
 	What        string   `json:"what"`     // a sentence
 	Evidence    []string `json:"evidence"` // files, with the line: "/etc/pam.d/sshd:12"
 	Consequence string   `json:"consequence"`
-	Remedy      string   `json:"remedy"` // commands for root's shell
+	Advice      string   `json:"advice"` // what to do, a sentence
+	Remedy      string   `json:"remedy"` // a command that does it, and may be repeated; "" if there is none
+	Diff        []Edit   `json:"diff"`   // the lines of files that do it
 }
 
-// Result is what comes of looking.
+// Result is what Examine returns.
 type Result struct {
 	Findings []Finding // the worst first
-	Members  int       // users that the modules concern
-	Services int       // whose sessions they are in
+	Good     []string  // sentences about what is well
+	Members  int       // the members that are listed
+	Services int       // the services with the modules
 }
 
-// The checks, in the order in which findings that are equally bad are shown, which
-// is that in which they are best put right.
+// The checks. Findings that are equally bad are shown in this order, in which they are best corrected.
 var checks = []func(*examination){
 	checkModules,
 	checkProblems,
 	checkMissingModules,
+	checkSources,
 	checkGroups,
 	checkMembers,
 	checkLines,
 	checkServices,
-	checkDeaf,
+	checkRefusals,
 	checkArguments,
 	checkSSHD,
 	checkEtcNetns,
@@ -68,49 +71,145 @@ var checks = []func(*examination){
 	checkProcesses,
 }
 
-// Examine looks over a machine. An error says that it cannot be looked at.
+// Examine looks over a machine. It returns an error if the machine cannot be looked at.
 func Examine(m Machine) (Result, error) {
-	e := &examination{Machine: m}
-	var err error
-	if e.pam, err = pamstack.Load(m.Root); err != nil {
-		return Result{}, fmt.Errorf("read the configuration of PAM: %w", err)
+	oracle := policy.Files(m.Root)
+	if m.Live {
+		oracle = policy.Live()
 	}
-	if e.accounts, err = m.readAccounts(); err != nil {
+	p, err := policy.Load(m.Root, oracle)
+	if err != nil {
+		return Result{}, err
+	}
+	e := &examination{Machine: m, Policy: p, seen: map[*kind]bool{}}
+	if !m.Live {
+		e.unknown(moduleLogin, nameService, runningOutside)
+	}
+	if err := e.survey(); err != nil {
 		return Result{}, fmt.Errorf("read the accounts: %w", err)
 	}
-	e.survey()
 	for _, check := range checks {
 		check(e)
 	}
 	slices.SortStableFunc(e.findings, func(a, b Finding) int {
 		return cmp.Compare(slices.Index(severities, a.Severity), slices.Index(severities, b.Severity))
 	})
-	return Result{Findings: e.findings, Members: len(e.allMembers()), Services: e.isolating}, nil
+	result := Result{Findings: e.findings, Members: len(e.users), Services: e.isolating}
+	for _, k := range table {
+		if k.good != "" && !e.seen[k] {
+			result.Good = append(result.Good, k.good)
+		}
+	}
+	return result, nil
 }
 
 // examination is one look at a machine.
 type examination struct {
 	Machine
-	pam      *pamstack.Config
-	accounts accounts
+	*policy.Policy
+	listing  policy.Listing
 	services []service
-	concerns []concern // whom there are lines or members for
-	lines    []line    // of the modules, each once
+	concerns []concern        // the groups that have a line, or members
+	users    []session.Answer // the members of all groups, by name
+	lines    []policy.Rule    // the modules' lines, each once
 
-	isolating int // services that the modules are in
+	isolating int // the number of services with the modules
 	findings  []Finding
+	seen      map[*kind]bool // the kinds of which it cannot be said that there is no finding
 }
 
-// found adds a finding, unless there is one of the same kind and place.
-func (e *examination) found(f Finding) {
-	same := func(g Finding) bool {
-		return g.ID == f.ID && g.What == f.What && slices.Equal(g.Evidence, f.Evidence)
+// concern is a group that a module is for.
+type concern struct {
+	policy.Module
+	groups   []string // the names of the groups that exist
+	members  []session.Answer
+	complete bool // there are no other groups and members
+}
+
+// names returns the names of the members.
+func (c concern) names() (names []string) {
+	for _, a := range c.members {
+		names = append(names, a.User)
+	}
+	return names
+}
+
+// survey lists the services, the lines, and the groups with their members.
+func (e *examination) survey() (err error) {
+	if e.listing, err = e.Listing(); err != nil {
+		return err
+	}
+	places := map[string]bool{}
+	for _, name := range e.Stacks.Services() {
+		s := e.service(name)
+		for _, r := range s.ours {
+			if place := r.Line.String(); !places[place] {
+				places[place] = true
+				e.lines = append(e.lines, r)
+			}
+		}
+		if e.opensSessions(s) {
+			e.services = append(e.services, s)
+			if len(s.ours) > 0 {
+				e.isolating++
+			}
+		}
+	}
+	for _, m := range e.Concerned() {
+		c := concern{Module: m}
+		if c.groups, _, err = e.Groups(m); err != nil {
+			return err
+		}
+		if c.members, c.complete, err = e.Members(m); err != nil {
+			return err
+		}
+		if len(e.linesOf(m)) > 0 || len(c.members) > 0 {
+			e.concerns = append(e.concerns, c)
+			e.users = append(e.users, c.members...)
+		}
+	}
+	byName := func(a, b session.Answer) int { return cmp.Compare(a.User, b.User) }
+	slices.SortStableFunc(e.users, byName)
+	e.users = slices.CompactFunc(e.users, func(a, b session.Answer) bool { return a.User == b.User })
+	return nil
+}
+
+// linesOf returns the lines for a group.
+func (e *examination) linesOf(m policy.Module) (rules []policy.Rule) {
+	for _, r := range e.lines {
+		if r.Module == m {
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}
+
+// report adds a finding, unless there is one of the same kind and place. The values fill in the kind's
+// placeholders, names and values by turns.
+func (e *examination) report(k *kind, f Finding, values ...string) {
+	e.unknown(k)
+	f.ID, f.Severity = k.id, k.severity
+	f.What, f.Consequence, f.Advice = fill(k.problem, values), fill(k.effect, values), fill(k.advice, values)
+	if vendors := overridden(f.Diff); len(vendors) > 0 {
+		f.Advice += fmt.Sprintf(" Copy %s to /etc/pam.d first: an update would overwrite the change.", list(vendors))
 	}
 	if f.Evidence == nil {
 		f.Evidence = []string{} // [] in JSON
 	}
-	if !slices.ContainsFunc(e.findings, same) {
+	if f.Diff == nil {
+		f.Diff = []Edit{}
+	}
+	if !slices.ContainsFunc(e.findings, func(g Finding) bool {
+		return g.ID == f.ID && g.What == f.What && slices.Equal(g.Evidence, f.Evidence)
+	}) {
 		e.findings = append(e.findings, f)
+	}
+}
+
+// unknown notes that there may be findings of these kinds.
+func (e *examination) unknown(kinds ...*kind) {
+	for _, k := range kinds {
+		e.seen[k] = true
 	}
 }
 
@@ -123,10 +222,29 @@ func list(names []string) string {
 	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
-// plural is "opens" of "open" for one, "open" for more.
+// some is list for names that may be many.
+func some(names []string) string {
+	const most = 7
+	if len(names) > most+1 {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return list(names)
+}
+
+// plural returns one or more, by n.
 func plural(n int, one, more string) string {
 	if n == 1 {
 		return one
 	}
 	return more
+}
+
+// quote quotes a word for the shell.
+func quote(word string) string {
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-+=,:@%", r))
+	}) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

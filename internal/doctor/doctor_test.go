@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -157,7 +156,7 @@ func found(t testing.TB, m doctor.Machine) (all []string, findings []doctor.Find
 	expect.Check(t, err)
 	for _, f := range result.Findings {
 		all = append(all, string(f.Severity)+" "+f.ID)
-		if f.What == "" || len(f.Evidence) == 0 || f.Consequence == "" || f.Remedy == "" {
+		if f.What == "" || len(f.Evidence) == 0 || f.Consequence == "" || f.Advice == "" || strings.ContainsAny(f.What+f.Consequence+f.Advice, "{}") {
 			t.Errorf("this is not all: %+v", f)
 		}
 	}
@@ -204,24 +203,24 @@ func TestEachFindingIsFound(t *testing.T) {
 	}
 }
 
-// Where pam-auth-update looks after the shared files it is to add the lines, but for those that it
-// has added before, or cannot know the arguments of.
+// Where pam-auth-update manages the shared files it is to add the lines, but for those that it has added
+// before, or cannot know the arguments of.
 func TestAProfileIsTheRemedyWhereItCanBe(t *testing.T) {
 	t.Parallel()
 	const end = "session optional pam_systemd.so\n# end of pam-auth-update config\n"
 	for _, c := range []struct {
 		what, file, content string
-		want                []string // the beginnings of the remedies
+		want                []string // remedies, or edits
 	}{
 		{"it can", "", "", []string{"pam-auth-update --enable libpam-net-groupnet libpam-net-newnet libpam-net-usernet"}},
 		{"it has been there before", "/var/lib/pam/session", "Module: libpam-net-newnet\nrequired\tpam_newnet.so\n", []string{
 			"pam-auth-update --enable libpam-net-groupnet libpam-net-newnet libpam-net-usernet",
-			`sed -i --follow-symlinks -e '$a\session required pam_newnet.so' /etc/pam.d/common-session`,
+			"[{/etc/pam.d/common-session [+ session required pam_newnet.so]}]",
 		}},
 		{"the line has arguments", "/etc/pam.d/atd", "session required pam_permit.so\nsession required pam_newnet.so lodown\n" +
 			"session required pam_groupnet.so\nsession required pam_usernet.so\n", []string{
 			"pam-auth-update --enable libpam-net-groupnet libpam-net-usernet",
-			`sed -i --follow-symlinks -e '$a\session required pam_newnet.so lodown'`,
+			"[{/etc/pam.d/common-session [+ session required pam_newnet.so lodown]}]",
 		}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -239,7 +238,7 @@ func TestAProfileIsTheRemedyWhereItCanBe(t *testing.T) {
 			_, findings := found(t, m)
 			for _, want := range c.want {
 				if !slices.ContainsFunc(findings, func(f doctor.Finding) bool {
-					return f.ID == "service-without-module" && strings.HasPrefix(f.Remedy, want)
+					return f.ID == "service-without-module" && (f.Remedy == want || fmt.Sprint(f.Diff) == want)
 				}) {
 					t.Errorf("no remedy %s: %+v", want, findings)
 				}
@@ -248,29 +247,57 @@ func TestAProfileIsTheRemedyWhereItCanBe(t *testing.T) {
 	}
 }
 
-// obey does what doctor says about the configuration of PAM, one thing after the
-// other, until it has nothing to say. (Other remedies are for a machine that runs:
-// test/e2e.)
+// Where a directory does not list its members there may be some. Services without a line are reported, and no
+// finding takes a line away, or makes a local group.
+func TestMembersThatNobodyLists(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	write(t, m.Root, "/etc/nsswitch.conf", "passwd: files sss\ngroup: files sss\n")
+	write(t, m.Root, "/etc/group", "root:x:0:\n")
+	write(t, m.Root, "/etc/passwd", "root:x:0:0::/root:/bin/bash\n")
+	write(t, m.Root, "/etc/pam.d/runuser", "auth required pam_permit.so\nsession required pam_unix.so\n"+
+		"session required pam_groupnet.so\nsession required pam_newnet.so group=exam\n")
+	all, findings := found(t, m)
+	want := "error service-without-module, warning service-without-module, note name-listing"
+	if got := strings.Join(slices.Compact(all), ", "); got != want {
+		t.Errorf("%s, not %s: %+v", got, want, findings)
+	}
+	for _, f := range findings {
+		for _, edit := range f.Diff {
+			if slices.ContainsFunc(edit.Lines, func(line string) bool { return !strings.HasPrefix(line, "+ ") }) {
+				t.Errorf("a line is taken away: %+v", f)
+			}
+		}
+		if f.Remedy != "" {
+			t.Errorf("a command: %+v", f)
+		}
+	}
+}
+
+// obey makes the edits that doctor shows of files of PAM, those of one finding after the other, until there
+// is none. (The commands are for a machine that runs: test/e2e.)
 func obey(t *testing.T, m doctor.Machine, findings []doctor.Finding) {
 	t.Helper()
-	outside := regexp.MustCompile(`(^|\s)/(etc|usr)/`)
 	for range 12 {
 		if len(findings) == 0 {
 			return
 		}
 		f := findings[0]
-		t.Logf("%s: %s %s %q\n%s", f.Severity, f.What, f.Consequence, f.Evidence, f.Remedy)
-		if !strings.Contains(f.Remedy, "/etc/pam.d/") && !strings.Contains(f.Remedy, "/usr/lib/pam.d/") || !strings.Contains(f.Remedy, "sed -i") {
+		t.Logf("%s: %s %s %s %q %v %s", f.Severity, f.What, f.Consequence, f.Advice, f.Evidence, f.Diff, f.Remedy)
+		if len(f.Diff) == 0 || f.ID == "pam-line" || f.ID == "pam-module" {
 			return
 		}
-		inside := outside.ReplaceAllString(f.Remedy, "$1"+m.Root+"/$2/")
-		if outside.MatchString(inside) {
-			t.Fatalf("this would change the machine that runs the test: %s", inside)
-		}
-		if output, err := exec.Command("sh", "-ec", inside).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v: %s", inside, err, output)
+		for _, edit := range f.Diff {
+			content, err := os.ReadFile(filepath.Join(m.Root, edit.File))
+			if err != nil {
+				content, err = os.ReadFile(filepath.Join(m.Root, "/usr/lib/pam.d", filepath.Base(edit.File)))
+			}
+			expect.Check(t, err)
+			after, err := edit.Apply(string(content))
+			expect.Check(t, err)
+			write(t, m.Root, edit.File, after)
 		}
 		_, findings = found(t, m)
 	}
-	t.Errorf("doctor is never content: %+v", findings)
+	t.Errorf("doctor always finds something: %+v", findings)
 }

@@ -6,130 +6,98 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"libpam-net/internal/policy"
+	"libpam-net/internal/session"
 )
 
-// checkGroups finds modules without members.
-func checkGroups(e *examination) {
-	if len(e.concerns) == 0 && !slices.ContainsFunc(modules, func(c concern) bool { return len(e.groups(c)) > 0 }) {
-		e.found(Finding{
-			Severity: Error, ID: "no-group",
-			What:        "There is none of the groups newnet, usernet and groupnet-NAME.",
-			Evidence:    []string{"/etc/group"},
-			Consequence: "The modules concern nobody: everybody logs in to the host's network. Members of newnet get no network, of usernet one of their own, of groupnet-NAME one that they share.",
-			Remedy:      "groupadd --system newnet",
-		})
-		return
+// checkSources finds sources of nsswitch.conf that do not answer, or do not list their members.
+func checkSources(e *examination) {
+	const conf = "/etc/nsswitch.conf"
+	for _, err := range e.listing.Failed {
+		e.report(nameService, Finding{Evidence: []string{conf}}, "error", err.Error())
 	}
-	if len(e.allMembers()) == 0 {
-		name := "newnet"
-		for _, c := range slices.Concat(slices.Clone(e.concerns), modules) {
-			if g := e.groups(c); len(g) > 0 {
-				name = g[0].name
-				break
-			}
+	if silent := e.listing.Silent; len(silent) > 0 && len(e.lines) > 0 {
+		e.report(nameListing, Finding{Evidence: []string{conf}}, "sources", "Source "+list(silent), "do", plural(len(silent), "does", "do"))
+	}
+}
+
+// checkGroups finds groups that do not exist, and groups without members. Where a directory does not list
+// them, there may be some, and nothing is found.
+func checkGroups(e *examination) {
+	var groups []string
+	for _, m := range slices.Concat(e.Concerned(), policy.Modules) {
+		names, _, _ := e.Groups(m) // survey has returned the error
+		groups = append(groups, names...)
+	}
+	switch {
+	case len(e.users) > 0:
+	case !e.listing.Complete():
+		if len(e.lines) == 0 {
+			e.report(noLines, Finding{Evidence: []string{"/etc/pam.d"}})
 		}
-		e.found(Finding{
-			Severity: Warning, ID: "no-members",
-			What:        "Nobody is a member of a group that the modules are for.",
-			Evidence:    []string{"/etc/group"},
-			Consequence: "Everybody logs in to the host's network.",
-			Remedy:      "printf 'Who is to be in group " + name + "? '; read -r user; usermod -aG " + name + ` "$user"`,
-		})
+	case len(groups) == 0 && len(e.lines) == 0:
+		e.report(noGroup, Finding{Evidence: []string{"/etc/group"}, Remedy: "groupadd -f --system newnet"})
+		return
+	default:
+		e.report(noMembers, Finding{Evidence: []string{"/etc/group"}}, "group", append(groups, "newnet")[0])
 	}
 	for _, c := range e.concerns {
-		name := c.group
-		if c.module == groupnet {
-			name += "-NAME"
-		}
+		name := strings.Replace(c.Groups(), "*", "NAME", 1)
+		lines := e.linesOf(c.Module)
 		var places []string
-		var lines []line
-		for _, l := range e.lines {
-			if l.concern == c {
-				lines = append(lines, l)
-				places = append(places, l.String())
-			}
+		for _, r := range lines {
+			places = append(places, r.Line.String())
 		}
 		switch {
-		case len(e.groups(c)) == 0 && c.module != groupnet:
-			e.found(Finding{
-				Severity: Warning, ID: "group-missing",
-				What:        fmt.Sprintf("There is no group %s, which %s is for.", name, c.module),
-				Evidence:    places,
-				Consequence: "Nobody is a member, and each login logs a warning.",
-				Remedy:      "groupadd --system " + quote(name),
-			})
-		case len(e.members(c)) == 0 && len(e.allMembers()) > 0:
-			e.found(Finding{
-				Severity: Note, ID: "group-empty",
-				What:        fmt.Sprintf("Nobody is in group %s, which %s is for.", name, c.module),
-				Evidence:    places,
-				Consequence: "The lines concern nobody.",
-				Remedy:      editAll(lines, func(l line) string { return span(l.Place) + "d" }),
-			})
+		case !c.complete:
+		case len(c.groups) == 0 && c.Kind != session.GroupNet:
+			f := Finding{Evidence: places}
+			if e.listing.Complete() { // else a local group could hide one of a directory
+				f.Remedy = "groupadd -f --system " + quote(name)
+			}
+			e.report(groupMissing, f, "group", name, "module", c.Name)
+		case len(c.members) == 0 && len(e.users) > 0:
+			e.report(groupEmpty, Finding{Evidence: places, Diff: e.removed(lines...)}, "group", name, "module", c.Name)
 		}
 	}
 }
 
-// checkMembers finds members who should not be what they are.
+// checkMembers finds root as a member, and members of several groups.
 func checkMembers(e *examination) {
-	type membership struct {
-		concern
-		group string
-	}
-	of := map[string][]membership{}
+	groupsOf, severalOf := map[string][]string{}, map[string]string{}
 	for _, c := range e.concerns {
-		for _, g := range e.groups(c) {
-			for _, name := range e.accounts.in(g) {
-				of[name] = append(of[name], membership{c, g.name})
+		for _, a := range c.members {
+			groupsOf[a.User] = append(groupsOf[a.User], a.Group)
+			if a.Several {
+				severalOf[a.User] = c.Name
 			}
 		}
 	}
-	for _, name := range e.allMembers() {
-		u := e.accounts.user(name)
-		var groups []string
-		for _, m := range of[name] {
-			groups = append(groups, m.group)
+	for _, u := range e.users {
+		groups, several := groupsOf[u.User], severalOf[u.User]
+		f := Finding{Evidence: []string{"/etc/group"}}
+		values := []string{"user", u.User, "groups", list(groups), "module", several}
+		switch {
+		case u.UID == 0:
+			if len(groups) == 1 && e.lists(groups[0], u.User) {
+				f.Remedy = fmt.Sprintf("gpasswd -d %s %s", quote(u.User), quote(groups[0]))
+			}
+			e.report(memberRoot, f, values...)
+		case several != "":
+			e.report(memberOfGroups, f, values...)
+		case len(groups) > 1:
+			e.report(memberOfModules, f, values...)
 		}
-		if u != nil && u.uid == 0 {
-			e.found(Finding{
-				Severity: Warning, ID: "member-root",
-				What:        fmt.Sprintf("%s has uid 0 and is a member of %s.", name, list(groups)),
-				Evidence:    []string{"/etc/group"},
-				Consequence: "It isolates nothing, as root comes out of every network, and can keep root from administering this one.",
-				Remedy:      e.leave(*u, groups),
-			})
-			continue
-		}
-		if len(groups) < 2 || u == nil {
-			continue
-		}
-		consequence := fmt.Sprintf("The later line decides; what the earlier one has covered stays so. The remedy keeps %s.", groups[len(groups)-1])
-		if of[name][0].concern == of[name][len(groups)-1].concern {
-			consequence = fmt.Sprintf("The group that getgrouplist(3) names first decides, with a warning in the log. The remedy keeps %s.", groups[len(groups)-1])
-		}
-		e.found(Finding{
-			Severity: Warning, ID: "member-of-two",
-			What:        fmt.Sprintf("%s is a member of %s.", name, list(groups)),
-			Evidence:    []string{"/etc/group"},
-			Consequence: consequence,
-			Remedy:      e.leave(*u, groups[:len(groups)-1]),
-		})
 	}
 }
 
-// leave takes a user out of groups.
-func (e *examination) leave(u user, groups []string) string {
-	var commands []string
-	for _, name := range groups {
-		if g := e.accounts.group(name); g.gid == u.gid {
-			own := "users"
-			if e.accounts.group(u.name) != nil {
-				own = u.name
-			}
-			commands = append(commands, "usermod -g "+quote(own)+" "+quote(u.name))
-		} else {
-			commands = append(commands, "gpasswd -d "+quote(u.name)+" "+quote(name))
+// lists returns whether a group of /etc/group lists the user.
+func (e *examination) lists(group, user string) bool {
+	for line := range strings.Lines(e.read("/etc/group") + "\n") {
+		if f := strings.Split(strings.TrimSuffix(line, "\n"), ":"); len(f) == 4 && f[0] == group {
+			return slices.Contains(strings.Split(f[3], ","), user)
 		}
 	}
-	return strings.Join(commands, "\n")
+	return false
 }

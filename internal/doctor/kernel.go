@@ -7,112 +7,99 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"libpam-net/internal/policy"
 )
 
-// checkKernel finds what the modules need of the kernel and do not have.
+// checkKernel finds features that the modules or their lines need, and the kernel lacks.
 func checkKernel(e *examination) {
-	const release = "/proc/sys/kernel/osrelease"
+	const release, namespaces = "/proc/sys/kernel/osrelease", "/proc/self/ns"
 	version := e.read(release)
 	selfmanaged, rootshared := "", ""
-	for _, l := range e.lines {
-		if l.selfmanaged {
-			selfmanaged = l.String()
+	for _, r := range e.lines {
+		if r.Request.SelfManaged {
+			selfmanaged = r.Line.String()
 		}
-		if l.rootshared {
-			rootshared = l.String()
+		if r.Request.RootShared {
+			rootshared = r.Line.String()
 		}
 	}
-	old := func(severity Severity, what, consequence string) {
-		e.found(Finding{
-			Severity: severity, ID: "kernel-old",
-			What:     fmt.Sprintf("This kernel is Linux %s, and %s.", version, what),
-			Evidence: []string{release}, Consequence: consequence, Remedy: "apt-get upgrade || dnf upgrade    # and restart",
-		})
-	}
+	f := Finding{Evidence: []string{release}}
 	switch {
 	case version == "":
 	case older(version, 4, 11):
-		old(Error, "the modules need 4.11", "Members are refused.")
+		e.report(kernelOld, f, "version", version, "feature", "each module", "needed", "4.11", "effect", "Members are refused.")
 	case rootshared != "" && older(version, 5, 15):
-		old(Error, "rootshared needs 5.15", "Members are refused where a line has it: "+rootshared+".")
+		f.Evidence = append(f.Evidence, rootshared)
+		e.report(kernelOld, f, "version", version, "feature", "rootshared", "needed", "5.15",
+			"effect", "Members are refused by lines with rootshared.")
 	case older(version, 5, 2):
-		old(Note, "lacks the mount API of 5.2", "What a session mounts away is covered, not gone: root can uncover it.")
+		e.report(kernelMounts, f, "version", version)
 	}
-	missing := func(namespace, what string, evidence ...string) {
-		if e.exists("/proc/self/ns") && !e.exists("/proc/self/ns/"+namespace) {
-			e.found(Finding{
-				Severity: Error, ID: "kernel-" + namespace,
-				What:     fmt.Sprintf("This kernel has no %s namespaces.", what),
-				Evidence: append(evidence, "/proc/self/ns"), Consequence: "Members are refused.",
-				Remedy: "apt-get install linux-image-amd64 || dnf install kernel    # and restart",
-			})
-		}
-	}
-	missing("net", "network")
-	limits := []string{"net"}
-	if selfmanaged != "" {
-		missing("user", "user", selfmanaged)
-		limits = append(limits, "user")
+	lacks := func(kind string) bool { return e.exists(namespaces) && !e.exists(namespaces+"/"+kind) }
+	if lacks("net") {
+		e.report(kernelNet, Finding{Evidence: []string{namespaces}})
 	}
 	checkUserNamespaces(e)
-	for _, kind := range limits {
-		e.checkLimit(kind)
+	e.checkLimit("net")
+	if selfmanaged == "" {
+		return
 	}
+	if lacks("user") {
+		e.report(kernelUser, Finding{Evidence: []string{selfmanaged, namespaces}})
+	}
+	e.checkLimit("user")
 }
 
-// restrictions are the parameters that keep unprivileged users from user namespaces, and
-// their values that do.
+// restrictions are the parameters that keep unprivileged users from user namespaces, with the values that do.
 var restrictions = []struct{ name, value string }{
 	{"kernel.unprivileged_userns_clone", "0"},             // Debian's
 	{"kernel.apparmor_restrict_unprivileged_userns", "1"}, // Ubuntu's
 }
 
-// checkUserNamespaces finds lines that hand out what the machine withholds: the owner of a
-// network is the owner of a user namespace, with all capabilities in it. The modules make
-// it as root, whom the parameters do not keep.
+// checkUserNamespaces finds lines that hand out what the machine withholds: the owner of a network is the
+// owner of a user namespace, with all capabilities in it. The modules create it as root, which the parameters
+// do not restrict.
 func checkUserNamespaces(e *examination) {
-	for _, r := range restrictions {
-		file := "/proc/sys/" + strings.ReplaceAll(r.name, ".", "/")
-		if e.read(file) != r.value {
+	for _, p := range restrictions {
+		file := "/proc/sys/" + strings.ReplaceAll(p.name, ".", "/")
+		if e.read(file) != p.value {
 			continue
 		}
-		for _, l := range e.lines {
-			if !l.selfmanaged {
+		for _, r := range e.lines {
+			if !r.Request.SelfManaged {
 				continue
 			}
-			e.found(Finding{
-				Severity: Note, ID: "selfmanaged-userns",
-				What:        fmt.Sprintf("Users may not make user namespaces here (%s=%s), and selfmanaged gives members one.", r.name, r.value),
-				Evidence:    []string{file, l.String()},
-				Consequence: "Members reach code of the kernel that the parameter keeps from users: mounts, nftables and more.",
-				Remedy:      replace(l.Line, l.Control, slices.DeleteFunc(slices.Clone(l.Args), func(arg string) bool { return arg == "selfmanaged" })),
+			diff := e.replaced([]policy.Rule{r}, func(r policy.Rule) (string, []string) {
+				return r.Line.Control, slices.DeleteFunc(slices.Clone(r.Line.Args), func(arg string) bool { return arg == "selfmanaged" })
 			})
+			e.report(userNamespaces, Finding{Evidence: []string{file, r.Line.String()}, Diff: diff}, "setting", p.name+"="+p.value)
 		}
 	}
 }
 
-// checkLimit finds a limit that leaves no room for the members' networks.
+// checkLimit finds a limit that is less than the members' networks need.
 func (e *examination) checkLimit(kind string) {
 	file := "/proc/sys/user/max_" + kind + "_namespaces"
 	limit, err := strconv.Atoi(e.read(file))
-	if need := len(e.allMembers()); err == nil && limit < max(need, 1) {
-		f := Finding{
-			Severity: Warning, ID: "kernel-limit",
-			What:        fmt.Sprintf("There may be %d %s namespaces, and there are %d members.", limit, kind, need),
-			Evidence:    []string{file},
-			Consequence: "Members are refused when as many are in use.",
-		}
-		if limit == 0 {
-			f.Severity = Error
-			f.Consequence = "Members are refused."
-		}
-		setting := fmt.Sprintf("user.max_%s_namespaces=%d", kind, max(4*need, 4096))
-		f.Remedy = fmt.Sprintf("echo %s >/etc/sysctl.d/60-pamnet-%s.conf && sysctl %s", setting, kind, setting)
-		e.found(f)
+	need := len(e.users)
+	if err != nil || limit >= max(need, 1) {
+		return
 	}
+	k := kernelLimit
+	if limit == 0 {
+		k = kernelForbids
+	}
+	f := Finding{Evidence: []string{file}, Remedy: setSysctl(fmt.Sprintf("user.max_%s_namespaces", kind), fmt.Sprint(max(4*need, 4096)), kind)}
+	e.report(k, f, "file", file, "limit", fmt.Sprint(limit), "members", fmt.Sprint(need, plural(need, " member", " members")))
 }
 
-// older tells whether a kernel is older than a version.
+// setSysctl is a command that sets a parameter, now and at each boot.
+func setSysctl(name, value, file string) string {
+	return fmt.Sprintf("echo %[1]s=%[2]s >/etc/sysctl.d/60-pamnet-%[3]s.conf && sysctl %[1]s=%[2]s", name, value, file)
+}
+
+// older returns whether a version is older than another one.
 func older(release string, major, minor int) bool {
 	var n [2]int
 	for i, word := range strings.SplitN(release, ".", 3)[:min(2, strings.Count(release, ".")+1)] {

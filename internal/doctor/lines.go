@@ -3,37 +3,31 @@
 package doctor
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strings"
 
 	"libpam-net/internal/pamstack"
+	"libpam-net/internal/policy"
 )
 
-// checkProblems finds what libpam itself stumbles over, whoever's line it is.
+// checkProblems finds lines of any module that libpam cannot parse.
 func checkProblems(e *examination) {
-	for _, p := range e.pam.Problems() {
-		e.found(Finding{
-			Severity: Error, ID: "pam-line",
-			What:        "libpam stumbles over a line: " + p.Text + ".",
-			Evidence:    []string{p.String()},
-			Consequence: "Logins are refused, for everybody, root included.",
-			Remedy:      fmt.Sprintf("${EDITOR:-vi} +%d %s", p.Number, quote(p.File)),
-		})
+	for _, p := range e.Stacks.Problems() {
+		e.report(pamLine, Finding{Evidence: []string{p.String()}, Diff: e.shown(p.Place)}, "problem", p.Text)
 	}
 }
 
-// checkMissingModules finds lines that refuse everybody because their module is not
-// there.
+// checkMissingModules finds lines of any module whose file does not exist, where libpam counts that as a
+// failure.
 func checkMissingModules(e *examination) {
 	dir := e.moduleDir()
 	if dir == "" {
 		return
 	}
-	for _, name := range e.pam.Services() {
+	for _, name := range e.Stacks.Services() {
 		for _, kind := range []string{pamstack.Auth, pamstack.Account, pamstack.Session} {
-			for _, l := range e.pam.Stack(name, kind) {
+			for _, l := range e.Stacks.Stack(name, kind) {
 				file := path.Join(dir, l.Module)
 				if strings.HasPrefix(l.Module, "/") {
 					file = l.Module
@@ -41,21 +35,15 @@ func checkMissingModules(e *examination) {
 				if l.Module == "" || strings.Contains(l.Module, "$") || !l.Bad(pamstack.Unknown) || e.exists(file) {
 					continue
 				}
-				e.found(Finding{
-					Severity: Error, ID: "pam-module",
-					What:        fmt.Sprintf("A line needs %s, and there is no such file.", file),
-					Evidence:    []string{l.Place.String()},
-					Consequence: "Whoever comes to this line is refused, root included.",
-					Remedy:      fmt.Sprintf("${EDITOR:-vi} +%d %s", l.Number, quote(l.File)),
-				})
+				e.report(pamModule, Finding{Evidence: []string{l.Place.String()}, Diff: e.shown(l.Place)}, "file", file)
 			}
 		}
 	}
 }
 
-// follow goes through the stack of a service for somebody whom of the modules only
-// the one of line ours concerns (-1: all do). All others are content but for the line
-// that returns something else (-1: none), and pam_deny.
+// follow simulates the stack. The module of the line at ours returns PAM_SUCCESS and the other modules of
+// this project PAM_IGNORE (ours < 0: all return PAM_SUCCESS). The line at index line returns code (line < 0:
+// none), pam_deny fails, and every other module succeeds.
 func (s service) follow(ours, line int, returns pamstack.Code) (code pamstack.Code, asked []bool) {
 	return pamstack.Follow(s.stack, func(i int) pamstack.Code {
 		switch {
@@ -63,7 +51,7 @@ func (s service) follow(ours, line int, returns pamstack.Code) (code pamstack.Co
 			return returns
 		case s.stack[i].Is("pam_deny"):
 			return pamstack.Denied
-		case ours >= 0 && i != ours && slices.Contains(s.ours, i):
+		case ours >= 0 && i != ours && s.hasOurs(i):
 			return pamstack.Ignore
 		default:
 			return pamstack.Success
@@ -71,106 +59,89 @@ func (s service) follow(ours, line int, returns pamstack.Code) (code pamstack.Co
 	})
 }
 
-// checkLines finds lines of the modules that do not do what a line "required" at the
-// end does.
+// checkLines finds lines of the modules that work otherwise than a required line at the end of the stack.
 func checkLines(e *examination) {
 	for _, s := range e.services {
-		for n, i := range s.ours {
-			l := s.stack[i]
-			m, _ := moduleOf(l)
-			ours := asLine(l, m)
-			e.checkControl(s, i)
-			e.checkSkipped(s, i)
-			e.checkOrder(s, ours, i)
-			for _, j := range s.ours[:n] {
-				earlier := s.stack[j]
-				if other, _ := moduleOf(earlier); asLine(earlier, other).concern == ours.concern {
-					e.checkTwice(s, l, earlier)
+		for n, r := range s.ours {
+			e.checkControl(s, r)
+			e.checkSkipped(s, r)
+			e.checkOrder(s, r)
+			for _, earlier := range s.ours[:n] {
+				if earlier.Module == r.Module {
+					e.checkTwice(r, earlier)
 				}
 			}
 		}
 	}
 }
 
-// checkControl finds lines whose control makes something else of what the module says.
-func (e *examination) checkControl(s service, i int) {
-	l := s.stack[i]
-	plain, asked := s.follow(i, -1, "")
-	if !asked[i] || plain != pamstack.Success {
+// checkControl finds lines whose control overrides the return code of the module.
+func (e *examination) checkControl(s service, r policy.Rule) {
+	plain, asked := s.follow(r.At, -1, "")
+	if !asked[r.At] || plain != pamstack.Success {
 		return
 	}
+	l := r.Line
 	f := Finding{
-		Severity: Error, ID: "line-control", Evidence: []string{l.String()},
-		Remedy: replace(l, "required", l.Args),
+		Evidence: []string{l.String()},
+		Diff: e.replaced([]policy.Rule{r}, func(r policy.Rule) (string, []string) {
+			return "required", r.Line.Args
+		}),
 	}
-	refused, _ := s.follow(i, i, pamstack.Abort)
-	ignored, _ := s.follow(i, i, pamstack.Ignore)
+	values := []string{"module", l.Module, "control", l.Control, "service", s.name}
+	refused, _ := s.follow(r.At, r.At, pamstack.Abort)
+	ignored, without := s.follow(r.At, r.At, pamstack.Ignore)
 	switch {
 	case refused == pamstack.Success:
-		f.What = fmt.Sprintf("%s is %s, not required.", l.Module, l.Control)
-		f.Consequence = "Members whose login it refuses come into the host's network."
-		e.found(f)
+		e.report(lineControl, f, values...)
 	case ignored != pamstack.Success && s.alone():
-		f.ID = "line-alone"
-		f.What = fmt.Sprintf("In the sessions of %s no other module than %s has a say.", s.name, l.Module)
-		f.Consequence = "Whoever is no member is refused: libpam wants at least one module to be content."
-		f.Remedy = edit(l.File, fmt.Sprint(l.Number)+`i\`+text(l.File, l.Service, pamstack.Session, "required", "pam_permit.so", nil))
-		e.found(f)
+		permit := lineText(l.File, l.Service, pamstack.Session, "required", "pam_permit.so", nil)
+		f.Diff = []Edit{{l.File, append([]string{"+ " + permit}, marked("  ", e.at(l.Place)...)...)}}
+		e.report(lineAlone, f, values...)
 	case ignored != pamstack.Success:
-		f.What = fmt.Sprintf("%s is %s, which makes a failure of \"no member\".", l.Module, l.Control)
-		f.Consequence = "Whoever is no member is refused, root included."
-		e.found(f)
+		e.report(lineIgnore, f, values...)
 	}
-	for j := i + 1; j < len(s.stack); j++ {
-		_, without := s.follow(i, i, pamstack.Ignore)
-		if !asked[j] && without[j] && s.stack[j].Module != "" {
-			e.found(Finding{
-				Severity: Warning, ID: "line-ends-stack", Evidence: []string{l.String(), s.stack[j].String()},
-				What:        fmt.Sprintf("%s is %s: behind it modules are not asked for members.", l.Module, l.Control),
-				Consequence: fmt.Sprintf("Members' sessions go without %s.", s.stack[j].Module),
-				Remedy:      replace(l, "required", l.Args),
-			})
+	for j := r.At + 1; j < len(s.stack); j++ {
+		if other := s.stack[j]; !asked[j] && without[j] && other.Module != "" {
+			f.Evidence = []string{l.String(), other.String()}
+			e.report(lineEnds, f, append(values, "skipped", other.Module)...)
 			break
 		}
 	}
 }
 
-// alone tells whether the session of a service is nothing but the modules'.
+// alone returns whether the session stack of a service has no other modules than those of this project.
 func (s service) alone() bool {
 	for i, l := range s.stack {
-		if l.Module != "" && !slices.Contains(s.ours, i) {
+		if l.Module != "" && !s.hasOurs(i) {
 			return false
 		}
 	}
 	return true
 }
 
-// checkSkipped finds lines that another one keeps from being asked, in a session
-// that is opened all the same.
-func (e *examination) checkSkipped(s service, i int) {
-	l := s.stack[i]
+// checkSkipped finds lines that another line makes libpam skip, in a session that is opened all the same.
+func (e *examination) checkSkipped(s service, r policy.Rule) {
 	skips := func(j int, code pamstack.Code) bool {
-		result, asked := s.follow(i, j, code)
-		return result == pamstack.Success && !asked[i]
+		result, asked := s.follow(r.At, j, code)
+		return result == pamstack.Success && !asked[r.At]
 	}
-	severity := Error
-	culprit := -1
-	switch always := skips(-1, ""); {
-	case always:
+	k, culprit := lineSkipped, -1
+	if skips(-1, "") {
 		culprit = 0
-		for j := range s.stack[:i] {
-			if _, asked := s.follow(i, j, pamstack.Failed); asked[i] {
+		for j := range s.stack[:r.At] {
+			if _, asked := s.follow(r.At, j, pamstack.Failed); asked[r.At] {
 				culprit = j
 			}
 		}
-		for j := i - 1; culprit == 0 && j > 0; j-- {
-			if _, asked := s.follow(i, -1, ""); asked[j] {
+		for j := r.At - 1; culprit == 0 && j > 0; j-- {
+			if _, asked := s.follow(r.At, -1, ""); asked[j] {
 				culprit = j
 			}
 		}
-	default:
-		severity = Warning
-		for j := range s.stack[:i] {
+	} else {
+		k = lineMaySkip
+		for j := range s.stack[:r.At] {
 			if skips(j, pamstack.Failed) || skips(j, pamstack.Ignore) {
 				culprit = j
 			}
@@ -179,71 +150,52 @@ func (e *examination) checkSkipped(s service, i int) {
 	if culprit < 0 {
 		return
 	}
-	by := s.stack[culprit]
-	remedy := moveBefore(l, by)
-	if _, _, self, otherSelf := meeting(by, l); self && otherSelf && strings.HasPrefix(by.Control, "[") {
-		// What the number of a jump counts is to stay.
-		remedy = edit(l.File, fmt.Sprint(by.Number)+`i\`+escape(textOf(l, l.Control, l.Args)),
-			span(l.Place)+`c\`+text(l.File, l.Service, pamstack.Session, "optional", "pam_permit.so", nil))
+	l, by := r.Line, s.stack[culprit]
+	diff := e.swapped(by, *l, false)
+	if by.File == l.File && slices.Equal(by.Via, l.Via) {
+		diff = []Edit{{l.File, slices.Concat(marked("+ ", e.at(l.Place)...), marked("  ", e.at(by.Place)...), marked("- ", e.at(l.Place)...))}}
+		if strings.HasPrefix(by.Control, "[") { // what the number of a jump counts is to stay
+			permit := lineText(l.File, l.Service, pamstack.Session, "optional", "pam_permit.so", nil)
+			diff[0].Lines = append(diff[0].Lines, "+ "+permit)
+		}
 	}
-	e.found(Finding{
-		Severity: severity, ID: "line-skipped", Evidence: []string{l.String(), by.String()},
-		What:        fmt.Sprintf("%s is not asked where %s, %s, says so.", l.Module, by.Module, by.Control),
-		Consequence: "Members come into the host's network.",
-		Remedy:      remedy,
-	})
+	e.report(k, Finding{Evidence: []string{l.String(), by.String()}, Diff: diff},
+		"module", l.Module, "other", by.Module, "control", by.Control)
 }
 
-// later are modules that do not do their work behind the modules of this project,
-// with what comes of it. Whatever has the mounts of the session right when it is done
-// may come later (pam_namespace: it unshares and mounts for this session alone), as
-// may what is about the process (pam_limits, pam_loginuid): the child lifts limits.
+// later are modules that do not do their work behind the modules of this project, with the effect. A module
+// may come later that has the mounts of the session right when it is done (pam_namespace: it unshares and
+// mounts for this session alone), and one that is about the process (pam_limits, pam_loginuid): the child
+// lifts limits.
 var later = []struct {
-	module      string
-	masks       []string // only where one of these paths is covered; none: always
-	consequence string
+	module string
+	masks  []string // only where one of these paths is covered; none: always
+	effect string
 }{
-	{"pam_mount", nil, "What it mounts stays in the first session of a user, and the next one does without. It mounts over the session's network."},
+	{"pam_mount", nil, "Its mounts stay in the first session of a user, and the next one lacks them. It mounts over the session's network."},
 	{"pam_afs_session", nil, "It looks for its server in the session's network."},
-	{"pam_systemd", []string{"/run/dbus/system_bus_socket", "/run/systemd"}, "It cannot reach logind, which knows nothing of the session then."},
+	{"pam_systemd", []string{"/run/dbus/system_bus_socket", "/run/systemd"}, "It cannot reach logind, which does not know the session then."},
 	{"pam_oddjob_mkhomedir", []string{"/run/dbus/system_bus_socket"}, "It cannot reach oddjobd, and makes no home directory."},
 }
 
 // checkOrder finds modules that come too late.
-func (e *examination) checkOrder(s service, l line, i int) {
-	for _, other := range s.stack[i+1:] {
+func (e *examination) checkOrder(s service, r policy.Rule) {
+	for _, other := range s.stack[r.At+1:] {
 		for _, o := range later {
-			if !other.Is(o.module) || len(o.masks) > 0 && !slices.ContainsFunc(o.masks, l.covers) {
+			if !other.Is(o.module) || len(o.masks) > 0 && !slices.ContainsFunc(o.masks, func(file string) bool { return covers(r, file) }) {
 				continue
 			}
-			e.found(Finding{
-				Severity: Warning, ID: "line-order", Evidence: []string{l.String(), other.String()},
-				What:        fmt.Sprintf("%s comes behind %s.", o.module, l.module),
-				Consequence: o.consequence,
-				Remedy:      moveBehind(l.Line, other),
-			})
+			e.report(lineOrder, Finding{Evidence: []string{r.Line.String(), other.String()}, Diff: e.swapped(*r.Line, other, true)},
+				"module", r.Name, "other", o.module, "effect", o.effect)
 		}
 	}
 }
 
-// covers tells whether a line covers a path with mask=.
-func (l line) covers(file string) bool {
-	return slices.ContainsFunc(l.masks, func(mask string) bool {
-		mask = strings.TrimPrefix(mask, "/var") // /var/run is /run
-		return mask == file || strings.HasPrefix(file, strings.TrimSuffix(mask, "/")+"/")
-	})
-}
-
-// checkTwice reports a line that is twice in the stack of a service.
-func (e *examination) checkTwice(s service, l, earlier pamstack.Line) {
+// checkTwice reports a line that is twice in one stack. The one that fewer services share is to go.
+func (e *examination) checkTwice(r, earlier policy.Rule) {
 	remove := earlier
-	if len(l.Via) < len(earlier.Via) { // the one that fewer services share
-		remove = l
+	if len(r.Line.Via) < len(earlier.Line.Via) {
+		remove = r
 	}
-	e.found(Finding{
-		Severity: Warning, ID: "line-twice", Evidence: []string{earlier.String(), l.String()},
-		What:        fmt.Sprintf("In the sessions of %s %s comes twice.", s.name, l.Module),
-		Consequence: "Each login does the work twice. The later line decides, but what the earlier one has covered stays so.",
-		Remedy:      edit(remove.File, span(remove.Place)+"d"),
-	})
+	e.report(lineTwice, Finding{Evidence: []string{earlier.Line.String(), r.Line.String()}, Diff: e.removed(remove)}, "module", r.Line.Module)
 }

@@ -3,77 +3,75 @@
 package doctor
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"os"
+	"os/user"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/prometheus/procfs"
+
+	"libpam-net/internal/policy"
+	"libpam-net/internal/session"
 )
 
-// sockets of daemons that work in the host's network, or can start something there;
-// mask is what covers one for good where its daemon has a directory for itself.
+// sockets are those of daemons that work in the host's network, or can start programs there. mask is the path
+// to cover: the directory, where the daemon has one of its own.
 var sockets = []struct{ path, mask, what string }{
-	{"/run/docker.sock", "/run/docker.sock", "start containers in the host's network, and is root"},
-	{"/run/podman/podman.sock", "/run/podman", "start containers in the host's network, and is root"},
-	{"/run/containerd/containerd.sock", "/run/containerd", "start containers in the host's network, and is root"},
-	{"/run/crio/crio.sock", "/run/crio", "start containers in the host's network, and is root"},
+	{"/run/docker.sock", "/run/docker.sock", "start containers in the host's network, and become root"},
+	{"/run/podman/podman.sock", "/run/podman", "start containers in the host's network, and become root"},
+	{"/run/containerd/containerd.sock", "/run/containerd", "start containers in the host's network, and become root"},
+	{"/run/crio/crio.sock", "/run/crio", "start containers in the host's network, and become root"},
 	{"/run/libvirt/libvirt-sock", "/run/libvirt", "start virtual machines in the host's network"},
-	{"/var/lib/lxd/unix.socket", "/var/lib/lxd", "start containers in the host's network, and is root"},
-	{"/var/snap/lxd/common/lxd/unix.socket", "/var/snap/lxd/common/lxd", "start containers in the host's network, and is root"},
-	{"/var/lib/incus/unix.socket", "/var/lib/incus", "start containers in the host's network, and is root"},
+	{"/var/lib/lxd/unix.socket", "/var/lib/lxd", "start containers in the host's network, and become root"},
+	{"/var/snap/lxd/common/lxd/unix.socket", "/var/snap/lxd/common/lxd", "start containers in the host's network, and become root"},
+	{"/var/lib/incus/unix.socket", "/var/lib/incus", "start containers in the host's network, and become root"},
 	{"/run/snapd.socket", "/run/snapd.socket", "have snapd fetch something"},
-	{dbus, "/run/dbus", "ask daemons of the host, as far as these let them"},
+	{dbus, "/run/dbus", "use daemons of the host, as far as they allow it"},
 }
 
 const dbus = "/run/dbus/system_bus_socket"
 
 // checkSockets finds sockets by which members reach the host from their sessions.
 func checkSockets(e *examination) {
-	users := e.users()
 	for _, s := range sockets {
 		var able []string
-		for _, u := range users {
-			if e.connects(u, s.path) {
-				able = append(able, u.name)
+		for _, u := range e.users {
+			if u.UID != 0 && e.connects(u, s.path) {
+				able = append(able, u.User)
 			}
 		}
-		var open []line
-		for _, l := range e.lines {
-			if !l.covers(s.path) && len(e.members(l.concern)) > 0 {
-				open = append(open, l)
+		var open []policy.Rule
+		f := Finding{Evidence: []string{s.path}}
+		for _, c := range e.concerns {
+			for _, r := range e.linesOf(c.Module) {
+				if len(c.members) > 0 && !covers(r, s.path) {
+					open = append(open, r)
+					f.Evidence = append(f.Evidence, r.Line.String())
+				}
 			}
 		}
 		if len(able) == 0 || len(open) == 0 {
 			continue
 		}
-		f := Finding{
-			Severity: Warning, ID: "socket",
-			What:        fmt.Sprintf("%s is open in sessions of %s.", s.path, some(able)),
-			Evidence:    []string{s.path},
-			Consequence: "Whoever can talk to it can " + s.what + ".",
-		}
-		if s.path == dbus {
-			f.Severity = Note
-			if e.exists("/run/systemd/resolve") {
-				f.Severity = Warning
-				f.Consequence += " systemd-resolved looks up names in the host's network for them."
-			}
-		}
-		for _, l := range open {
-			f.Evidence = append(f.Evidence, l.String())
-		}
-		f.Remedy = editAll(open, func(l line) string {
-			return change(l.Line, l.Control, append(slices.Clone(l.Args), "mask="+s.mask))
+		f.Diff = e.replaced(open, func(r policy.Rule) (string, []string) {
+			return r.Line.Control, append(slices.Clone(r.Line.Args), "mask="+s.mask)
 		})
-		e.found(f)
+		k, power := socketOpen, s.what
+		switch {
+		case s.path == dbus && e.exists("/run/systemd/resolve"):
+			power += ", and have systemd-resolved look up names in the host's network"
+		case s.path == dbus:
+			k = socketBus
+		}
+		e.report(k, f, "socket", s.path, "users", some(able), "power", power)
 	}
 }
 
-// connects tells whether a user may connect to a socket: write to it, and come to it.
-func (e *examination) connects(u user, socket string) bool {
+// connects returns whether a user may connect to a socket: write to it, and search the directories above.
+func (e *examination) connects(u session.Answer, socket string) bool {
 	info, err := os.Stat(e.path(socket))
 	if err != nil || info.Mode().Type() != os.ModeSocket || !e.may(u, socket, 0o2) {
 		return false
@@ -86,83 +84,70 @@ func (e *examination) connects(u user, socket string) bool {
 	return true
 }
 
-// may tells whether the mode of a file lets a user read (4), write (2) or enter it (1).
-func (e *examination) may(u user, file string, what uint32) bool {
+// may returns whether the mode of a file lets a user read (4), write (2) or search it (1).
+func (e *examination) may(u session.Answer, file string, what uint32) bool {
 	st := e.stat(file)
 	switch {
 	case st == nil:
 		return false
-	case st.Uid == u.uid:
+	case st.Uid == u.UID:
 		return st.Mode>>6&what != 0
-	case e.accounts.has(u, st.Gid):
+	case st.Gid == u.GID || slices.Contains(u.GIDs, st.Gid):
 		return st.Mode>>3&what != 0
 	default:
 		return st.Mode&what != 0
 	}
 }
 
-// checkVsock reports AF_VSOCK, which knows no network namespaces. Where the kernel has
-// it in use, there is its device.
+// hasUsers returns whether others than root are members.
+func (e *examination) hasUsers() bool {
+	return slices.ContainsFunc(e.users, func(u session.Answer) bool { return u.UID != 0 })
+}
+
+// checkVsock reports AF_VSOCK, which knows no network namespaces. Its device exists where the kernel has it
+// in use.
 func checkVsock(e *examination) {
 	const device = "/dev/vsock"
-	if len(e.users()) == 0 || !e.exists(device) {
+	if !e.hasUsers() || !e.exists(device) {
 		return
 	}
-	f := Finding{
-		Severity: Note, ID: "vsock",
-		What:        "There are sockets between this machine, its virtual machines and its hypervisor: AF_VSOCK.",
-		Evidence:    []string{device},
-		Consequence: "They know no network namespaces: members reach what listens there.",
-		Remedy:      "echo 'install vsock /bin/false' >/etc/modprobe.d/pamnet-vsock.conf    # and restart",
+	f := Finding{Evidence: []string{device}}
+	if strings.Contains("\n"+e.read("/proc/modules"), "\nvsock ") {
+		f.Remedy = "echo 'install vsock /bin/false' >/etc/modprobe.d/pamnet-vsock.conf"
+		e.report(vsockModule, f)
+		return
 	}
-	if !strings.Contains("\n"+e.read("/proc/modules"), "\nvsock ") {
-		// It is built into this kernel.
-		f.Remedy = `grubby --update-kernel=ALL --args=initcall_blacklist=vsock_init || { sed -i 's/^GRUB_CMDLINE_LINUX="/&initcall_blacklist=vsock_init /' /etc/default/grub && update-grub; }    # and restart`
-	}
-	e.found(f)
+	e.report(vsockBuiltIn, f)
 }
 
 // checkPtrace reports that processes of a user may change each other.
 func checkPtrace(e *examination) {
 	const file = "/proc/sys/kernel/yama/ptrace_scope"
-	if len(e.users()) == 0 || e.read(file) != "0" {
-		return
+	if e.hasUsers() && e.read(file) == "0" {
+		e.report(ptraceOpen, Finding{Evidence: []string{file}, Remedy: setSysctl("kernel.yama.ptrace_scope", "1", "ptrace")})
 	}
-	e.found(Finding{
-		Severity: Note, ID: "ptrace",
-		What:        "Processes may trace each other that are the same user's.",
-		Evidence:    []string{file},
-		Consequence: "A session can take over what its user has running in another network.",
-		Remedy:      "echo kernel.yama.ptrace_scope=1 >/etc/sysctl.d/60-pamnet-ptrace.conf && sysctl kernel.yama.ptrace_scope=1",
-	})
 }
 
-// checkLinger finds members whose user manager is started at boot, by a service
-// without the modules.
+// checkLinger finds members whose user manager is started at boot, by a service without the modules.
 func checkLinger(e *examination) {
 	i := slices.IndexFunc(e.services, func(s service) bool { return s.name == "systemd-user" })
-	for _, u := range e.users() {
-		file := "/var/lib/systemd/linger/" + u.name
-		if !e.exists(file) || i >= 0 && !slices.ContainsFunc(e.concerns, func(c concern) bool {
-			return slices.Contains(e.members(c), u.name) && !e.isolates(e.services[i], c)
+	for _, u := range e.users {
+		file := "/var/lib/systemd/linger/" + u.User
+		if u.UID == 0 || !e.exists(file) || i >= 0 && !slices.ContainsFunc(e.concerns, func(c concern) bool {
+			return slices.Contains(c.names(), u.User) && !e.HasLine("systemd-user", c.Module)
 		}) {
 			continue
 		}
-		remedy := "rm " + quote(file)
+		remedy := "rm -f " + quote(file)
 		if e.exists("/run/systemd/system") {
-			remedy = "loginctl disable-linger " + quote(u.name)
+			remedy = "loginctl disable-linger " + quote(u.User)
 		}
-		e.found(Finding{
-			Severity: Warning, ID: "linger",
-			What:        fmt.Sprintf("The user manager of %s runs at all times, and is not isolated.", u.name),
-			Evidence:    []string{file},
-			Consequence: "A session has it start programs in the host's network.",
-			Remedy:      remedy,
-		})
+		e.report(lingering, Finding{Evidence: []string{file}, Remedy: remedy}, "user", u.User)
 	}
 }
 
-// checkProcesses finds members who have processes in the host's network.
+// checkProcesses finds members who have processes in the host's network. Where a directory does not list its
+// users, the owner of each process is looked up.
 func checkProcesses(e *examination) {
 	host, err := os.Readlink(e.path("/proc/1/ns/net"))
 	if err != nil {
@@ -176,15 +161,12 @@ func checkProcesses(e *examination) {
 	if err != nil {
 		return
 	}
-	names := map[uint64]string{}
-	for _, u := range e.users() {
-		names[uint64(u.uid)] = u.name
+	names := map[uint64]string{} // "" for a non-member
+	for _, u := range e.users {
+		names[uint64(u.UID)] = u.User
 	}
-	type outside struct {
-		name string
-		pids []string
-	}
-	var found []outside
+	names[0] = ""
+	pids := map[string][]string{}
 	for _, p := range all {
 		net, err := os.Readlink(e.path(fmt.Sprintf("/proc/%d/ns/net", p.PID)))
 		if err != nil || net != host {
@@ -194,27 +176,41 @@ func checkProcesses(e *examination) {
 		if err != nil {
 			continue // it has ended
 		}
-		name, ok := names[status.UIDs[0]]
-		if !ok {
-			continue
+		uid := status.UIDs[0]
+		if _, known := names[uid]; !known {
+			names[uid] = e.memberOf(uid)
 		}
-		i := slices.IndexFunc(found, func(o outside) bool { return o.name == name })
-		if i < 0 {
-			i, found = len(found), append(found, outside{name: name})
+		if name := names[uid]; name != "" {
+			pids[name] = append(pids[name], fmt.Sprint(p.PID))
 		}
-		found[i].pids = append(found[i].pids, fmt.Sprint(p.PID))
 	}
-	slices.SortFunc(found, func(a, b outside) int { return cmp.Compare(a.name, b.name) })
-	for _, o := range found {
-		f := Finding{
-			Severity: Warning, ID: "running-outside",
-			What:        fmt.Sprintf("%s has %d %s in the host's network.", o.name, len(o.pids), plural(len(o.pids), "process", "processes")),
-			Consequence: "It was started before the modules were in place, or by a service without them; sessions can have it act for them.",
-			Remedy:      "kill -KILL " + strings.Join(o.pids, " "),
+	for _, name := range slices.Sorted(maps.Keys(pids)) {
+		n := len(pids[name])
+		f := Finding{}
+		if e.exists("/run/systemd/system") {
+			f.Remedy = "loginctl terminate-user " + quote(name)
 		}
-		for _, pid := range o.pids {
+		for _, pid := range pids[name] {
 			f.Evidence = append(f.Evidence, "/proc/"+pid)
 		}
-		e.found(f)
+		e.report(runningOutside, f, "user", name, "count", fmt.Sprint(n, plural(n, " process", " processes")))
 	}
+}
+
+// memberOf returns the name of the user with this uid, "" if the listing is complete, or the user is a
+// non-member.
+func (e *examination) memberOf(uid uint64) string {
+	if !e.Live || len(e.listing.Failed) > 0 || e.listing.Complete() {
+		return ""
+	}
+	u, err := user.LookupId(fmt.Sprint(uid))
+	if err != nil {
+		return ""
+	}
+	for _, c := range e.concerns {
+		if e.Member(u.Username, c.Module).State == session.Member {
+			return u.Username
+		}
+	}
+	return ""
 }

@@ -3,21 +3,41 @@
 package doctor
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"libpam-net/internal/pamstack"
+	"libpam-net/internal/policy"
 )
 
-// sessionless are services that open no sessions, whatever their files say.
+// service is a service of PAM.
+type service struct {
+	name  string
+	stack []pamstack.Line
+	ours  []policy.Rule // the modules' lines in the stack
+}
+
+func (e *examination) service(name string) service {
+	return service{name, e.Stacks.Stack(name, pamstack.Session), e.Lines(name)}
+}
+
+// hasOurs returns whether a line of the stack is one of the modules'.
+func (s service) hasOurs(i int) bool {
+	return slices.ContainsFunc(s.ours, func(r policy.Rule) bool { return r.At == i })
+}
+
+// includes returns whether a file has lines in the stack.
+func (s service) includes(file string) bool {
+	return slices.ContainsFunc(s.stack, func(l pamstack.Line) bool { return l.File == file })
+}
+
+// sessionless are services that open no sessions, even if their files have session lines.
 var sessionless = []string{
 	"chage", "chfn", "chgpasswd", "chpasswd", "chsh", "groupadd", "groupdel", "groupmems", "groupmod", "newusers", "passwd",
 	"useradd", "userdel", "usermod", "cups", "i3lock", "swaylock", "vlock", "xscreensaver",
 }
 
-// reachable are services, and the beginnings of such names, by which users get
-// sessions of their own accord.
+// reachable are services that users can reach by themselves, or the beginnings of their names.
 var reachable = []string{
 	"sshd", "login", "remote", "su", "su-l", "sudo", "sudo-i", "doas", "polkit-1", "cron", "crond", "atd", "systemd-user",
 	"gdm-", "lightdm", "sddm", "xdm", "lxdm", "greetd", "cockpit", "xrdp-sesman", "rsh", "rlogin", "vsftpd", "proftpd", "samba",
@@ -26,15 +46,14 @@ var reachable = []string{
 // shared are the files that Debian's services include.
 var shared = []string{"/etc/pam.d/common-session", "/etc/pam.d/common-session-noninteractive"}
 
-// profiles is where pam-auth-update(8) has what it puts into the shared files. It also stands for the
-// place where a line is to be added.
+// profiles is where pam-auth-update(8) has the lines that it can put into the shared files.
 const profiles = "/usr/share/pam-configs"
 
 // leftovers are the endings of files that no program asks for.
 var leftovers = []string{"~", ".bak", ".old", ".orig", ".save", ".swp", ".rej", ".rpmnew", ".rpmsave", ".rpmorig", ".pacnew", ".pacsave", ".ucf-dist"}
 
-// opensSessions tells whether a file is that of a service by which somebody gets a
-// session: not one that is there to be included, or lets nobody in.
+// opensSessions returns whether a user gets a session through the service. A file that is only included by
+// others, or lets nobody in, is no such service.
 func (e *examination) opensSessions(s service) bool {
 	if slices.Contains(sessionless, s.name) || strings.HasPrefix(s.name, ".") || strings.Contains(s.name, ".dpkg-") ||
 		slices.ContainsFunc(leftovers, func(end string) bool { return strings.HasSuffix(s.name, end) }) {
@@ -47,7 +66,7 @@ func (e *examination) opensSessions(s service) bool {
 		return true
 	}
 	// su-l includes su, but common-session is nobody's session.
-	included := e.pam.Includers(e.pam.File(s.name))
+	included := e.Stacks.Includers(e.Stacks.File(s.name))
 	return !strings.HasPrefix(s.name, "common-") && !slices.ContainsFunc(included, func(by string) bool {
 		return !strings.HasPrefix(by, s.name+"-")
 	})
@@ -59,158 +78,142 @@ func isReachable(name string) bool {
 	})
 }
 
-// checkServices finds services that open sessions for members without the module.
-// There is one finding for each file in which that is put right.
+// gap is a file that lacks lines, with the services that read it.
+type gap struct {
+	file     string
+	profile  bool // pam-auth-update adds the lines
+	services []string
+	concerns []concern
+}
+
+// checkServices finds services that open sessions without a line for a group that has members, or may have
+// some. There is one finding for each file that the lines are to be added to.
 func checkServices(e *examination) {
-	type gap struct {
-		services []string
-		concerns []concern
-	}
-	gaps := map[string]*gap{}
-	var files []string
+	var gaps []*gap
 	for _, s := range e.services {
 		for _, c := range e.concerns {
-			if len(e.members(c)) == 0 || e.isolates(s, c) {
+			if e.HasLine(s.name, c.Module) || len(c.members) == 0 && c.complete {
 				continue
 			}
-			file := e.placeOf(s, c)
-			if e.hasProfile(file, c) {
-				file = profiles
+			file := e.placeOf(s, c.Module)
+			profile := e.hasProfile(file, c.Module)
+			if profile {
+				file = "" // one command for all
 			}
-			if gaps[file] == nil {
-				gaps[file] = &gap{}
-				files = append(files, file)
+			i := slices.IndexFunc(gaps, func(g *gap) bool { return g.file == file && g.profile == profile })
+			if i < 0 {
+				i, gaps = len(gaps), append(gaps, &gap{file: file, profile: profile})
 			}
-			g := gaps[file]
+			g := gaps[i]
 			if !slices.Contains(g.services, s.name) {
 				g.services = append(g.services, s.name)
 			}
-			if !slices.Contains(g.concerns, c) {
+			if !slices.ContainsFunc(g.concerns, func(other concern) bool { return other.Module == c.Module }) {
 				g.concerns = append(g.concerns, c)
 			}
 		}
 	}
-	for _, file := range files {
-		g := gaps[file]
-		f := Finding{ID: "service-without-module", Severity: Warning}
-		if slices.ContainsFunc(g.services, isReachable) {
-			f.Severity = Error
-		}
-		var modules, members []string
-		for _, c := range g.concerns {
-			modules = append(modules, c.module)
-			members = append(members, e.members(c)...)
-		}
-		slices.Sort(members)
-		for _, name := range g.services {
-			if at := e.pam.File(name); !slices.Contains(f.Evidence, at) {
-				f.Evidence = append(f.Evidence, at)
-			}
-		}
-		f.What = fmt.Sprintf("%s %s sessions without %s.", some(g.services), plural(len(g.services), "opens", "open"), list(modules))
-		f.Consequence = fmt.Sprintf("There members are in the host's network: %s.", some(slices.Compact(members)))
-		f.Remedy = e.addition(file, g.services, g.concerns)
-		e.found(f)
+	for _, g := range gaps {
+		e.reportGap(g)
 	}
 }
 
-// some shortens a list of names.
-func some(names []string) string {
-	const most = 7
-	if len(names) > most+1 {
-		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+func (e *examination) reportGap(g *gap) {
+	k := otherWithout
+	if slices.ContainsFunc(g.services, isReachable) {
+		k = serviceWithout
 	}
-	return list(names)
+	f := Finding{}
+	where := "at the end of " + g.file
+	if g.profile {
+		where = "with pam-auth-update"
+		f.Remedy = "pam-auth-update --enable"
+	} else {
+		f.Diff = []Edit{{File: g.file}}
+	}
+	var modules, members []string
+	unlisted := false
+	for _, c := range g.concerns {
+		modules = append(modules, c.Name)
+		members = append(members, c.names()...)
+		unlisted = unlisted || !c.complete
+		if g.profile {
+			f.Remedy += " " + profileOf(c.Module)
+			continue
+		}
+		services := []string{""}
+		if g.file == "/etc/pam.conf" {
+			services = g.services
+		}
+		for _, service := range services {
+			line := lineText(g.file, service, pamstack.Session, "required", c.Name+".so", e.argumentsOf(c.Module))
+			f.Diff[0].Lines = append(f.Diff[0].Lines, "+ "+line)
+		}
+	}
+	slices.Sort(members)
+	members = slices.Compact(members)
+	who := some(members)
+	switch {
+	case unlisted && who == "":
+		who = "any that a directory does not list"
+	case unlisted:
+		who += ", and any that a directory does not list"
+	}
+	for _, name := range g.services {
+		if at := e.Stacks.File(name); !slices.Contains(f.Evidence, at) {
+			f.Evidence = append(f.Evidence, at)
+		}
+	}
+	e.report(k, f, "services", some(g.services), "open", plural(len(g.services), "opens", "open"),
+		"modules", list(slices.Compact(modules)), "members", who, "where", where)
 }
 
-// isolates tells whether the sessions of a service have a line for a concern.
-func (e *examination) isolates(s service, c concern) bool {
-	return slices.ContainsFunc(s.ours, func(i int) bool {
-		m, _ := moduleOf(s.stack[i])
-		return asLine(s.stack[i], m).concern == c
-	})
-}
-
-// placeOf tells in which file a line is to be added, at the end, for a service: in
-// that of Debian's which it includes, unless the administrator has the lines in the
-// files of the services, else in its own, or in that of another service that it
-// includes, or falls back to.
-func (e *examination) placeOf(s service, c concern) string {
-	if !e.pam.Own(s.name, pamstack.Session) && s.name != pamstack.Other {
+// placeOf returns the file that a line for a group is to be added to, for a service: a shared file that it
+// includes, unless a service that includes it has a line of its own for the group; else its own file, or the
+// file of another service that it includes or falls back to.
+func (e *examination) placeOf(s service, m policy.Module) string {
+	if !e.Stacks.Own(s.name, pamstack.Session) && s.name != pamstack.Other {
 		s = service{name: pamstack.Other, stack: s.stack}
 	}
 	for _, file := range shared {
-		apart := slices.ContainsFunc(e.services, func(t service) bool { return t.includes(file) && e.hasApart(t, c) })
+		apart := slices.ContainsFunc(e.services, func(t service) bool {
+			return t.includes(file) && slices.ContainsFunc(t.ours, func(r policy.Rule) bool {
+				return r.Module == m && !slices.Contains(shared, r.Line.File)
+			})
+		})
 		if s.includes(file) && !apart {
 			return file
 		}
 	}
 	for _, other := range e.services {
-		if file := e.pam.File(other.name); other.name != s.name && s.includes(file) && !e.isolates(other, c) {
+		if file := e.Stacks.File(other.name); other.name != s.name && s.includes(file) && !e.HasLine(other.name, m) {
 			return file
 		}
 	}
-	return e.pam.File(s.name)
+	return e.Stacks.File(s.name)
 }
 
-// hasProfile tells whether pam-auth-update(8) can put the line of a concern into a file: a shared one,
-// which it looks after, and has not put the line into before. If it has, somebody has changed its
-// work, and it would ask whether to undo that.
-func (e *examination) hasProfile(file string, c concern) bool {
-	if !slices.Contains(shared, file) || !slices.Contains(modules, c) || e.argumentsOf(c) != nil {
+// hasProfile returns whether pam-auth-update(8) can add the line for a group to a file: a shared one, which
+// it manages, and to which it has not added the line before. If it has, somebody has changed the file, and
+// pam-auth-update would ask whether to undo that.
+func (e *examination) hasProfile(file string, m policy.Module) bool {
+	if !slices.Contains(shared, file) || !slices.Contains(policy.Modules, m) || e.argumentsOf(m) != nil {
 		return false
 	}
 	done := strings.Split(e.read(strings.Replace(file, "/etc/pam.d/common-", "/var/lib/pam/", 1)), "\n")
-	return e.exists(profiles+"/"+profileOf(c)) && strings.Contains(e.read(file), "# end of pam-auth-update config") &&
-		!slices.Contains(done, "Module: "+profileOf(c))
+	return e.exists(profiles+"/"+profileOf(m)) && strings.Contains(e.read(file), "# end of pam-auth-update config") &&
+		!slices.Contains(done, "Module: "+profileOf(m))
 }
 
-func profileOf(c concern) string { return strings.Replace(c.module, "pam_", "libpam-net-", 1) }
+func profileOf(m policy.Module) string { return strings.Replace(m.Name, "pam_", "libpam-net-", 1) }
 
-// includes tells whether a file has lines in the stack.
-func (s service) includes(file string) bool {
-	return slices.ContainsFunc(s.stack, func(l pamstack.Line) bool { return l.File == file })
-}
-
-// hasApart tells whether a service has a line for a concern elsewhere than in the
-// shared files.
-func (e *examination) hasApart(s service, c concern) bool {
-	return slices.ContainsFunc(s.ours, func(i int) bool {
-		m, _ := moduleOf(s.stack[i])
-		return asLine(s.stack[i], m).concern == c && !slices.Contains(shared, s.stack[i].File)
-	})
-}
-
-// addition is what adds lines to the end of a file.
-func (e *examination) addition(file string, services []string, concerns []concern) string {
-	if file == profiles {
-		command := "pam-auth-update --enable"
-		for _, c := range concerns {
-			command += " " + profileOf(c)
-		}
-		return command
+// argumentsOf returns the arguments that the line for a group has elsewhere.
+func (e *examination) argumentsOf(m policy.Module) []string {
+	if lines := e.linesOf(m); len(lines) > 0 {
+		return lines[0].Line.Args
 	}
-	var lines []string
-	for _, c := range concerns {
-		if file != "/etc/pam.conf" {
-			services = []string{""}
-		}
-		for _, service := range services {
-			lines = append(lines, `$a\`+escape(text(file, service, pamstack.Session, "required", c.module+".so", e.argumentsOf(c))))
-		}
-	}
-	return edit(file, lines...)
-}
-
-// argumentsOf are the arguments that a concern has elsewhere.
-func (e *examination) argumentsOf(c concern) []string {
-	for _, l := range e.lines {
-		if l.concern == c {
-			return l.Args
-		}
-	}
-	if i := slices.IndexFunc(modules, func(m concern) bool { return m.module == c.module }); modules[i].group != c.group {
-		return []string{"group=" + c.group}
+	if !slices.Contains(policy.Modules, m) {
+		return []string{"group=" + m.Group}
 	}
 	return nil
 }

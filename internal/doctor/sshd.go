@@ -3,10 +3,11 @@
 package doctor
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strings"
+
+	"libpam-net/internal/pamstack"
 )
 
 const (
@@ -14,14 +15,15 @@ const (
 	pamWord    = "usepam"
 )
 
-// checkSSHD finds an sshd that does not ask PAM.
+// checkSSHD finds an sshd that does not use PAM.
 func checkSSHD(e *examination) {
 	if !e.exists("/usr/sbin/sshd") {
+		e.unknown(sshdWithoutPAM)
 		return
 	}
 	place, value := e.sshdOption(sshdConfig, pamWord, nil)
 	if e.Run != nil {
-		// It knows best, but wants host keys.
+		// sshd -T is exact, but needs host keys.
 		if output, err := e.Run("/usr/sbin/sshd", "-T"); err == nil {
 			for line := range strings.Lines(output) {
 				if word, v, _ := strings.Cut(strings.TrimSpace(line), " "); word == pamWord {
@@ -33,36 +35,20 @@ func checkSSHD(e *examination) {
 	if value == "yes" {
 		return
 	}
-	if place == "" {
-		place = sshdConfig
+	if place.File == "" {
+		first, _, _ := strings.Cut(e.read(sshdConfig), "\n")
+		e.report(sshdWithoutPAM, Finding{Evidence: []string{sshdConfig}, Diff: []Edit{{sshdConfig, []string{"+ UsePAM yes", "  " + first}}}})
+		return
 	}
-	e.found(Finding{
-		Severity: Error, ID: "sshd-without-pam",
-		What:        "sshd does not use PAM.",
-		Evidence:    []string{place},
-		Consequence: "No module is asked: members who log in over ssh are in the host's network.",
-		Remedy:      "sed -i '1i UsePAM yes' " + sshdConfig + " && " + e.reload(),
-	})
+	diff := []Edit{{place.File, append(marked("- ", e.at(place)...), "+ UsePAM yes")}}
+	e.report(sshdWithoutPAM, Finding{Evidence: []string{place.String()}, Diff: diff})
 }
 
-// reload has sshd read its configuration anew.
-func (e *examination) reload() string {
-	switch {
-	case !e.exists("/run/systemd/system"):
-		return "pkill -HUP -o -x sshd"
-	case len(e.glob("/*/systemd/system/ssh.service")) > 0 || e.exists("/usr/lib/systemd/system/ssh.service"):
-		return "systemctl reload ssh"
-	default:
-		return "systemctl reload sshd"
-	}
-}
-
-// sshdOption returns the first value of an option in sshd_config and what that
-// includes, in small letters, and where it stands. What is behind Match does not
-// count: the option is not for such blocks.
-func (e *examination) sshdOption(file, option string, open []string) (place, value string) {
+// sshdOption returns the first value of an option in sshd_config and the files that it includes, in lower
+// case, and its place. Lines behind Match do not count: the option is not for such blocks.
+func (e *examination) sshdOption(file, option string, open []string) (place pamstack.Place, value string) {
 	if slices.Contains(open, file) {
-		return "", ""
+		return place, ""
 	}
 	open = append(open, file)
 	number := 0
@@ -71,9 +57,9 @@ func (e *examination) sshdOption(file, option string, open []string) (place, val
 		word, rest := splitOption(line)
 		switch word {
 		case option:
-			return fmt.Sprintf("%s:%d", file, number), strings.ToLower(strings.Trim(rest, `"`))
+			return pamstack.Place{File: file, Number: number, Last: number}, strings.ToLower(strings.Trim(rest, `"`))
 		case "match":
-			return "", ""
+			return place, ""
 		case "include":
 			for _, pattern := range strings.Fields(rest) {
 				pattern = strings.Trim(pattern, `"`)
@@ -81,14 +67,14 @@ func (e *examination) sshdOption(file, option string, open []string) (place, val
 					pattern = path.Join("/etc/ssh", pattern)
 				}
 				for _, name := range e.glob(pattern) {
-					if place, value := e.sshdOption(name, option, open); place != "" {
+					if place, value := e.sshdOption(name, option, open); place.File != "" {
 						return place, value
 					}
 				}
 			}
 		}
 	}
-	return "", ""
+	return place, ""
 }
 
 // splitOption splits "UsePAM yes" and "UsePAM = yes".

@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/account"
 	"libpam-net/internal/nsfs"
+	"libpam-net/internal/policy"
 )
 
 // Path is the default PATH of users.
@@ -28,7 +28,7 @@ const atHome = `cd 2>/dev/null; exec "$@"`
 
 // AsUser returns a command for Run that has a user's rights and a session of its own. Its environment is env, with the
 // variables that describe the user.
-func AsUser(a *account.Account, env map[string]string, command ...string) *exec.Cmd {
+func AsUser(a *policy.Account, env map[string]string, command ...string) *exec.Cmd {
 	all := map[string]string{}
 	maps.Copy(all, env)
 	maps.Copy(all, a.Env())

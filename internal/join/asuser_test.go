@@ -12,7 +12,7 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/account"
+	"libpam-net/internal/policy"
 	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
@@ -51,7 +51,7 @@ type byteByByte struct{ io.Reader }
 func (r byteByByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:1]) }
 
 // nobody is a user who is not known to have anything.
-var nobody = &account.Account{Name: "nobody", UID: 65534, GID: 65534, Home: "/nosuch", Shell: "/bin/sh"}
+var nobody = &policy.Account{Name: "nobody", UID: 65534, GID: 65534, Home: "/nosuch", Shell: "/bin/sh"}
 
 // A user's program says what it has.
 const look = `tty; echo; [ "$(ps -o sid= -p $$)" -eq $$ ] && echo leads a session; ls /proc/self/fd | xargs; grep CapInh: /proc/self/status; id -u; pwd`

@@ -21,8 +21,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/account"
 	"libpam-net/internal/netns"
+	"libpam-net/internal/policy"
 	"libpam-net/internal/sessions"
 )
 
@@ -38,7 +38,7 @@ func Network(fd int, command, env []string) error {
 // Session runs a command in a session as its user, and returns its exit code. Where this program has a terminal, the
 // command has another one of its own. Of this program's environment it has the variables for terminal and language.
 // The caller must be root and hold the OS thread for good: the thread stays in the session.
-func Session(place *sessions.Place, user *account.Account, command []string) (code int, err error) {
+func Session(place *sessions.Place, user *policy.Account, command []string) (code int, err error) {
 	env := map[string]string{"PATH": Path}
 	for _, v := range os.Environ() {
 		key, value, _ := strings.Cut(v, "=")

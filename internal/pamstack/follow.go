@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// Code is what a module returns, as controls name it: "success", "perm_denied".
+// Code is a return code of a module, by its name in controls: "success", "perm_denied".
 type Code string
 
-// Codes that are of interest elsewhere.
+// The codes that other packages use.
 const (
 	Success Code = "success"
 	Ignore  Code = "ignore"
 	Abort   Code = "abort"
 	Denied  Code = "auth_err"
 	Failed  Code = "session_err"
-	Unknown Code = "module_unknown" // there is no such module
+	Unknown Code = "module_unknown" // the module does not exist
 )
 
-// mustFail is what libpam returns where a stack comes to no decision.
+// mustFail is libpam's return code where no module of a stack decides.
 const mustFail Code = "perm_denied"
 
 // codes are all codes, in libpam's order.
@@ -33,8 +33,7 @@ var codes = []Code{
 	"incomplete",
 }
 
-// action is what libpam does when a module returns something: it jumps over this
-// many lines, or one of the following.
+// action is what libpam does with a return code: it jumps over this many lines, or does one of the following.
 type action int
 
 const (
@@ -48,7 +47,7 @@ const (
 
 var actionNames = []string{"ignore", "ok", "done", "bad", "die", "reset"} // by -action
 
-// actions are those of a line, by code; other is for what is not in it.
+// actions are the actions of a line, by code; other is for all other codes.
 type actions struct {
 	of    map[Code]action
 	other action
@@ -70,9 +69,9 @@ var keywords = map[string]actions{
 	"sufficient": {map[Code]action{Success: done, "new_authtok_reqd": done}, ignore},
 }
 
-// parseActions reads what stands in the brackets of a control. As in libpam, names
-// are recognised by how they begin, later ones win, but "default" is for what has
-// nothing by then, and in a control that is wrong everything is bad.
+// parseActions parses a control in brackets as libpam does: names are recognised by their beginnings, and
+// later ones override earlier ones. "default" is for the codes without an action so far. In a control with an
+// error all is bad.
 func parseActions(control string) (actions, error) {
 	a := actions{map[Code]action{}, bad}
 	const space = " \t\n\v\f\r"
@@ -87,15 +86,15 @@ func parseActions(control string) (actions, error) {
 		}
 		rest = strings.TrimLeft(strings.TrimPrefix(rest, code), space)
 		if code == "" {
-			return actions{other: bad}, errors.New("does not name what a module returns at \"" + rest + "\"")
+			return actions{other: bad}, errors.New("has no return code at \"" + rest + "\"")
 		}
 		if rest == "" || rest[0] != '=' {
-			return actions{other: bad}, errors.New("lacks an equals sign behind \"" + code + "\"")
+			return actions{other: bad}, errors.New("has no equals sign behind \"" + code + "\"")
 		}
 		rest = strings.TrimLeft(rest[1:], space)
 		act, length := parseAction(rest)
 		if length == 0 {
-			return actions{other: bad}, errors.New("does not say what to do for \"" + code + "\"")
+			return actions{other: bad}, errors.New("has no action for \"" + code + "\"")
 		}
 		rest = strings.TrimLeft(rest[length:], space)
 		if code != "default" {
@@ -111,7 +110,7 @@ func parseActions(control string) (actions, error) {
 	return a, nil
 }
 
-// parseAction returns how long the action is that a text begins with, 0 if none.
+// parseAction returns the action at the beginning of a text and its length, 0 if there is none.
 func parseAction(text string) (action, int) {
 	for i, name := range actionNames {
 		if strings.HasPrefix(text, name) {
@@ -128,11 +127,11 @@ func parseAction(text string) (action, int) {
 	return jump, i
 }
 
-// Follow goes through a stack as libpam does, with what the module of each line returns. It
-// returns the code of the whole, and which lines were asked.
+// Follow simulates a stack as libpam runs it, with the return code of each line's module. It returns the code
+// of the stack, and of each line whether its module is called.
 func Follow(stack []Line, returns func(i int) Code) (code Code, asked []bool) {
 	type state struct {
-		decided bool // something counts
+		decided bool // a module's code counts
 		bad     bool
 		code    Code
 	}

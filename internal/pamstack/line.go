@@ -4,15 +4,15 @@ package pamstack
 
 import "strings"
 
-// physical is a line as it is assembled from those of a file.
+// physical is a line that is assembled from lines of a file.
 type physical struct {
 	number, last int // its first line and its last
 	text         string
 }
 
-// assemble cuts a file into lines, without comments: a backslash at the end goes on
-// with the next line, past empty ones and comments. Where the file ends in the midst
-// of a line, which libpam does not take, unfinished is the number of that, else 0.
+// assemble returns the lines of a file without comments. A backslash at the end continues a line with the
+// next one, past empty ones and comments. unfinished is the number of a last line with a backslash, which
+// libpam rejects, else 0.
 func assemble(content string) (lines []physical, unfinished int) {
 	var p physical
 	begun := false
@@ -44,11 +44,11 @@ func assemble(content string) (lines []physical, unfinished int) {
 
 const blanks = " \n\t"
 
-// tokens are what is left of a line.
+// tokens is the rest of a line.
 type tokens string
 
-// next cuts off the next word, "" if there is none. A word in brackets may have
-// blanks in it, and "\]" for a bracket; the brackets are no part of it.
+// next removes and returns the next word, "" if there is none. A word in brackets may have blanks, and "\]"
+// for a bracket; it is returned without the brackets.
 func (t *tokens) next() (word string, bracketed bool) {
 	s := strings.TrimLeft(string(*t), blanks)
 	if !strings.HasPrefix(s, "[") {
@@ -71,5 +71,5 @@ func (t *tokens) next() (word string, bracketed bool) {
 	return b.String(), true
 }
 
-// more tells whether there is something left, be it blank.
+// more returns whether there is a rest, even if it is blank.
 func (t tokens) more() bool { return t != "" }

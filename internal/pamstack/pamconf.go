@@ -17,10 +17,10 @@ import (
 	"strings"
 )
 
-// Place is where a line stands.
+// Place is the place of a line.
 type Place struct {
-	File         string // as it is named on the machine: "/etc/pam.d/sshd"
-	Number, Last int    // of the line there, 1 for the first; where it ends, if it goes on behind a backslash
+	File         string // its name on the machine: "/etc/pam.d/sshd"
+	Number, Last int    // the first and the last line there, from 1: a backslash continues a line
 }
 
 func (p Place) String() string { return fmt.Sprintf("%s:%d", p.File, p.Number) }
@@ -30,34 +30,34 @@ type Line struct {
 	Place
 	Service string
 	Type    string   // "auth", "account", "password" or "session"
-	Silent  bool     // "-session": that the module is missing is not logged
+	Silent  bool     // "-session": libpam does not log that the module is missing
 	Control string   // "required", "[success=ok default=die]", "substack"
-	Module  string   // as it is written; "" for what can only fail, and where a substack begins
-	Args    []string // what stands in brackets is one
-	Via     []Place  // the includes it is in, the outermost first
-	Level   int      // how many of these are substacks
+	Module  string   // as it is written; "" for a line that can only fail, and for the beginning of a substack
+	Args    []string // a text in brackets is one argument
+	Via     []Place  // the includes that lead to it, the outermost first
+	Level   int      // the number of substacks among them
 
 	actions actions
 }
 
-// Begins tells whether the line is no module's, but the beginning of a substack.
+// Begins returns whether the line is the beginning of a substack, and has no module.
 func (l Line) Begins() bool { return l.Control == substack }
 
-// Bad tells whether it is a failure of the stack when the module returns this.
+// Bad returns whether the stack fails when the module returns this code.
 func (l Line) Bad(code Code) bool { return l.actions.on(code) == bad || l.actions.on(code) == die }
 
-// Is tells whether the line is of a module, "pam_unix", wherever it lies.
+// Is returns whether the line has a module of this name, "pam_unix", in any directory.
 func (l Line) Is(module string) bool {
 	return strings.TrimSuffix(path.Base(l.Module), ".so") == module && l.Module != ""
 }
 
-// Problem is what libpam stumbles over.
+// Problem is a line that libpam cannot parse.
 type Problem struct {
 	Place
-	Text string // what it is, and what comes of it
+	Text string // the problem, and its effect
 }
 
-// Other is the service whose lines count for a service that has none of a type.
+// Other is the service whose lines libpam takes for a service without lines of a type.
 const Other = "other"
 
 // The types of lines, and of stacks.
@@ -73,21 +73,21 @@ var types = []string{Auth, Account, Password, Session}
 const (
 	confFile = "/etc/pam.conf"
 	substack = "substack"
-	// How far includes go. Libpam has the same limit, but some versions check it for
-	// substacks alone, and crash when a file includes itself.
+	// The depth of includes. libpam has the same limit, but some versions check it for substacks alone, and
+	// crash when a file includes itself.
 	maxDepth = 16
 )
 
-// The directories of services, the one that counts more first.
+// The directories of services. A file in the first overrides one in the second.
 var dirs = []string{"/etc/pam.d", "/usr/lib/pam.d"}
 
 // Config is the PAM configuration of a machine.
 type Config struct {
 	root     string
 	services map[string]map[string][]Line // by service and type
-	files    map[string]string            // services read from files of their own: which one
-	included map[string][]string          // by file: the services that include it
-	broken   map[string]bool              // services that libpam gives up reading
+	files    map[string]string            // the files of services that have their own
+	included map[string][]string          // the services that include a file, by file
+	broken   map[string]bool              // the services that libpam cannot parse to the end
 	problems []Problem
 }
 
@@ -128,7 +128,7 @@ func Load(root string) (*Config, error) {
 		return nil, errors.New("there is no PAM configuration: neither /etc/pam.d nor /etc/pam.conf")
 	}
 	if broken, ok := c.services[Other]; ok && c.broken[Other] {
-		// It is read with every service.
+		// libpam reads it with every service.
 		for service := range c.services {
 			c.services[service] = broken
 		}
@@ -136,7 +136,7 @@ func Load(root string) (*Config, error) {
 	return c, nil
 }
 
-// servicesOf lists the services that have lines in pam.conf.
+// servicesOf returns the services that have lines in pam.conf.
 func servicesOf(content string) (services []string) {
 	lines, _ := assemble(content)
 	for _, l := range lines {
@@ -148,7 +148,7 @@ func servicesOf(content string) (services []string) {
 	return slices.Compact(services)
 }
 
-// read returns what libpam reads of a file; a directory is empty to it.
+// read returns what libpam reads of a file. It reads nothing of a directory.
 func (c *Config) read(file string) (string, bool) {
 	name := filepath.Join(c.root, file)
 	info, err := os.Stat(name)
@@ -162,24 +162,23 @@ func (c *Config) read(file string) (string, bool) {
 	return string(content), err == nil
 }
 
-// Services lists the services that have a configuration of their own, sorted. Among
-// them are files that others include and no program asks for: see Includers.
+// Services returns the services that have a configuration of their own, sorted. Among them are files that are
+// only included by others: see Includers.
 func (c *Config) Services() []string {
 	return slices.Sorted(maps.Keys(c.services))
 }
 
-// File returns the file that a service is read from.
+// File returns the file of a service.
 func (c *Config) File(service string) string {
 	return cmp.Or(c.files[service], confFile)
 }
 
-// Includers lists the services whose configuration includes a file, sorted.
+// Includers returns the services whose configuration includes a file, sorted.
 func (c *Config) Includers(file string) []string { return c.included[file] }
 
-// Stack returns the lines that libpam goes through for a service, and a type
-// ("session"), includes and substacks in their place: those of "other" if the
-// service has none. Where it cannot read the service, it lets nobody in, and the
-// stack is one line that can only fail.
+// Stack returns the lines of a service and a type ("session") in libpam's order, with includes and substacks
+// in their place: those of "other" if the service has none. If libpam cannot parse the service to the end, it
+// refuses every use, and the stack is one line that can only fail.
 func (c *Config) Stack(service, kind string) []Line {
 	if own := c.services[service][kind]; len(own) > 0 {
 		return own
@@ -187,13 +186,13 @@ func (c *Config) Stack(service, kind string) []Line {
 	return c.services[Other][kind]
 }
 
-// Own tells whether a service has lines of a type, and does not fall back to "other".
+// Own returns whether a service has lines of a type, so that "other" does not count.
 func (c *Config) Own(service, kind string) bool { return len(c.services[service][kind]) > 0 }
 
-// Problems lists what libpam stumbles over, by file and line.
+// Problems returns the lines that libpam cannot parse, by file and number.
 func (c *Config) Problems() []Problem { return c.problems }
 
-// parse reads a service. filed: from a file of its own.
+// parse parses a service. filed: it has a file of its own.
 func (c *Config) parse(service, file string, filed bool) {
 	p := parser{Config: c, service: service, stacks: map[string][]Line{}}
 	content, _ := c.read(file)
@@ -207,25 +206,25 @@ func (c *Config) parse(service, file string, filed bool) {
 	slices.SortStableFunc(c.problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Number, b.Number), cmp.Compare(a.Text, b.Text))
 	})
-	c.problems = slices.CompactFunc(c.problems, func(a, b Problem) bool { // one of an included file, once
+	c.problems = slices.CompactFunc(c.problems, func(a, b Problem) bool { // those of an included file, once
 		return a.File == b.File && a.Number == b.Number && a.Text == b.Text
 	})
 }
 
-// parser reads a service.
+// parser parses a service.
 type parser struct {
 	*Config
 	service string
 	stacks  map[string][]Line
-	open    []string // files that are being read
+	open    []string // the files that are being parsed
 }
 
 func (p *parser) complain(at Place, text string) {
 	p.problems = append(p.problems, Problem{at, text})
 }
 
-// file reads a file of lines, those of one type or of all (""). It returns false if
-// libpam gives up, which is a refusal of whatever the service asks for.
+// file parses the lines of a file that have one type, or all (""). It returns false if libpam stops there and
+// refuses every use of the service.
 func (p *parser) file(name, content string, filed bool, only string, via []Place, level int) bool {
 	p.open = append(p.open, name)
 	defer func() { p.open = p.open[:len(p.open)-1] }()
@@ -247,7 +246,7 @@ func (p *parser) file(name, content string, filed bool, only string, via []Place
 	return unfinished == 0
 }
 
-// line reads a line, but for the service. It returns false if libpam gives up.
+// line parses a line behind the service. It returns false if libpam stops there.
 func (p *parser) line(at Place, rest tokens, only string, via []Place, level int) bool {
 	const fails = ": a line that always fails"
 	l := Line{Place: at, Service: p.service, Via: via, Level: level}
@@ -298,7 +297,7 @@ func (p *parser) line(at Place, rest tokens, only string, via []Place, level int
 			var err error
 			l.Control = "[" + control + "]"
 			if l.actions, err = parseActions(control); err != nil {
-				problem = cmp.Or(problem, "the control \""+control+"\" "+err.Error()+": whatever the module says is a failure")
+				problem = cmp.Or(problem, "the control \""+control+"\" "+err.Error()+": every return code of the module is a failure")
 			}
 			if !bracketed && control != "" {
 				l.Control = control
@@ -331,8 +330,7 @@ func (p *parser) line(at Place, rest tokens, only string, via []Place, level int
 	return true
 }
 
-// include reads the file that a line includes. What is wrong is a problem, too, and
-// is returned; "" if nothing is.
+// include parses the file that a line includes. It returns the problem of the line, "" if there is none.
 func (p *parser) include(l Line, target, only string, level int) (problem string) {
 	name, content, ok := p.find(target)
 	switch {
@@ -343,13 +341,13 @@ func (p *parser) include(l Line, target, only string, level int) (problem string
 	case len(l.Via)+1 >= maxDepth:
 		problem = "includes go deeper than 16 files"
 	case !ok:
-		problem = "there is no file \"" + target + "\" to include"
+		problem = "the file \"" + target + "\" to include does not exist"
 	default:
 		if users := p.included[name]; !slices.Contains(users, p.service) {
 			p.included[name] = append(users, p.service)
 		}
 		if !p.file(name, content, true, only, append(slices.Clone(l.Via), l.Place), level) {
-			return "the file cannot be read to its end"
+			return "the file cannot be parsed to its end"
 		}
 		return ""
 	}
@@ -361,7 +359,7 @@ func (p *parser) include(l Line, target, only string, level int) (problem string
 	return problem
 }
 
-// find finds a file that is included.
+// find returns the name and the content of an included file.
 func (p *parser) find(target string) (name, content string, ok bool) {
 	if strings.HasPrefix(target, "/") {
 		content, ok = p.read(target)

@@ -102,19 +102,19 @@ func TestStack(t *testing.T) {
 		"a control, no module": {svc: "session required\n", want: "svc:1 required\n", problems: "svc:1: it names no module: a line that always fails"},
 		"an unknown control": {
 			svc: "session requird pam_a.so\n", want: "svc:1 requird pam_a.so\n",
-			problems: `svc:1: the control "requird" does not name what a module returns at "requird": whatever the module says is a failure`,
+			problems: `svc:1: the control "requird" has no return code at "requird": every return code of the module is a failure`,
 		},
 		"an unknown action": {
 			svc: "session [success=okay default] pam_a.so\n", want: "svc:1 [success=okay default] pam_a.so\n",
-			problems: `svc:1: the control "success=okay default" does not name what a module returns at "ay default": whatever the module says is a failure`,
+			problems: `svc:1: the control "success=okay default" has no return code at "ay default": every return code of the module is a failure`,
 		},
 		"no file to include": {
 			svc: "session required pam_a.so\nsession include nosuch\n", want: "svc:1 required pam_a.so\nsvc:2 include\n",
-			problems: `svc:2: there is no file "nosuch" to include: it always fails`,
+			problems: `svc:2: the file "nosuch" to include does not exist: it always fails`,
 		},
 		"no file for @include": {
 			svc: "session required pam_a.so\n@include nosuch\n", want: "svc:0\n",
-			problems: `svc:2: there is no file "nosuch" to include: every use of the service fails`,
+			problems: `svc:2: the file "nosuch" to include does not exist: every use of the service fails`,
 		},
 		"no name for @include":    {svc: "@include\n", want: "svc:0\n", problems: "svc:1: it names no file to include: every use of the service fails"},
 		"a file includes itself":  {svc: "session include svc\n", want: "svc:1 include\n", problems: `svc:1: "svc" includes itself: it always fails`},

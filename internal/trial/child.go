@@ -18,8 +18,8 @@ import (
 	"github.com/msteinert/pam/v2"
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/account"
 	"libpam-net/internal/join"
+	"libpam-net/internal/policy"
 	"libpam-net/internal/view"
 )
 
@@ -94,13 +94,13 @@ func answerOf[T any](value T, err error) answer[T] {
 // openSession is a session that the child has opened.
 type openSession struct {
 	*pam.Transaction
-	account *account.Account
+	account *policy.Account
 	limits  limits // as the modules have set them
 }
 
 // open opens a session and looks around in it. For a refused login it returns a view, and no session.
 func open(r request) (*openSession, View, error) {
-	a, err := account.Lookup(r.User) // before the session, which may have another /etc
+	a, err := policy.FindAccount(r.User) // before the session, which may have another /etc
 	if err != nil {
 		return nil, View{}, err
 	}

@@ -14,9 +14,9 @@ import (
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/account"
 	"libpam-net/internal/mount"
 	"libpam-net/internal/nsfs"
+	"libpam-net/internal/policy"
 	"libpam-net/internal/sessions"
 )
 
@@ -107,7 +107,7 @@ func mountsInEtc() (found []mountPoint, err error) {
 }
 
 // lookAround fills in what the session shows. The calling thread must be in the session.
-func (v *View) lookAround(before *memory, a *account.Account) (err error) {
+func (v *View) lookAround(before *memory, a *policy.Account) (err error) {
 	if v.Moved, err = isMoved(); err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func nameServers(text string) []string {
 
 // reachable returns those of the host's sockets that the user may connect to, by the path that they have in the session
 // as well.
-func reachable(a *account.Account, sockets map[string]nsfs.ID) (paths []string, err error) {
+func reachable(a *policy.Account, sockets map[string]nsfs.ID) (paths []string, err error) {
 	paths = []string{}
 	err = withRightsTo(a, func() {
 		for path, was := range sockets {
@@ -196,7 +196,7 @@ func mayConnect(path string, socket nsfs.ID) bool {
 
 // withRightsTo calls f while the calling thread has the user's rights to files, and no others. All its other IDs stay
 // root's, so that no user may send it a signal. It makes the system calls itself, because libc's change all threads.
-func withRightsTo(a *account.Account, f func()) (err error) {
+func withRightsTo(a *policy.Account, f func()) (err error) {
 	was, err := unix.Getgroups()
 	if err != nil {
 		return fmt.Errorf("getgroups: %w", err)

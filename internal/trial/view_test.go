@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"libpam-net/internal/account"
 	"libpam-net/internal/nsfs"
+	"libpam-net/internal/policy"
 	"libpam-net/test/expect"
 	"libpam-net/test/private"
 )
@@ -28,7 +28,7 @@ func TestASocketIsReachableForWhoMayWriteToItAndComeToIt(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	groupID := uint32(4242)
-	a := &account.Account{UID: nobody, GID: nobody, Groups: []uint32{groupID}}
+	a := &policy.Account{UID: nobody, GID: nobody, Groups: []uint32{groupID}}
 	dir, err := os.MkdirTemp("/tmp", "") // all may enter the ones above
 	expect.Check(t, err)
 	defer os.RemoveAll(dir)
@@ -83,7 +83,7 @@ func TestNobodyMaySignalAThreadThatLooksWithAUsersRights(t *testing.T) {
 	runtime.LockOSThread()
 	groups, err := unix.Getgroups()
 	expect.Check(t, err)
-	a := &account.Account{UID: nobody, GID: nobody}
+	a := &policy.Account{UID: nobody, GID: nobody}
 	kill := exec.Command("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "bash", "-c", fmt.Sprintf("kill -0 %d", unix.Gettid()))
 	expect.Check(t, withRightsTo(a, func() {
 		if fd, err := unix.Open("/etc/shadow", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {

@@ -161,7 +161,7 @@ func TestCheckTellsWhatALoginGets(t *testing.T) {
 		expect.Equal(t, "problem", fmt.Sprint(h.check(t, 1, "nina --service lacking").Problems),
 			`[a member of "newnet" stays in the host's network: the service has no line of pam_newnet]`)
 		expect.Equal(t, "problem", fmt.Sprint(h.check(t, 1, "nina --service ending").Problems),
-			`[a member of "newnet" stays in the host's network: libpam does not come to /etc/pam.d/ending:2]`)
+			`[a member of "newnet" stays in the host's network: libpam skips /etc/pam.d/ending:2]`)
 		expect.Equal(t, "problems of others", len(h.check(t, 0, "olga --service lacking").Problems), 0)
 	})
 	t.Run("what a command finds there", func(t *testing.T) {

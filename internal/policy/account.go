@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package account asks the name service for what it takes to run something as a user.
-package account
+package policy
 
 /*
 #include <pwd.h>
@@ -14,19 +13,18 @@ import (
 	"errors"
 	"fmt"
 	"os/user"
-	"strconv"
 	"unsafe"
 )
 
-// Account is a user's.
+// Account is what a program needs to run something as a user.
 type Account struct {
 	Name, Home, Shell string
 	UID, GID          uint32
 	Groups            []uint32
 }
 
-// Lookup finds the account of a user.
-func Lookup(name string) (*Account, error) {
+// FindAccount asks the name service of this machine for the account of a user.
+func FindAccount(name string) (*Account, error) {
 	u, err := user.Lookup(name)
 	if errors.As(err, new(user.UnknownUserError)) {
 		return nil, fmt.Errorf("there is no user %q", name)
@@ -53,12 +51,12 @@ func Lookup(name string) (*Account, error) {
 	return a, err
 }
 
-// Env are the variables that say who it is.
+// Env returns the environment variables that name the user.
 func (a Account) Env() map[string]string {
 	return map[string]string{"HOME": a.Home, "USER": a.Name, "LOGNAME": a.Name, "SHELL": a.Shell}
 }
 
-// shellOf is what os/user does not tell.
+// shellOf returns the login shell of a user, which os/user leaves out; "" if there is none.
 func shellOf(name string) string {
 	n := C.CString(name)
 	defer C.free(unsafe.Pointer(n))
@@ -67,9 +65,4 @@ func shellOf(name string) string {
 		return ""
 	}
 	return C.GoString(entry.pw_shell)
-}
-
-func parseID(text string) (uint32, error) {
-	id, err := strconv.ParseUint(text, 10, 32)
-	return uint32(id), err
 }
