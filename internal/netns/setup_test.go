@@ -142,7 +142,7 @@ func TestOwner(t *testing.T) {
 		}
 	})
 	t.Run("its holder dies with its maker", func(t *testing.T) {
-		cmd := tampered(t, "kill:signal=KILL") // when the maker is about to end the holder
+		cmd := tampered(t, "kill:retval=0:signal=KILL") // instead of ending the holder
 		expect.Check(t, cmd.Start())
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
