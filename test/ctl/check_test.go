@@ -192,10 +192,10 @@ func TestCheckTellsWhatALoginGets(t *testing.T) {
 	t.Run("nothing where it cannot be told", func(t *testing.T) {
 		for args, says := range map[string]string{
 			"nobody-knows":             `there is no user "nobody-knows"`,
-			"olga --service nosuch":    `there is no service "nosuch"`,
-			"":                         "say either a user or --all-members",
-			"olga --all-members":       "say either a user or --all-members",
-			"--all-members --run true": "--run is for one user",
+			"olga --service nosuch":    `no service "nosuch" exists`,
+			"":                         "name either a user or --all-members",
+			"olga --all-members":       "name either a user or --all-members",
+			"--all-members --run true": "--run needs a user",
 		} {
 			before := h.state(t)
 			result := h.Try(t, "pamnetctl check "+args)
@@ -205,7 +205,7 @@ func TestCheckTellsWhatALoginGets(t *testing.T) {
 			h.unchanged(t, "check "+args, before)
 		}
 		for program, says := range map[string]string{
-			"unshare --net": "this is another: `nsenter",
+			"unshare --net": "this is another one: use `nsenter",
 			"setpriv --reuid 5005 --clear-groups env": "use sudo",
 		} {
 			if result := h.Try(t, program+" pamnetctl check olga"); result.ExitCode != 1 || !strings.Contains(result.Stderr, says) {
