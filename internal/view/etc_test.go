@@ -276,7 +276,7 @@ func TestAnExchangedFileIsNeverMounted(t *testing.T) {
 				}
 			}()
 			mounted, refused := 0, 0
-			expect.Eventually(t, "both outcomes thirty times", func() bool {
+			expect.Eventually(t, "both outcomes three hundred times", func() bool {
 				_, err := in("lab", func() error {
 					mounted++
 					return contains("/etc/hosts", "good\n")
@@ -286,7 +286,7 @@ func TestAnExchangedFileIsNeverMounted(t *testing.T) {
 				} else if err != nil {
 					t.Error(err)
 				}
-				return mounted >= 30 && refused >= 30 || t.Failed()
+				return mounted >= 300 && refused >= 300 || t.Failed()
 			})
 			close(stop)
 			expect.Check(t, <-stopped)
