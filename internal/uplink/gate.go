@@ -88,7 +88,11 @@ func loadMarkProgram() (int, error) {
 		program: unsafe.Pointer(&program[0]), license: unsafe.Pointer(&license[0]),
 	}
 	copy(attributes.name[:], gateName)
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attributes)), unsafe.Sizeof(attributes))
+	var fd uintptr
+	errno := unix.EAGAIN // the kernel's verifier gives up when a signal is pending, and Go's runtime sends itself some
+	for attempt := 0; errno == unix.EAGAIN && attempt < attempts; attempt++ {
+		fd, _, errno = unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attributes)), unsafe.Sizeof(attributes))
+	}
 	if errno != 0 {
 		return -1, fmt.Errorf("load BPF program: %w", errno)
 	}

@@ -107,7 +107,7 @@ func TestUpLeavesAGoodLinkAlone(t *testing.T) {
 	l.ok("up", "--all")
 	expect.Equal(t, "index of the interface", l.sh("cat /sys/class/net/pnu3uw/ifindex"), index)
 	expect.Equal(t, "root's route inside", l.sh("ip -n anna route show 10.4.0.0/16"), "10.4.0.0/16 via 10.3.3.1 dev eth0")
-	l.sh("ip address del 169.254.7.7/16 dev pnu3uw; ip -n anna address del 10.3.3.3/24 dev eth0")
+	l.sh("ip address del 169.254.7.7/16 dev pnu3uw; ip -n anna route del 10.4.0.0/16; ip -n anna address del 10.3.3.3/24 dev eth0")
 	same(t, "state without these", l.state(), good)
 }
 
