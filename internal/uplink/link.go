@@ -92,11 +92,18 @@ func (h *host) remove(device string) error {
 	if err != nil || link == nil {
 		return err
 	}
-	if link.Type() != "veth" {
-		return fmt.Errorf("interface %s exists and is not a veth: rename or remove it", device)
+	if err := checkVeth(link); err != nil {
+		return err
 	}
 	if err := h.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("remove interface %s: %w", device, err)
+	}
+	return nil
+}
+
+func checkVeth(link netlink.Link) error {
+	if link.Type() != "veth" {
+		return fmt.Errorf("interface %s exists and is not a veth: rename or remove it", link.Attrs().Name)
 	}
 	return nil
 }
@@ -106,6 +113,9 @@ func (h *host) remove(device string) error {
 // the other name has the number, too, or if that is not known.
 func (h *host) findOwn(p plan, c *config.Config, fd int) (link netlink.Link, good bool, err error) {
 	link, err = h.findLink(p.device())
+	if err == nil && link != nil {
+		err = checkVeth(link)
+	}
 	if err != nil {
 		return nil, false, err
 	}
