@@ -360,7 +360,7 @@ func TestForwardingThatOthersRelyOnStays(t *testing.T) {
 	}
 	expect.Equal(t, "what down says", l.ok("down", "anna"), "pamnet-uplink: forwarding stays switched on: docker9 may rely on it\n")
 	check("after the last uplink")
-	l.sh("ip netns del container; ip link del docker9; nft delete table ip docker")
+	l.sh("ip link del veth9; ip netns del container; ip link del docker9; nft delete table ip docker")
 	l.ok("down", "anna")
 	same(t, "state without docker9", l.state(), before)
 }
@@ -518,9 +518,11 @@ func TestMetadata(t *testing.T) {
 	const metadata4, metadata6, other4 = "169.254.169.254", "fd00:ec2::254", "169.254.170.2"
 	for _, a := range []string{metadata4, metadata6, other4} {
 		l.sh(`ip -n outside address add "$1" dev lo; ip route add "$1" via "$2"`, a, map[bool]string{true: outside6, false: outside4}[strings.Contains(a, ":")])
+		// A server of all addresses would answer UDP from another one.
+		l.serve("outside", address(a, 80), "metadata")
+		l.serve("outside", address(a, 53), "nameserver")
 	}
-	l.serve("outside", ":80", "metadata")
-	l.serve("outside", ":53", "nameserver")
+	l.serve("outside", address(outside4, 80), "metadata")
 	for config, want := range map[string]string{"": "refused", "metadata = true\n": "metadata "} {
 		l.configure(config)
 		l.ok("up", "anna")
