@@ -79,7 +79,7 @@ var causes = []cause{
 	},
 	{
 		is: "what is to be covered in a directory that becomes a user's", args: "mask=/var/d/socket", joins: true,
-		reason: "mask=/var/d/socket: /var/d: belongs to uid ",
+		reason: "mask=/var/d/socket: a user could change where it leads (/var/d: belongs to uid ",
 		breaks: "mkdir -p /var/d; chown ulf /var/d; touch /var/d/socket", mends: "chown root /var/d",
 	},
 	{is: "no null device", reason: "without a verdict", breaks: "mv /dev/null /dev/away", mends: "mv /dev/away /dev/null"},
