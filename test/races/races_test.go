@@ -210,3 +210,18 @@ func TestWhoeverIsKilledTheNextLoginWorks(t *testing.T) {
 		r.script("ip netns del ulf")
 	}
 }
+
+// At boot cron and systemd start the sessions of many users at once. Nothing has made /run/netns before.
+func TestFirstLoginsAfterBootMakeEachNetworkOnce(t *testing.T) {
+	t.Parallel()
+	r := newRacetrack(t)
+	for range 2 * *rounds {
+		r.script("umount -qR /run/netns; umount -qR /run/netns; rm -rf /run/netns /run/libpam-net; echo")
+		lines := r.script("logins 3 ulf gina gus nina")
+		r.noneOutside(lines)
+		slices.Sort(lines)
+		if n := len(slices.Compact(lines)); n != 5 { // ulf's, lab, and one for each of nina's logins
+			t.Errorf("%d networks: %v", n, lines)
+		}
+	}
+}
