@@ -13,6 +13,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"libpam-net/internal/uplink/config"
 )
 
 // The gate keeps a namespace from everything, the host included, while the nftables table is
@@ -94,13 +96,17 @@ func loadMarkProgram() (int, error) {
 		fd, _, errno = unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attributes)), unsafe.Sizeof(attributes))
 	}
 	if errno != 0 {
-		return -1, fmt.Errorf("load BPF program: %w", errno)
+		return -1, fmt.Errorf("load BPF program: %w: let this container use bpf(2), or set gate = false: "+
+			"then whatever flushes nftables opens the host to namespaces", errno)
 	}
 	return int(fd), nil
 }
 
-// markUnchecked puts the program on a link, or replaces it there.
-func (h *host) markUnchecked(link netlink.Link) error {
+// markUnchecked puts the program on a link, or replaces it there, unless the configuration has no gate.
+func (h *host) markUnchecked(link netlink.Link, c *config.Config) error {
+	if !c.Gate {
+		return nil
+	}
 	fd, err := loadMarkProgram()
 	if err != nil {
 		return err

@@ -252,7 +252,7 @@ func (h *host) makeLink(p plan, c *config.Config, fd int) (netlink.Link, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := h.markUnchecked(link); err != nil {
+	if err := h.markUnchecked(link, c); err != nil {
 		return nil, err
 	}
 	if err := setLinkParameters(p); err != nil {

@@ -180,7 +180,7 @@ func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 	}
 	// From here on the device is this name's.
 	if good {
-		err = errors.Join(h.markUnchecked(link), fitMTU(h.Handle, link, c))
+		err = errors.Join(h.markUnchecked(link, c), fitMTU(h.Handle, link, c))
 	} else if err = h.remove(p.device()); err == nil {
 		link, err = h.makeLink(p, c, fd)
 	}
@@ -197,8 +197,10 @@ func (h *host) applyFirewall(p plan, c *config.Config) error {
 	if other := h.table.nameOf(p.device()); other != "" && other != p.name {
 		return fmt.Errorf("interface %s, of %s, belongs to %q: run pamnet-uplink down %s first", p.device(), p.identity, other, other)
 	}
-	if err := h.closeGate(); err != nil {
-		return err
+	if c.Gate {
+		if err := h.closeGate(); err != nil {
+			return err
+		}
 	}
 	if !c.Forwarding {
 		if err := h.forwarding.forget(); err != nil {

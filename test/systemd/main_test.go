@@ -135,7 +135,7 @@ func (d *debian) start() error {
 			done
 			export UNIFIED_CGROUP_HIERARCHY=yes
 			exec systemd-nspawn --quiet --directory=/mnt --boot --register=no --keep-unit --private-network \
-				--machine=machine --console=pipe </dev/null
+				--system-call-filter=bpf --machine=machine --console=pipe </dev/null
 		}
 		exec >/tmp/console 2>&1
 		mount --bind / /mnt

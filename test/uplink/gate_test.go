@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"libpam-net/test/expect"
+	"libpam-net/test/private"
 )
 
 func TestWithoutTheTable(t *testing.T) {
@@ -81,6 +82,22 @@ func TestWithoutTheTable(t *testing.T) {
 			same(t, "state", l.state(), before)
 		})
 	}
+	t.Run("where a container may not use bpf(2), up says what to do", func(t *testing.T) {
+		private.Needs(t, "strace")
+		l := l.with(t)
+		l.ok("down", "anna")
+		noBPF := func() string {
+			return l.sh("strace -qq -o /dev/null -f -e trace=bpf -e inject=bpf:error=EPERM " + program + " up anna 2>&1 || :")
+		}
+		if said := noBPF(); !contains(said, "or set gate = false") {
+			t.Error(said)
+		}
+		l.configure("gate = false\n")
+		expect.Equal(t, "what up says without the gate", noBPF(), "")
+		l.asks("the world", "anna", address(outside4, 80), "outside "+gateway4)
+		l.configure("")
+		l.ok("up", "anna")
+	})
 	t.Run("the host's rules are as before after the last down", func(t *testing.T) {
 		l := l.with(t)
 		l.ok("down", "anna")

@@ -59,6 +59,7 @@ type Config struct {
 	Isolate     bool
 	Inbound     bool
 	Forwarding  bool
+	Gate        bool // namespaces reach nothing while the nftables table is away
 	AnyService  bool // all services of the host may be reached, not only Services
 	Services    []Service
 	Metadata    bool // the metadata service of a cloud may be reached

@@ -19,6 +19,7 @@ var byDefault = config.Config{
 	MTU:        1500,
 	Isolate:    true,
 	Forwarding: true,
+	Gate:       true,
 	Group:      "groupnet",
 	IPv4: config.Family{
 		Enabled: true, NAT: true, PrefixLength: 31,
@@ -42,6 +43,7 @@ mtu = 1400
 isolate = false
 inbound = true
 forwarding = false
+gate = false
 host_services = ["udp/53", "tcp/53"]
 metadata = true
 nameservers = ["192.0.2.53", "2001:db8::53"]

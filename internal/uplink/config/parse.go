@@ -24,6 +24,7 @@ type file struct {
 	Isolate      bool     `toml:"isolate"`
 	Inbound      bool     `toml:"inbound"`
 	Forwarding   bool     `toml:"forwarding"`
+	Gate         bool     `toml:"gate"`
 	HostServices []string `toml:"host_services"`
 	Metadata     bool     `toml:"metadata"`
 	Nameservers  []string `toml:"nameservers"`
@@ -56,6 +57,7 @@ func defaults() file {
 		MTU:        1500,
 		Isolate:    true,
 		Forwarding: true,
+		Gate:       true,
 		Group:      "groupnet",
 		IPv4:       family{Enabled: true, Users: "100.64.0.0/11", Groups: "100.96.0.0/11", PrefixLength: 31, NAT: true},
 		IPv6:       family{Enabled: true, Users: "fd5f:72fa:75ba::/64", Groups: "fd5f:72fa:75ba:1::/64", PrefixLength: 127, NAT: true},
@@ -136,6 +138,7 @@ func (p *parser) config(f file) *Config {
 		Isolate:    f.Isolate,
 		Inbound:    f.Inbound,
 		Forwarding: f.Forwarding,
+		Gate:       f.Gate,
 		Metadata:   f.Metadata,
 		Group:      f.Group,
 		FirstUID:   p.id("first_uid", f.FirstUID),
