@@ -93,7 +93,9 @@ func TestWithoutTheTable(t *testing.T) {
 			t.Error(said)
 		}
 		l.configure("gate = false\n")
-		expect.Equal(t, "what up says without the gate", noBPF(), "")
+		if said := noBPF(); !contains(said, "is connected by") {
+			t.Error(said)
+		}
 		l.asks("the world", "anna", address(outside4, 80), "outside "+gateway4)
 		l.configure("")
 		l.ok("up", "anna")
