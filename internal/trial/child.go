@@ -26,6 +26,14 @@ import (
 // ChildName is argv[0] of the child. A program that has this name must call Child first of all.
 const ChildName = "pamnetctl-check"
 
+// The children open sessions, which the modules refuse outside of the main thread. Only here is the main goroutine
+// sure to be in it: it stays.
+func init() {
+	if os.Args[0] == ChildName || os.Args[0] == ModuleChildName {
+		runtime.LockOSThread()
+	}
+}
+
 // socketFD is where the child finds its parent.
 const socketFD = 3
 
@@ -53,7 +61,6 @@ var records = []string{"/run/utmp", "/var/log/wtmp", "/var/log/btmp", "/var/log/
 // namespace of its own. Everything happens on one thread, which is in the session afterwards. The runtime's other
 // threads stay outside.
 func Child() {
-	runtime.LockOSThread()
 	unix.CloseOnExec(socketFD)
 	conn, err := net.FileConn(os.NewFile(socketFD, "parent"))
 	if err != nil {

@@ -50,7 +50,6 @@ func Module(path string) error {
 // ModuleChild tries a module in the child process, which the module may crash. It prints what the module does wrong, and
 // never returns.
 func ModuleChild() {
-	runtime.LockOSThread()
 	path := C.CString(os.Args[1])
 	wrong := C.try_nonmember(path)
 	if wrong == nil {
