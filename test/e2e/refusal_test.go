@@ -46,7 +46,7 @@ func TestRefusals(t *testing.T) {
 			damage: byRoot("chmod 777 /etc/netns/ulf"),
 			repair: byRoot("chmod 755 /etc/netns/ulf"),
 			user:   "ulf", module: "pam_usernet",
-			reason: "/etc/netns/ulf can be written by others than root (mode 0777): it must be root.s alone",
+			reason: "/etc/netns/ulf can be written by others than root (mode 0777): it must be root's alone",
 		},
 		{
 			name:   "a directory in /etc/netns that is the user's",
