@@ -86,18 +86,53 @@ func Acquire(s Spec) (n Namespace, err error) {
 	return n, nil
 }
 
-// repair repairs the uplink of a namespace that was made by another login. The calling thread may be in process
-// 1's network namespace afterwards.
+// repair repairs the uplink of a namespace that was made by another login. It runs the setup program under the
+// lock of the name, as create does: of several logins one repairs, the others wait for it. The calling thread may
+// be in process 1's network namespace afterwards.
 func (s Spec) repair(n Namespace) error {
 	if n.Created || s.Setup == nil || !s.Setup.CanRepair() {
 		return nil
 	}
+	var broken bool
+	err := mount.InHost(func() (err error) {
+		if err = joinHost(); err == nil {
+			broken, err = s.Setup.IsBroken()
+		}
+		return err
+	})
+	if err != nil || !broken {
+		return err
+	}
+	lock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
 	return mount.InHost(func() error {
 		if err := joinHost(); err != nil {
 			return err
 		}
 		return s.Setup.Repair(s.Deadline)
 	})
+}
+
+// lock waits for the lock of the name. As other logins wait for it, the process leaves the control groups of its
+// caller, and no longer dies with its parent. The caller must be on the main thread.
+func (s Spec) lock() (lock state.Lock, err error) {
+	err = mount.InHost(func() error {
+		_ = state.LeaveCgroups(unix.Getpid()) // if it stays in one and is frozen, waiting logins kill it
+		lock, err = state.Acquire(s.Name, untilTheEnd)
+		return err
+	})
+	if err != nil {
+		return lock, err
+	}
+	// Otherwise a user could keep all others out, by killing logins that have the lock.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
+		lock.Release()
+		return lock, fmt.Errorf("outlive the login process: %w", err)
+	}
+	return lock, nil
 }
 
 // unshare moves the calling thread into a new namespace, in which it brings up lo.
@@ -119,20 +154,11 @@ func (s Spec) open() (n Namespace, err error) {
 	if err != nil || n.FD >= 0 {
 		return n, err
 	}
-	var lock state.Lock
-	err = mount.InHost(func() error {
-		_ = state.LeaveCgroups(unix.Getpid()) // if it stays in one and is frozen, waiting logins kill it
-		lock, err = state.Acquire(s.Name, untilTheEnd)
-		return err
-	})
+	lock, err := s.lock()
 	if err != nil {
 		return n, err
 	}
 	defer lock.Release()
-	// Otherwise a user could keep all others out, by killing logins while they create the namespace.
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
-		return n, fmt.Errorf("outlive the login process: %w", err)
-	}
 	err = mount.InHost(func() error {
 		n, err = s.create(before)
 		return err

@@ -14,11 +14,17 @@ import (
 // CanRepair tells whether the program is pamnet-uplink. Other programs need not expect a second `up`.
 func (p Program) CanRepair() bool { return filepath.Base(p.Path) == "pamnet-uplink" }
 
-// Repair runs pamnet-uplink again for a network that it has set up, if its nftables table is gone: without the
-// table the network reaches nothing. The caller must be in process 1's mount and network namespaces.
-func (p Program) Repair(deadline time.Time) error {
+// IsBroken tells whether pamnet-uplink's nftables table is gone: without the table the network reaches nothing. The
+// caller must be in process 1's network namespace.
+func (Program) IsBroken() (bool, error) {
 	exists, err := tableExists("pamnet")
-	if err != nil || exists {
+	return !exists, err
+}
+
+// Repair runs pamnet-uplink again for a network that it has set up, if the network still IsBroken. The caller must be
+// in process 1's mount and network namespaces, and must have the lock of the network's name.
+func (p Program) Repair(deadline time.Time) error {
+	if broken, err := p.IsBroken(); err != nil || !broken {
 		return err
 	}
 	if err := p.Up(deadline); err != nil {

@@ -73,6 +73,27 @@ func TestALoginComesWithAnUplinkThatPruneTakesBack(t *testing.T) {
 	same(t, "state in the end", l.state(), before)
 }
 
+func TestLoginsAtOnceRepairTheirUplinkOnce(t *testing.T) {
+	l := newLogins(t)
+	l.serve("outside", ":80", "outside")
+	l.login("gina", outside4) // the network stays
+	for range 3 {
+		l.sh("nft flush ruleset")
+		heard := make(chan string)
+		const logins = 6
+		for i := range logins {
+			go func() {
+				result, err := l.SSH(t.Context(), []string{"gina", "gus"}[i%2],
+					fmt.Sprintf("exec bash -c 'exec 3<>/dev/tcp/%s/80; cat <&3'", outside4))
+				heard <- fmt.Sprint(result.Stdout, result.Stderr, err)
+			}()
+		}
+		for range logins {
+			expect.Equal(t, "what is heard", <-heard, "outside "+gateway4+"<nil>")
+		}
+	}
+}
+
 func TestALoginRepairsTheUplinkOrIsRefused(t *testing.T) {
 	l := newLogins(t)
 	l.serve("outside", ":80", "outside")
