@@ -141,7 +141,7 @@ func (k checker) user(ctx context.Context, user, command string) (err error) {
 	return ended
 }
 
-// members checks every member for whom the service's stack has a rule.
+// members checks every member of the groups that the service's lines name.
 func (k checker) members(ctx context.Context) error {
 	var reports []trial.Report
 	problems := 0

@@ -161,7 +161,7 @@ func (p *Policy) ServiceMembers(service string) (names []string, complete bool, 
 	return slices.Compact(names), complete, nil
 }
 
-// CheckUser returns an error if there is no user of this name. A user of whom nothing is known may exist.
+// CheckUser returns an error if no user has this name. It returns nil if a source that does not answer may know the user.
 func (p *Policy) CheckUser(name string) error {
 	if a := p.Member(name, Modules[0]); a.State != session.Unknown && !a.Known {
 		return fmt.Errorf("there is no user %q", name)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
+	"libpam-net/internal/nsfs"
 	"libpam-net/internal/uplink/config"
 )
 
@@ -35,15 +35,12 @@ func openHost() (*host, error) {
 // inside opens a netlink handle in the namespace fd. It moves a thread there, which ends
 // afterwards: nothing depends on its way back.
 func inside(fd int) (handle *netlink.Handle, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked
+	err = nsfs.OnSpareThread(func() error {
 		if handle, err = netlink.NewHandleAt(netns.Handle(fd), unix.NETLINK_ROUTE); err == nil {
 			err = handle.SetSocketTimeout(patience)
 		}
-	}()
-	<-done
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open netlink in the namespace: %w", err)
 	}
@@ -194,7 +191,7 @@ func (h *host) addresses(link netlink.Link) (all []netip.Prefix, err error) {
 	return all, nil
 }
 
-// isForeign tells whether an address of a link is none that an uplink could have. A DHCP client
+// isForeign tells whether an address of a link is outside the pools of uplinks. A DHCP client
 // or a network manager may add such an address.
 func isForeign(a netip.Prefix, c *config.Config) bool {
 	for _, pool := range []netip.Prefix{c.IPv4.Users, c.IPv4.Groups, c.IPv6.Users, c.IPv6.Groups} {

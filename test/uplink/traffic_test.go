@@ -462,7 +462,7 @@ func TestTheHostTakesNoRoutesFromANamespace(t *testing.T) {
 	expect.Equal(t, "routes from anna", l.sh("ip -6 route show dev pnu3uw | grep -v '^f[de]' || true"), "")
 }
 
-// The rules are like docker's: DNAT for what comes to one of the host's own addresses.
+// The rules are like docker's: DNAT of packets to one of the host's own addresses.
 func TestPortsThatOthersForward(t *testing.T) {
 	l := newLab(t)
 	l.sh(`echo 1 >/proc/sys/net/ipv4/conf/all/forwarding; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
