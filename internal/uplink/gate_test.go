@@ -17,9 +17,7 @@ func TestTheGateComesFirstFromWhereverACrashHasLeftIt(t *testing.T) {
 	if private.Namespaces(t) {
 		return
 	}
-	h, err := openHost()
-	expect.Check(t, err)
-	defer h.Close()
+	h := newHost()
 	rules := func() string {
 		out, err := private.Sh("ip rule; ip -6 rule")
 		expect.Check(t, err)

@@ -20,17 +20,9 @@ import (
 
 const attempts = 20 // to list what others change meanwhile
 
-func openHost() (*host, error) {
-	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, fmt.Errorf("open netlink: %w", err)
-	}
-	if err := handle.SetSocketTimeout(patience); err != nil {
-		handle.Close()
-		return nil, fmt.Errorf("open netlink: %w", err)
-	}
-	return &host{Handle: handle}, nil
-}
+// newHost opens a socket for each request, with a timeout of nl.SocketTimeoutTv, a minute. On a
+// socket of a dump that has failed half way the kernel answers the next one with EBUSY.
+func newHost() *host { return &host{Handle: &netlink.Handle{}} }
 
 // inside opens a netlink handle in the namespace fd. It moves a thread there, which ends
 // afterwards: nothing depends on its way back.

@@ -98,12 +98,7 @@ func Down(name string) (reliant []string, err error) {
 
 // Names returns the names that have an uplink, sorted.
 func Names() (names []string, err error) {
-	h, err := openHost()
-	if err != nil {
-		return nil, err
-	}
-	defer h.Close()
-	links, err := h.uplinks()
+	links, err := newHost().uplinks()
 	for _, link := range links {
 		names = append(names, link.Attrs().Alias)
 	}
@@ -119,12 +114,7 @@ func forName(name string, f func(*host) error) error {
 		return err
 	}
 	defer lock.Release()
-	h, err := openHost()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	return f(h)
+	return f(newHost())
 }
 
 // locked reads what all uplinks share, and calls f while no other process changes it. All
