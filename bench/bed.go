@@ -108,8 +108,8 @@ func (b *bed) setUp(programs map[string]string) error {
 	return err
 }
 
-// makeFloor makes the services of the floor of a non-member's login: as many modules that do nothing, in files of their
-// own, since libpam loads a file once. It installs the library of a member's as well. `make floor` has built them.
+// makeFloor makes the services of the floor of a non-member's login: as many of the least modules, in files of
+// their own, since libpam loads a file once. It installs the library of a member's as well. `make floor` has built them.
 func (b *bed) makeFloor() error {
 	dir, err := sandbox.ModuleDir()
 	if err != nil {

@@ -52,9 +52,9 @@ func (s *suite) directoryRows(user, name string) error {
 				return fmt.Errorf("%s: %w", b.column, err)
 			}
 		}
-		for _, c := range nonMembers {
+		for _, c := range nonMembers(user) {
 			_, modules, _ := strings.Cut(c.name, ", ")
-			c.name, c.user, c.floor = fmt.Sprintf(name, client.name, modules), user, nil
+			c.name = fmt.Sprintf(name, client.name, modules)
 			if err := s.race(Row{Section: directorySection}, s.rounds, c, times(1.5, debian12)); err != nil {
 				return err
 			}

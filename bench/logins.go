@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 )
 
 const mostOverlays = 20
@@ -43,14 +42,18 @@ type loginCase struct {
 	without       column   // a column that cannot do this
 }
 
-func nonMember(number, service string) loginCase {
-	return loginCase{
-		name: "non-member, " + number, service: service, user: "olga",
-		floor: []string{loginProgram, floorService(service), "olga"},
-	}
-}
+const stranger = "olga" // in no group of a module's
 
-var nonMembers = []loginCase{nonMember("1 module", "one"), nonMember("2 modules", "two"), nonMember("3 modules", "three")}
+// nonMembers returns the logins of user, whom no module concerns, through each of stacks.
+func nonMembers(user string) (cases []loginCase) {
+	for _, stack := range []struct{ service, modules string }{{"one", "1 module"}, {"two", "2 modules"}, {"three", "3 modules"}} {
+		cases = append(cases, loginCase{
+			name: "non-member, " + stack.modules, service: stack.service, user: user,
+			floor: []string{loginProgram, floorService(stack.service), user},
+		})
+	}
+	return cases
+}
 
 var newnetCase = loginCase{name: "newnet", service: "newnet", user: "nina", floor: memberFloor("newnet")}
 
@@ -106,12 +109,12 @@ func (s *suite) race(r Row, rounds int, c loginCase, goals ...goal) error {
 
 // logins measures the modules alone.
 func (s *suite) logins() error {
-	cases := append(slices.Clone(nonMembers), newnetCase)
+	cases := append(nonMembers(stranger), newnetCase)
 	for _, n := range named() {
 		cases = append(cases, n.login())
 	}
 	goals := map[string][]goal{newnetCase.name: {times(2.3, debian12)}, joinCase().name: {times(2.8, debian12)}}
-	for _, c := range nonMembers {
+	for _, c := range nonMembers(stranger) {
 		goals[c.name] = []goal{times(0.95, debian12)}
 	}
 	for _, c := range cases {

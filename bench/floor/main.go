@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Command floor is the least that a PAM module with a c-shared Go library in it can be. For a non-member's login it is
-// linked as the modules are, and Go sleeps. For a member's, c/floor.c starts it in a child and calls Nothing.
+// Command floor is the least that a PAM module with a c-shared Go library in it can be. For a non-member's login (module.c)
+// it is linked as the modules are, and Go sleeps. For a member's, c/floor.c starts it in a child and calls Nothing.
 package main
 
 // #cgo LDFLAGS: -lpam
