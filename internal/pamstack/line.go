@@ -11,9 +11,9 @@ type physical struct {
 }
 
 // assemble returns the lines of a file without comments. A backslash at the end continues a line with the
-// next one, past empty ones and comments. unfinished is the number of a last line with a backslash, which
-// libpam rejects, else 0.
-func assemble(content string) (lines []physical, unfinished int) {
+// next one. If goesOn is true, the line goes on past empty ones and comments, else it ends there. unfinished is
+// the number of a last line with a backslash, which libpam rejects, else 0.
+func assemble(content string, goesOn bool) (lines []physical, unfinished int) {
 	var p physical
 	begun := false
 	number := 0
@@ -21,7 +21,7 @@ func assemble(content string) (lines []physical, unfinished int) {
 		number++
 		line, _, _ = strings.Cut(line, "\x00")
 		line = strings.TrimLeft(line, blanks)
-		if line == "" || line[0] == '#' {
+		if (line == "" || line[0] == '#') && (goesOn || !begun) {
 			continue
 		}
 		if !begun {
@@ -34,7 +34,10 @@ func assemble(content string) (lines []physical, unfinished int) {
 			continue
 		}
 		p.text += before
-		lines, begun = append(lines, p), false
+		begun = false
+		if goesOn || strings.Trim(p.text, blanks) != "" {
+			lines = append(lines, p)
+		}
 	}
 	if begun {
 		return lines, p.number

@@ -84,6 +84,7 @@ var dirs = []string{"/etc/pam.d", "/usr/lib/pam.d"}
 // Config is the PAM configuration of a machine.
 type Config struct {
 	root     string
+	goesOn   bool                         // see assemble
 	services map[string]map[string][]Line // by service and type
 	files    map[string]string            // the files of services that have their own
 	included map[string][]string          // the services that include a file, by file
@@ -95,6 +96,7 @@ type Config struct {
 func Load(root string) (*Config, error) {
 	c := &Config{
 		root:     root,
+		goesOn:   goesOn(root),
 		services: map[string]map[string][]Line{},
 		files:    map[string]string{},
 		included: map[string][]string{},
@@ -120,7 +122,7 @@ func Load(root string) (*Config, error) {
 			c.parse(service, c.files[service], true)
 		}
 	} else if content, ok := c.read(confFile); ok {
-		for _, service := range servicesOf(content) {
+		for _, service := range c.servicesOf(content) {
 			c.parse(service, confFile, false)
 		}
 	}
@@ -137,8 +139,8 @@ func Load(root string) (*Config, error) {
 }
 
 // servicesOf returns the services that have lines in pam.conf.
-func servicesOf(content string) (services []string) {
-	lines, _ := assemble(content)
+func (c *Config) servicesOf(content string) (services []string) {
+	lines, _ := assemble(content, c.goesOn)
 	for _, l := range lines {
 		rest := tokens(l.text)
 		word, _ := rest.next()
@@ -228,7 +230,7 @@ func (p *parser) complain(at Place, text string) {
 func (p *parser) file(name, content string, filed bool, only string, via []Place, level int) bool {
 	p.open = append(p.open, name)
 	defer func() { p.open = p.open[:len(p.open)-1] }()
-	lines, unfinished := assemble(content)
+	lines, unfinished := assemble(content, p.goesOn)
 	for _, l := range lines {
 		rest := tokens(l.text)
 		if !filed {
