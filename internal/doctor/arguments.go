@@ -5,12 +5,14 @@ package doctor
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"libpam-net/internal/mount"
 	"libpam-net/internal/policy"
+	"libpam-net/internal/session"
 	"libpam-net/internal/setup"
 	"libpam-net/internal/view"
 	"libpam-net/pam"
@@ -60,6 +62,77 @@ func checkArguments(e *examination) {
 			e.report(lineSetup, f, "module", r.Name, "error", err.Error())
 		}
 	}
+}
+
+// checkDifferences finds lines for one group with different arguments.
+func checkDifferences(e *examination) {
+	for _, c := range e.concerns {
+		lines := e.linesOf(c.Module)
+		f := Finding{}
+		for _, r := range lines {
+			f.Evidence = append(f.Evidence, r.Line.String())
+		}
+		name := strings.TrimPrefix(c.Name, "pam_")
+		if some := notInAll(lines, networkArguments); len(some) > 0 {
+			effect := "The first login to a network creates it, by the line of its service. Later logins join it as it is."
+			if c.Kind == session.NewNet {
+				effect = "The network of a login depends on its service."
+			}
+			e.report(lineDiffers, f, "module", c.Name, "name", name, "arguments", list(some), "effect", effect)
+		}
+		if some := notInAll(lines, viewArguments); len(some) > 0 {
+			e.report(lineViewDiffers, f, "module", c.Name, "name", name, "arguments", list(some),
+				"effect", "What a session sees of the host depends on the service of its login.")
+		}
+	}
+}
+
+// notInAll returns the arguments that some of the lines have, and others lack.
+func notInAll(lines []policy.Rule, of func(session.Request) []string) (arguments []string) {
+	count := map[string]int{}
+	for _, r := range lines {
+		all := of(r.Request)
+		slices.Sort(all)
+		for _, argument := range slices.Compact(all) {
+			count[argument]++
+		}
+	}
+	for _, argument := range slices.Sorted(maps.Keys(count)) {
+		if count[argument] < len(lines) {
+			arguments = append(arguments, argument)
+		}
+	}
+	return arguments
+}
+
+// networkArguments returns the arguments that a network is created by.
+func networkArguments(r session.Request) (arguments []string) {
+	if r.Setup != nil {
+		arguments = append(arguments, "setup="+*r.Setup)
+	}
+	if r.SelfManaged {
+		arguments = append(arguments, "selfmanaged")
+	}
+	if r.LoDown {
+		arguments = append(arguments, "lodown")
+	}
+	return arguments
+}
+
+// viewArguments returns the arguments that decide what a session sees of the host.
+func viewArguments(r session.Request) (arguments []string) {
+	for _, flag := range []struct {
+		on   bool
+		name string
+	}{{r.RootShared, "rootshared"}, {r.ShowNetns, "shownetns"}, {r.KeepResolver, "keepresolver"}} {
+		if flag.on {
+			arguments = append(arguments, flag.name)
+		}
+	}
+	for _, path := range r.Masks {
+		arguments = append(arguments, "mask="+filepath.Clean(path))
+	}
+	return arguments
 }
 
 // covers returns whether a line covers a path with mask=.

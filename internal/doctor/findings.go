@@ -88,6 +88,11 @@ var (
 		"Nobody is isolated: every login gets the host's network.", "Add a user: usermod -aG {group} USER", "")
 	groupMissing = row("group-missing", Warning, "Group {group} of {module} does not exist.",
 		"It has no members, and each login logs a warning.", "Create the group, or correct group= of the lines.", "")
+	groupMistaken = row("group-mistaken", Error, "{module} is for group {group}, which has no members, and no line is for {default}, which has some.",
+		"These members get the host's network: {members}.", "Correct the group: pamnetctl set {name} group={name}", "")
+	groupAdded = row("group-added", Warning, "{file} adds group {group} to the logins of {users}.",
+		"The modules count the members that the name service knows. Others get the host's network.",
+		"Make them members: usermod -aG {group} USER", "")
 	groupEmpty = row("group-empty", Note, "Group {group} of {module} has no members.",
 		"The lines isolate nobody.", "Add members, or remove the lines.", "")
 	memberRoot = row("member-root", Warning, "{user} has uid 0 and is a member of {groups}.",
@@ -103,6 +108,10 @@ var (
 
 // Lines of the modules.
 var (
+	lineType = row("line-type", Error, "{module} is in a line of type {type}.",
+		"{effect}", "Remove the line: pamnetctl doctor --fix", "The modules are in session lines alone.")
+	lineIdle = row("line-type", Warning, "{module} is in a line of type {type}.",
+		"The line does nothing, and each login that reaches it logs an error.", "Remove the line: pamnetctl doctor --fix", "")
 	lineControl = row("line-control", Error, "{module} is {control}, not required.",
 		"Members whose login it refuses get the host's network.", "Make the line required.", "No stack ignores a refusal.")
 	lineIgnore = row("line-control", Error, "The control of {module} ({control}) turns PAM_IGNORE into a failure.",
@@ -121,6 +130,10 @@ var (
 		"Each login does the work twice. The later line decides, and the covers of the earlier one stay.", "Remove one of the lines.", "")
 	lineArgument = row("line-argument", Warning, "{module} ignores an argument: {arguments}.",
 		"The module logs an error and does without the argument.", "Correct the argument, or remove it.", "")
+	lineDiffers = row("line-differs", Warning, "Not every line of {module} has {arguments}.",
+		"{effect}", "Give all lines the same arguments: pamnetctl set {name} ARGUMENTS", "All lines of a module have the same arguments.")
+	lineViewDiffers = row("line-differs", Note, "Not every line of {module} has {arguments}.",
+		"{effect}", "Give all lines the same arguments: pamnetctl set {name} ARGUMENTS", "")
 	lineSetup = row("line-setup", Error, "{module} cannot run its setup program: {error}.",
 		"The first login to each network is refused.", "Let root alone own and write the program, and make it executable.", "")
 	lineMask = row("line-mask", Error, "{module} cannot cover a path: {error}.",

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
+	"libpam-net/internal/pamstack"
 	"libpam-net/internal/policy"
 	"libpam-net/internal/session"
 )
@@ -49,6 +51,14 @@ func checkGroups(e *examination) {
 		for _, r := range lines {
 			places = append(places, r.Line.String())
 		}
+		if of := e.mistakes(c); of != nil {
+			diff := e.replaced(lines, func(r policy.Rule) (string, []string) {
+				return r.Line.Control, slices.DeleteFunc(slices.Clone(r.Line.Args), func(arg string) bool { return strings.HasPrefix(arg, "group=") })
+			})
+			e.report(groupMistaken, Finding{Evidence: places, Diff: diff}, "module", c.Name, "group", name,
+				"default", strings.Replace(of.Groups(), "*", "NAME", 1), "name", of.Group, "members", some(of.names()))
+			continue
+		}
 		switch {
 		case !c.complete:
 		case len(c.groups) == 0 && c.Kind != session.GroupNet:
@@ -59,6 +69,53 @@ func checkGroups(e *examination) {
 			e.report(groupMissing, f, "group", name, "module", c.Name)
 		case len(c.members) == 0 && len(e.users) > 0:
 			e.report(groupEmpty, Finding{Evidence: places, Diff: e.removed(lines...)}, "group", name, "module", c.Name)
+		}
+	}
+}
+
+// mistakes returns the concern of the default group that the lines for a group are probably meant for: the group
+// does not exist or has no members, and the default group has members and no line. It returns nil if there is none.
+func (e *examination) mistakes(c concern) *concern {
+	if len(c.members) > 0 || slices.Contains(policy.Modules, c.Module) || !c.complete && (len(c.groups) > 0 || c.Kind == session.GroupNet) {
+		return nil
+	}
+	for i, of := range e.concerns {
+		if of.Name == c.Name && slices.Contains(policy.Modules, of.Module) && len(of.members) > 0 && len(e.linesOf(of.Module)) == 0 {
+			return &e.concerns[i]
+		}
+	}
+	return nil
+}
+
+// meant returns a concern whose lines are probably meant for the group of c, nil if there is none.
+func (e *examination) meant(c concern) *concern {
+	for i, other := range e.concerns {
+		if of := e.mistakes(other); of != nil && of.Module == c.Module {
+			return &e.concerns[i]
+		}
+	}
+	return nil
+}
+
+// checkAddedGroups finds groups of the modules that pam_group gives to a login. They are in the process, and the
+// modules ask the name service.
+func checkAddedGroups(e *examination) {
+	const file = "/etc/security/group.conf"
+	if !slices.ContainsFunc(e.Stacks.Services(), func(name string) bool {
+		return slices.ContainsFunc(e.Stacks.Stack(name, pamstack.Auth), func(l pamstack.Line) bool { return l.Is("pam_group") })
+	}) {
+		return
+	}
+	for line := range strings.Lines(strings.ReplaceAll(e.read(file), "\\\n", " ")) {
+		line, _, _ = strings.Cut(line, "#")
+		fields := strings.Split(strings.TrimSpace(line), ";") // services, terminals, users, times, groups
+		if len(fields) != 5 {
+			continue
+		}
+		for _, group := range strings.FieldsFunc(fields[4], func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
+			if slices.ContainsFunc(slices.Concat(e.Concerned(), policy.Modules), func(m policy.Module) bool { return m.Has(group) }) {
+				e.report(groupAdded, Finding{Evidence: []string{file}}, "file", file, "group", group, "users", strings.TrimSpace(fields[2]))
+			}
 		}
 	}
 }

@@ -41,6 +41,31 @@ func checkMissingModules(e *examination) {
 	}
 }
 
+// checkTypes finds lines of the modules that are not of type session. The modules have no function for them, and
+// libpam takes that for a failure.
+func checkTypes(e *examination) {
+	for _, name := range e.Stacks.Services() {
+		for _, kind := range []string{pamstack.Auth, pamstack.Account, pamstack.Password} {
+			for _, l := range e.Stacks.Stack(name, kind) {
+				i := slices.IndexFunc(policy.Modules, func(m policy.Module) bool { return l.Is(m.Name) })
+				if i < 0 {
+					continue
+				}
+				k, effect := lineIdle, ""
+				switch {
+				case !l.Bad(pamstack.Unknown):
+				case kind == pamstack.Password:
+					k, effect = lineType, "Nobody can change a password there."
+				default:
+					k, effect = lineType, needsModule
+				}
+				diff := []Edit{{l.File, marked("- ", e.at(l.Place)...)}}
+				e.report(k, Finding{Evidence: []string{l.String()}, Diff: diff}, "module", policy.Modules[i].Name, "type", kind, "effect", effect)
+			}
+		}
+	}
+}
+
 // follow simulates the stack. The module of the line at ours returns PAM_SUCCESS and the other modules of
 // this project PAM_IGNORE (ours < 0: all return PAM_SUCCESS). The line at index line returns code (line < 0:
 // none), pam_deny fails, and every other module succeeds.

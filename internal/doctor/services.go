@@ -92,7 +92,8 @@ func checkServices(e *examination) {
 	var gaps []*gap
 	for _, s := range e.services {
 		for _, c := range e.concerns {
-			if e.HasLine(s.name, c.Module) || len(c.members) == 0 && c.complete {
+			meant := e.meant(c)
+			if e.HasLine(s.name, c.Module) || len(c.members) == 0 && c.complete || meant != nil && e.HasLine(s.name, meant.Module) {
 				continue
 			}
 			file := e.placeOf(s, c.Module)
