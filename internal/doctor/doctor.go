@@ -64,6 +64,7 @@ var checks = []func(*examination){
 	checkArguments,
 	checkDifferences,
 	checkSSHD,
+	checkPrograms,
 	checkEtcNetns,
 	checkRunNetns,
 	checkKernel,
@@ -115,6 +116,8 @@ type examination struct {
 	concerns []concern        // the groups that have a line, or members
 	users    []session.Answer // the members of all groups, by name
 	lines    []policy.Rule    // the modules' lines, each once
+
+	running []daemon // see daemons; nil until they are asked for
 
 	isolating int // the number of services with the modules
 	findings  []Finding

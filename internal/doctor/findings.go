@@ -160,6 +160,14 @@ var (
 		"No module is called: members who log in over ssh get the host's network.", "Set \"UsePAM yes\", and reload sshd.", "sshd uses PAM.")
 )
 
+// Programs that open no session.
+var (
+	outsideError = row("service-outside-pam", Error, "{program} {does}, and opens no session of PAM.",
+		"No module is called: members get the host's network.", "{advice}", "No program that acts for users goes without a session of PAM.")
+	outsideWarning = row("service-outside-pam", Warning, "{program} {does}, and opens no session of PAM.",
+		"No module is called: what members start there gets the host's network.", "{advice}", "")
+)
+
 // Files of networks.
 var (
 	etcRefused = row("etc-netns-refused", Error, "{error}.",
