@@ -9,7 +9,10 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"libpam-net/internal/policy"
 	"libpam-net/internal/session"
@@ -199,6 +202,13 @@ func (e *examination) report(k *kind, f Finding, values ...string) {
 	if vendors := overridden(f.Diff); len(vendors) > 0 {
 		f.Advice += fmt.Sprintf(" Copy %s to /etc/pam.d first: an update would overwrite the change.", list(vendors))
 	}
+	f.What, f.Consequence, f.Advice = printable(f.What), printable(f.Consequence), printable(f.Advice)
+	for i := range f.Evidence {
+		f.Evidence[i] = printable(f.Evidence[i])
+	}
+	if f.Remedy != printable(f.Remedy) {
+		f.Remedy = "" // nobody could read what is to be run
+	}
 	if f.Evidence == nil {
 		f.Evidence = []string{} // [] in JSON
 	}
@@ -211,6 +221,25 @@ func (e *examination) report(k *kind, f Finding, values ...string) {
 		e.findings = append(e.findings, f)
 	}
 }
+
+// printable returns a text with escapes in the place of what a terminal may obey: users name files and processes.
+func printable(text string) string {
+	if !strings.ContainsFunc(text, isUnprintable) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if isUnprintable(r) {
+			quoted := strconv.QuoteRuneToASCII(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func isUnprintable(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
 
 // unknown notes that there may be findings of these kinds.
 func (e *examination) unknown(kinds ...*kind) {
