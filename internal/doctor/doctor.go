@@ -67,6 +67,7 @@ var checks = []func(*examination){
 	checkArguments,
 	checkDifferences,
 	checkSSHD,
+	checkSudo,
 	checkPrograms,
 	checkEtcNetns,
 	checkRunNetns,
@@ -95,6 +96,7 @@ func Examine(m Machine) (Result, error) {
 	if err := e.survey(); err != nil {
 		return Result{}, fmt.Errorf("read the accounts: %w", err)
 	}
+	e.asked = slices.Concat(e.sshdServices(), e.sudoServices(), e.unitServices())
 	for _, check := range checks {
 		check(e)
 	}
@@ -120,7 +122,9 @@ type examination struct {
 	users    []session.Answer // the members of all groups, by name
 	lines    []policy.Rule    // the modules' lines, each once
 
-	running []daemon // see daemons; nil until they are asked for
+	running []daemon         // see daemons; nil until they are asked for
+	systemd map[string]*unit // see units
+	asked   []string         // services that programs ask for by their configuration
 
 	isolating int // the number of services with the modules
 	findings  []Finding

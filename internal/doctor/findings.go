@@ -154,10 +154,16 @@ var (
 		"Add refusal=empty to its lines; lines that other services share must be copied into {file} first.", "")
 	withoutSessions = row("service-without-sessions", Error, "{service} opens no sessions without \"{setting}\".",
 		"No module is called: members get the host's network.", "Set \"{setting}\" in {file}.", "")
+	sudoWithout = row("service-without-sessions", Error, "sudo opens no sessions: {file} has \"!pam_session\".",
+		"No module is called: members get the caller's network.", "Remove \"!pam_session\" from {file}.", "")
 	sharesProcess = row("service-shares-process", Error, "Dovecot opens the sessions of all users in one worker process.",
 		"Members' mail is served in the host's network, and the worker stays in a member's.", "Remove session=yes.", "")
 	sshdWithoutPAM = row("sshd-without-pam", Error, "sshd does not use PAM.",
 		"No module is called: members who log in over ssh get the host's network.", "Set \"UsePAM yes\", and reload sshd.", "sshd uses PAM.")
+	sshdOtherWithoutPAM = row("sshd-without-pam", Error, "The sshd with {file} does not use PAM.",
+		"No module is called: members who log in over ssh get the host's network.", "Set \"UsePAM yes\" in {file}, and start this sshd again.", "")
+	sshdArgument = row("sshd-without-pam", Error, "{place} starts an sshd that does not use PAM.",
+		"No module is called: members who log in over ssh get the host's network.", "Remove the option UsePAM from its command line.", "")
 )
 
 // Programs that open no session.

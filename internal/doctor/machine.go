@@ -58,6 +58,15 @@ func (m Machine) read(name string) string {
 	return strings.TrimSuffix(string(content), "\n")
 }
 
+// readRegular is read for a file that a package or an administrator may have made anything: it waits for no pipe.
+func (m Machine) readRegular(name string) string {
+	info, err := os.Stat(m.path(name))
+	if err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	return m.read(name)
+}
+
 func (m Machine) exists(name string) bool {
 	_, err := os.Stat(m.path(name))
 	return err == nil

@@ -35,7 +35,7 @@ func checkRefusals(e *examination) {
 				"obey pam restrictions = yes")
 		case s.name == "dovecot":
 			e.checkDovecot()
-		case !slices.Contains(tried, s.name):
+		case !slices.Contains(tried, s.name) && !e.isAsked(s.name):
 			e.ignoresRefusals(s, untried)
 		}
 	}

@@ -78,6 +78,13 @@ func isReachable(name string) bool {
 	})
 }
 
+// isAsked returns whether the configuration of a program names the service, or one that has none of its own.
+func (e *examination) isAsked(name string) bool {
+	return slices.Contains(e.asked, name) || name == pamstack.Other && slices.ContainsFunc(e.asked, func(asked string) bool {
+		return !e.Stacks.Own(asked, pamstack.Session)
+	})
+}
+
 // gap is a file that lacks lines, with the services that read it.
 type gap struct {
 	file     string
@@ -121,7 +128,7 @@ func checkServices(e *examination) {
 
 func (e *examination) reportGap(g *gap) {
 	k := otherWithout
-	if slices.ContainsFunc(g.services, isReachable) {
+	if slices.ContainsFunc(g.services, func(name string) bool { return isReachable(name) || e.isAsked(name) }) {
 		k = serviceWithout
 	}
 	f := Finding{}

@@ -11,37 +11,149 @@ import (
 )
 
 const (
-	sshdConfig = "/etc/ssh/sshd_config"
-	pamWord    = "usepam"
+	sshdProgram = "/usr/sbin/sshd"
+	sshdConfig  = "/etc/ssh/sshd_config"
+	pamWord     = "usepam"
+	pamService  = "pamservicename"
 )
 
-// checkSSHD finds an sshd that does not use PAM.
-func checkSSHD(e *examination) {
-	if !e.exists("/usr/sbin/sshd") {
-		e.unknown(sshdWithoutPAM)
-		return
+// sshd is a server of OpenSSH that runs, or that a unit starts.
+type sshd struct {
+	place   string // a file that tells of it
+	service string // of PAM, "" for that of the configuration
+	config  string
+	usePAM  string // by the command line, "" if that says nothing
+}
+
+// sshds returns the servers of OpenSSH, the one with the usual configuration first, and each configuration once.
+func (e *examination) sshds() []sshd {
+	all := []sshd{}
+	if e.exists(sshdProgram) {
+		all = append(all, sshd{place: sshdConfig, config: sshdConfig})
 	}
-	place, value := e.sshdOption(sshdConfig, pamWord, nil)
-	if e.Run != nil {
-		// sshd -T is exact, but needs host keys.
-		if output, err := e.Run("/usr/sbin/sshd", "-T"); err == nil {
-			for line := range strings.Lines(output) {
-				if word, v, _ := strings.Cut(strings.TrimSpace(line), " "); word == pamWord {
-					value = v
-				}
+	var daemons []daemon
+	for _, name := range []string{"/etc/default/ssh", "/etc/sysconfig/sshd"} {
+		for line := range strings.Lines(e.read(name)) {
+			if variable, value, found := strings.Cut(strings.TrimSpace(line), "="); found && (variable == "SSHD_OPTS" || variable == "OPTIONS") {
+				daemons = append(daemons, daemon{name, sshdProgram, strings.Fields(strings.Trim(value, `"'`))})
 			}
 		}
 	}
-	if value == "yes" {
-		return
+	for _, u := range e.units() {
+		for _, s := range u.all("ExecStart") {
+			if words := strings.Fields(strings.TrimLeft(s.value, "-+!:@")); len(words) > 0 {
+				daemons = append(daemons, daemon{s.file, words[0], words})
+			}
+		}
 	}
+	daemons = append(daemons, e.daemons()...)
+	slices.SortStableFunc(daemons, func(a, b daemon) int { return strings.Compare(a.place, b.place) })
+	for _, d := range daemons {
+		if s, ok := e.sshdOf(d); ok && !slices.ContainsFunc(all, func(other sshd) bool {
+			return other.config == s.config && other.usePAM == s.usePAM && other.service == s.service
+		}) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// sshdOf returns the server that a program is. A server that runs has its arguments in its title, in one word.
+func (e *examination) sshdOf(d daemon) (s sshd, ok bool) {
+	name := path.Base(d.program)
+	if name != "sshd" && !strings.HasPrefix(name, "sshd-") || slices.Contains([]string{"sshd-session", "sshd-auth", "sshd-keygen"}, name) {
+		return s, false
+	}
+	s = sshd{place: d.place, config: sshdConfig}
+	if name != "sshd" && !slices.ContainsFunc([]string{"/usr/lib/openssh", "/usr/libexec/openssh", "/usr/libexec"}, func(dir string) bool {
+		return e.exists(dir + "/sshd-session") // OpenSSH 9.8, which asks for "sshd" whatever its name is
+	}) {
+		s.service = name
+	}
+	words := strings.Fields(strings.Join(d.args, " "))
+	if len(words) > 0 && words[0] == "sshd:" && !slices.Contains(words, "[listener]") {
+		return s, false // it serves somebody
+	}
+	for i, word := range words {
+		next := ""
+		if i+1 < len(words) {
+			next = strings.Trim(words[i+1], `"'`)
+		}
+		option := strings.Trim(strings.TrimPrefix(word, "-o"), `"'`)
+		if word == "-o" {
+			option = next
+		}
+		switch key, value := splitOption(option); {
+		case word == "-f" && path.IsAbs(next):
+			s.config = path.Clean(next)
+		case !strings.HasPrefix(word, "-o"):
+		case key == pamWord:
+			s.usePAM = strings.ToLower(value)
+		case key == pamService:
+			s.service = value
+		}
+	}
+	return s, true
+}
+
+// checkSSHD finds servers of OpenSSH that do not use PAM.
+func checkSSHD(e *examination) {
+	all := e.sshds()
+	if len(all) == 0 {
+		e.unknown(sshdWithoutPAM)
+	}
+	for _, s := range all {
+		place, value := e.sshdOption(s.config, pamWord, nil)
+		if e.Run != nil && s.config == sshdConfig {
+			// sshd -T is exact, but needs host keys.
+			if output, err := e.Run(sshdProgram, "-T"); err == nil {
+				for line := range strings.Lines(output) {
+					if word, v, _ := strings.Cut(strings.TrimSpace(line), " "); word == pamWord {
+						value = v
+					}
+				}
+			}
+		}
+		switch {
+		case s.usePAM != "":
+			if s.usePAM != "yes" {
+				e.report(sshdArgument, Finding{Evidence: []string{s.place}}, "place", s.place)
+			}
+		case value != "yes" && (s.config == sshdConfig || e.exists(s.config)):
+			e.reportSSHD(s, place)
+		}
+	}
+}
+
+// reportSSHD reports a configuration without UsePAM, or with "no" at a place.
+func (e *examination) reportSSHD(s sshd, place pamstack.Place) {
+	k := sshdOtherWithoutPAM
+	if s.config == sshdConfig {
+		k = sshdWithoutPAM
+	}
+	f := Finding{Evidence: []string{place.String()}, Diff: []Edit{{place.File, append(marked("- ", e.at(place)...), "+ UsePAM yes")}}}
 	if place.File == "" {
-		first, _, _ := strings.Cut(e.read(sshdConfig), "\n")
-		e.report(sshdWithoutPAM, Finding{Evidence: []string{sshdConfig}, Diff: []Edit{{sshdConfig, []string{"+ UsePAM yes", "  " + first}}}})
-		return
+		first, _, _ := strings.Cut(e.read(s.config), "\n")
+		f = Finding{Evidence: []string{s.config}, Diff: []Edit{{s.config, []string{"+ UsePAM yes", "  " + first}}}}
 	}
-	diff := []Edit{{place.File, append(marked("- ", e.at(place)...), "+ UsePAM yes")}}
-	e.report(sshdWithoutPAM, Finding{Evidence: []string{place.String()}, Diff: diff})
+	if s.place != s.config {
+		f.Evidence = append(f.Evidence, s.place)
+	}
+	e.report(k, f, "file", s.config)
+}
+
+// sshdServices returns the services that servers of OpenSSH ask for, apart from "sshd".
+func (e *examination) sshdServices() (names []string) {
+	for _, s := range e.sshds() {
+		name := s.service
+		if name == "" {
+			_, name = e.sshdOption(s.config, pamService, nil)
+		}
+		if name != "" && name != "sshd" {
+			names = append(names, strings.ToLower(name))
+		}
+	}
+	return names
 }
 
 // sshdOption returns the first value of an option in sshd_config and the files that it includes, in lower

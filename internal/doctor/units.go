@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package doctor
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// unitDirs are the directories of systemd's units. A file in an earlier one overrides one in a later one.
+var unitDirs = []string{
+	"/etc/systemd/system", "/run/systemd/system", "/run/systemd/generator", "/usr/local/lib/systemd/system",
+	"/usr/lib/systemd/system", "/lib/systemd/system",
+}
+
+// unit has the settings of section Service of a unit and its drop-ins, in their order.
+type unit struct {
+	name     string // "ssh.service"
+	file     string
+	settings []setting
+}
+
+type setting struct{ name, value, file string }
+
+// units returns the services of systemd by their files. It reads them once.
+func (e *examination) units() map[string]*unit {
+	if e.systemd == nil {
+		e.systemd = e.readUnits()
+	}
+	return e.systemd
+}
+
+func (e *examination) readUnits() map[string]*unit {
+	units := map[string]*unit{}
+	extensions := map[string]map[string]string{} // files by unit and name: one of the same name overrides
+	for _, dir := range unitDirs {
+		for _, file := range e.glob(dir + "/*.service") {
+			if name := path.Base(file); units[name] == nil {
+				units[name] = &unit{name: name, file: file}
+			}
+		}
+		for _, file := range e.glob(dir + "/*.service.d/*.conf") {
+			name := strings.TrimSuffix(path.Base(path.Dir(file)), ".d")
+			if extensions[name] == nil {
+				extensions[name] = map[string]string{}
+			}
+			if extensions[name][path.Base(file)] == "" {
+				extensions[name][path.Base(file)] = file
+			}
+		}
+	}
+	for name, u := range units {
+		files := []string{u.file}
+		for _, extension := range slices.Sorted(maps.Keys(extensions[name])) {
+			files = append(files, extensions[name][extension])
+		}
+		for _, file := range files {
+			u.settings = append(u.settings, settingsOf(file, e.readRegular(file))...)
+		}
+	}
+	return units
+}
+
+// settingsOf parses a unit's file.
+func settingsOf(file, text string) (settings []setting) {
+	section := ""
+	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
+		line = strings.TrimSpace(line)
+		name, value, found := strings.Cut(line, "=")
+		switch {
+		case strings.HasPrefix(line, "["):
+			section = line
+		case found && section == "[Service]" && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, ";"):
+			settings = append(settings, setting{strings.TrimSpace(name), strings.TrimSpace(value), file})
+		}
+	}
+	return settings
+}
+
+// all returns the values of a setting since the last empty one, which resets it.
+func (u *unit) all(name string) (values []setting) {
+	for _, s := range u.settings {
+		switch {
+		case s.name != name:
+		case s.value == "":
+			values = nil
+		default:
+			values = append(values, s)
+		}
+	}
+	return values
+}
+
+// unitServices returns the services that systemd asks for when it starts a unit.
+func (e *examination) unitServices() (names []string) {
+	for _, u := range e.units() {
+		for _, s := range u.all("PAMName") {
+			names = append(names, strings.ToLower(s.value))
+		}
+	}
+	return names
+}
