@@ -71,6 +71,7 @@ var checks = []func(*examination){
 	checkPrograms,
 	checkEtcNetns,
 	checkRunNetns,
+	checkUplinks,
 	checkKernel,
 	checkSockets,
 	checkVsock,
@@ -96,7 +97,6 @@ func Examine(m Machine) (Result, error) {
 	if err := e.survey(); err != nil {
 		return Result{}, fmt.Errorf("read the accounts: %w", err)
 	}
-	e.asked = slices.Concat(e.sshdServices(), e.sudoServices(), e.unitServices())
 	for _, check := range checks {
 		check(e)
 	}
@@ -152,6 +152,7 @@ func (e *examination) survey() (err error) {
 	if e.listing, err = e.Listing(); err != nil {
 		return err
 	}
+	e.asked = slices.Concat(e.sshdServices(), e.sudoServices(), e.unitServices())
 	places := map[string]bool{}
 	for _, name := range e.Stacks.Services() {
 		s := e.service(name)

@@ -3,6 +3,8 @@
 package doctor_test
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,6 +19,7 @@ import (
 	"libpam-net/internal/doctor"
 	"libpam-net/internal/netns"
 	"libpam-net/internal/trial"
+	"libpam-net/internal/uplink"
 	"libpam-net/test/expect"
 )
 
@@ -147,6 +150,15 @@ func newMachine(t testing.TB) doctor.Machine {
 			err = fmt.Errorf("open network namespace %q: %w", name, netns.ErrNotNamespace)
 		}
 		return err
+	}, Uplinks: func() (all []uplink.Found, err error) {
+		text, err := os.ReadFile(filepath.Join(root, "run/uplinks"))
+		if err != nil {
+			return nil, nil
+		}
+		if err := json.Unmarshal(text, &all); err != nil {
+			return nil, errors.New(strings.TrimSpace(string(text)))
+		}
+		return all, nil
 	}}
 }
 

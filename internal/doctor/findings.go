@@ -191,6 +191,23 @@ var (
 		"Logins to the network of this name are refused.", "Unmount it, or move it away.", "")
 )
 
+// Uplinks.
+var (
+	uplinkFails = row("uplink-config", Error, "pamnet-uplink fails: {error}.",
+		"Logins that create a network with an uplink are refused.", "Correct the configuration: pamnet-uplink --check", "")
+	uplinkIncomplete = row("uplink-incomplete", Error, "{uplinks} of {networks} {are} incomplete: the link or its part of the nftables table is away.",
+		"Sessions there reach nothing, or without the gate the host and their neighbours.", "Repair it: pamnet-uplink up --all",
+		"All uplinks have their links and firewall rules.")
+	uplinkMissing = row("uplink-missing", Warning, "Network {network} has no uplink, and the lines have setup=pamnet-uplink.",
+		"Its sessions reach nothing: a login by a line without setup= has created it.", "Connect it: pamnet-uplink up {network}", "")
+	uplinkRenamed = row("uplink-nobody", Warning, "The uplink of network {network} belongs to {user}, who had another name.",
+		"Logins of {user} with an uplink are refused.", "Take it down: pamnet-uplink down {network}", "")
+	uplinkNobody = row("uplink-nobody", Note, "The uplink of network {network} belongs to nobody.",
+		"Whoever gets its number next is refused an uplink.", "Take it down: pamnet-uplink down {network}", "")
+	uplinkWarning = row("uplink-warning", Warning, "The uplink of network {network}: {warning}.",
+		"Uplinks may not work.", "See pamnet-uplink show {network}.", "")
+)
+
 // The kernel.
 var (
 	kernelOld = row("kernel-old", Error, "Linux {version} is too old: {feature} needs {needed}.",

@@ -13,6 +13,8 @@ import (
 
 	"libpam-net/internal/netns"
 	"libpam-net/internal/trial"
+	"libpam-net/internal/uplink"
+	"libpam-net/internal/uplink/config"
 )
 
 // Machine is what is looked over.
@@ -23,6 +25,8 @@ type Machine struct {
 	Run func(name string, args ...string) (string, error)
 	// OpenNetns opens a network namespace by its name, as a login does; nil likewise.
 	OpenNetns func(name string) error
+	// Uplinks returns the uplinks; nil likewise.
+	Uplinks func() ([]uplink.Found, error)
 	// TryModule logs in through a module, and returns what goes wrong; nil likewise.
 	TryModule func(path string) error
 }
@@ -42,6 +46,13 @@ func This() Machine {
 				err = unix.Close(fd)
 			}
 			return err
+		},
+		Uplinks: func() ([]uplink.Found, error) {
+			c, err := config.Load(config.Path)
+			if err != nil {
+				return nil, err
+			}
+			return uplink.Survey(c)
 		},
 		TryModule: trial.Module,
 	}
