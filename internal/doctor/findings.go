@@ -195,9 +195,11 @@ var (
 var (
 	uplinkFails = row("uplink-config", Error, "pamnet-uplink fails: {error}.",
 		"Logins that create a network with an uplink are refused.", "Correct the configuration: pamnet-uplink --check", "")
-	uplinkIncomplete = row("uplink-incomplete", Error, "{uplinks} of {networks} {are} incomplete: the link or its part of the nftables table is away.",
-		"Sessions there reach nothing, or without the gate the host and their neighbours.", "Repair it: pamnet-uplink up --all",
+	uplinkOpen = row("uplink-incomplete", Error, "{uplinks} of {networks} {has} no rules in the firewall: nftables table inet pamnet lacks them.",
+		"Sessions there reach nothing, or with gate = false the host and their neighbours.", "Repair it: pamnet-uplink up --all",
 		"All uplinks have their links and firewall rules.")
+	uplinkIncomplete = row("uplink-incomplete", Warning, "{uplinks} of {networks} {are} incomplete.",
+		"Sessions there may reach nothing.", "Repair it: pamnet-uplink up --all", "")
 	uplinkMissing = row("uplink-missing", Warning, "Network {network} has no uplink, and the lines have setup=pamnet-uplink.",
 		"Its sessions reach nothing: a login by a line without setup= has created it.", "Connect it: pamnet-uplink up {network}", "")
 	uplinkRenamed = row("uplink-nobody", Warning, "The uplink of network {network} belongs to {user}, who had another name.",

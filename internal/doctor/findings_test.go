@@ -35,7 +35,7 @@ func mdoc() string {
 				continue
 			}
 			said[text] = true
-			text = fill(text, []string{"are", "is", "do", "does", "open", "opens"})
+			text = fill(text, []string{"are", "is", "do", "does", "open", "opens", "has", "has", "uplinks", "The uplink"})
 			text = sentence.ReplaceAllString(strings.TrimSuffix(placeholder.ReplaceAllString(text, `\fI$1\fP`), ".")+".", "$1\n$2")
 			b.WriteString(text + "\n")
 		}

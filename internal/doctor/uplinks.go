@@ -16,7 +16,7 @@ import (
 // checkUplinks finds uplinks that do not work, or are open for want of their firewall.
 func checkUplinks(e *examination) {
 	if e.Uplinks == nil || len(e.listing.Failed) > 0 {
-		e.unknown(uplinkIncomplete)
+		e.unknown(uplinkOpen)
 		return
 	}
 	all, err := e.Uplinks()
@@ -24,10 +24,10 @@ func checkUplinks(e *examination) {
 		if len(e.uplinkLines()) > 0 {
 			e.report(uplinkFails, Finding{Evidence: []string{config.Path}}, "error", err.Error())
 		}
-		e.unknown(uplinkIncomplete)
+		e.unknown(uplinkOpen)
 		return
 	}
-	var incomplete, places []string
+	bad := map[*kind][]uplink.Found{}
 	for _, found := range all {
 		f := Finding{Evidence: []string{found.Device}}
 		switch {
@@ -37,16 +37,23 @@ func checkUplinks(e *examination) {
 		case found.Nobody:
 			f.Remedy = "pamnet-uplink down " + quote(found.Name)
 			e.report(uplinkNobody, f, "network", found.Name)
+		case found.State == uplink.StateIncomplete && found.Open:
+			bad[uplinkOpen] = append(bad[uplinkOpen], found)
 		case found.State == uplink.StateIncomplete:
-			incomplete, places = append(incomplete, found.Name), append(places, found.Device)
+			bad[uplinkIncomplete] = append(bad[uplinkIncomplete], found)
 		}
 		for _, warning := range found.Warnings {
 			e.report(uplinkWarning, f, "warning", strings.TrimSuffix(warning, "."), "network", found.Name)
 		}
 	}
-	if len(incomplete) > 0 {
-		e.report(uplinkIncomplete, Finding{Evidence: places, Remedy: "pamnet-uplink up --all"}, "networks", some(incomplete),
-			"uplinks", plural(len(incomplete), "The uplink", "The uplinks"), "are", plural(len(incomplete), "is", "are"))
+	for k, found := range bad {
+		f := Finding{Remedy: "pamnet-uplink up --all"}
+		var names []string
+		for _, u := range found {
+			f.Evidence, names = append(f.Evidence, u.Device), append(names, u.Name)
+		}
+		e.report(k, f, "networks", some(names), "uplinks", plural(len(names), "The uplink", "The uplinks"), "are", plural(len(names), "is", "are"),
+			"has", plural(len(names), "has", "have"))
 	}
 	e.checkMissingUplinks(all)
 }

@@ -20,6 +20,7 @@ type Found struct {
 	Name     string   `json:"name"`
 	Device   string   `json:"device"`
 	State    State    `json:"state"`
+	Open     bool     `json:"open"`     // the nftables table lacks its part
 	Nobody   bool     `json:"nobody"`   // neither a user nor a group has the name, or its number is another
 	Renamed  string   `json:"renamed"`  // the name that its user has now, "" if there is none
 	Warnings []string `json:"warnings"` // of the host, with the first uplink alone
@@ -94,6 +95,7 @@ func (h *host) find(name, device string, c *config.Config) (Found, error) {
 	if err == nil {
 		defer unix.Close(fd)
 	}
+	f.Open = !h.table.has(p)
 	f.State, err = h.state(p, c, fd)
 	return f, err
 }
