@@ -116,6 +116,7 @@ install: build ## installs modules where libpam looks (DESTDIR=, prefix=, libsec
 	$(Q)install -D -m 0755 "$(CTL)" "$(DESTDIR)$(bindir)/pamnetctl"
 	$(Q)install -D -m 0755 "$(UPLINK)" "$(DESTDIR)$(libexecdir)/.pamnet-uplink.new"
 	$(Q)mv -f "$(DESTDIR)$(libexecdir)/.pamnet-uplink.new" "$(DESTDIR)$(libexecdir)/pamnet-uplink"
+	$(Q)ln -sfr "$(DESTDIR)$(libexecdir)/pamnet-uplink" "$(DESTDIR)$(bindir)/pamnet-uplink"
 	$(Q)for section in 5 7 8; do install -D -m 0644 -t "$(DESTDIR)$(mandir)/man$$section" man/*.$$section || exit; done
 	$(Q)set -- bash zsh fish; for file in $(completions:%="$(DESTDIR)$(datadir)/%"); do \
 		install -d "$${file%/*}" && $(ctl) completion "$$1" >"$$file" && chmod 0644 "$$file" && shift || exit; \
@@ -146,7 +147,8 @@ uninstall: ## removes modules and programs, unless a service names one (FORCE=1:
 		echo 'uninstall: these lines lock users out once the modules are gone; FORCE=1 removes them' >&2; \
 		[ -n "$(FORCE)" ]; \
 	}
-	$(Q)rm -f $(NAMES:%="$(moduledir)/%.so") "$(DESTDIR)$(bindir)/pamnetctl" "$(DESTDIR)$(libexecdir)/pamnet-uplink" \
+	$(Q)rm -f $(NAMES:%="$(moduledir)/%.so") "$(DESTDIR)$(bindir)/pamnetctl" "$(DESTDIR)$(bindir)/pamnet-uplink" \
+		"$(DESTDIR)$(libexecdir)/pamnet-uplink" \
 		$(foreach page,$(wildcard man/*),"$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))") \
 		$(units:%="$(DESTDIR)$(unitdir)/%") $(wants:%="$(DESTDIR)$(unitdir)/%") \
 		$(unmanaged:%="$(DESTDIR)$(libdir)/%") $(completions:%="$(DESTDIR)$(datadir)/%") \

@@ -25,10 +25,10 @@ func shell(t *testing.T, script string, args ...string) string {
 	return strings.TrimSpace(string(output))
 }
 
-// files lists what is in a directory, with modes, as if nothing was compressed.
+// files lists what is in a directory, with modes, as if nothing was compressed. A link has the place to which it leads.
 func files(t *testing.T, dir string) []string {
 	t.Helper()
-	return strings.Split(shell(t, `cd "$1" && find . -type f -printf '%m %P\n' | sed 's/\.gz$//' | sort`, dir), "\n")
+	return strings.Split(shell(t, `cd "$1" && find . -type f -printf '%m %P\n' -o -type l -printf '%m %P -> %l\n' | sed 's/\.gz$//' | sort`, dir), "\n")
 }
 
 // onlyDeb are the files that Debian wants besides.
@@ -47,8 +47,11 @@ func TestMakeInstallInstallsWhatThePackageDoesAndUninstallTakesItBack(t *testing
 	if got := files(t, installed); !slices.Equal(got, want) {
 		t.Errorf("make install: got %q, but the package has %q", got, want)
 	}
+	if link := "777 usr/bin/pamnet-uplink -> ../libexec/libpam-net/pamnet-uplink"; !slices.Contains(want, link) {
+		t.Errorf("%q is not in %q", link, want)
+	}
 	expect.Check(t, machine.Make("uninstall", "DESTDIR="+installed))
-	expect.Equal(t, "files after make uninstall", shell(t, `find "$1" -type f`, installed), "")
+	expect.Equal(t, "files after make uninstall", shell(t, `find "$1" ! -type d`, installed), "")
 }
 
 func TestTheRPMHasTheSameFiles(t *testing.T) {
@@ -59,6 +62,7 @@ func TestTheRPMHasTheSameFiles(t *testing.T) {
 	var want []string
 	for _, file := range files(t, unpacked) {
 		_, file, _ := strings.Cut(file, " ")
+		file, _, _ = strings.Cut(file, " -> ")
 		switch dir, name := path.Split(file); {
 		case strings.HasSuffix(dir, "/security/"):
 			want = append(want, "/usr/lib64/security/"+name)
@@ -69,7 +73,7 @@ func TestTheRPMHasTheSameFiles(t *testing.T) {
 		}
 	}
 	slices.Sort(want)
-	got := strings.Split(shell(t, `rpm -qp --queryformat '[%{FILEMODES:perms} %{FILENAMES}\n]' "$1" | sed -n 's/^-[^ ]* //; s/\.gz$//; /^\//p' | LC_ALL=C sort`, rpm), "\n")
+	got := strings.Split(shell(t, `rpm -qp --queryformat '[%{FILEMODES:perms} %{FILENAMES}\n]' "$1" | sed -n 's/^[-l][^ ]* //; s/\.gz$//; /^\//p' | LC_ALL=C sort`, rpm), "\n")
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, but the package for Debian has %q", got, want)
 	}
