@@ -60,7 +60,7 @@ join, enter or check runs passes its own exit code on. pamnetctl(8) has more.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(holdCommand(), mineCommand(), joinCommand(), releaseCommand(), listCommand(), enterCommand(),
-		checkCommand(), explainCommand(), doctorCommand(), pruneCommand())
+		checkCommand(), explainCommand(), doctorCommand(), pruneCommand(), logCommand())
 	command, err := root.ExecuteC()
 	if err == nil {
 		return fine

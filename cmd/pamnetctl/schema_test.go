@@ -11,6 +11,7 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"libpam-net/internal/doctor"
+	"libpam-net/internal/journal"
 	"libpam-net/internal/netns"
 	"libpam-net/internal/sessions"
 	"libpam-net/internal/trial"
@@ -30,6 +31,7 @@ func TestSchema(t *testing.T) {
 		"doctor":              []doctor.Finding{},
 		"explain":             explained{},
 		"list":                []sessions.Session{},
+		"log":                 []journal.Line{},
 		"mine":                []sessions.OwnNetwork{},
 		"prune":               []netns.Pruned{},
 	} {
