@@ -24,8 +24,8 @@ func listCommand() *cobra.Command {
 		Short: "List the isolated sessions (root)",
 		Long: `Lists the sessions that are in another network than the host's: of all users, or of USER.
 
-Use it to see who is isolated now, and to find the PID for "pamnetctl enter". IN and OUT are the
-bytes that the network has received and sent, by all interfaces but lo. Sessions that share a network
+Use it to see who is isolated now, and to find the PID for "pamnetctl enter". FROM is the address from
+which the user came to sshd, by the connection that sshd has. IN and OUT are the bytes that the network has received and sent, by all interfaces but lo. Sessions that share a network
 share them. Users see their own networks with "pamnetctl mine".
 
 A network that cannot be looked into is listed without interfaces, and the exit code is 1.`,
@@ -79,9 +79,9 @@ func listSessions(user string) ([]sessions.Session, error) {
 
 func printSessions(w io.Writer, all []sessions.Session) error {
 	t := newTable(w)
-	fmt.Fprintln(t, "USER\tSERVICE\tLEADER\tSINCE\tNETWORK\tOWNER\tPROCESSES\tIN\tOUT\tINTERFACES")
+	fmt.Fprintln(t, "USER\tSERVICE\tFROM\tLEADER\tSINCE\tNETWORK\tOWNER\tPROCESSES\tIN\tOUT\tINTERFACES")
 	for _, s := range all {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", s.User, orDash(s.Service), s.Leader,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", s.User, orDash(s.Service), orDash(s.From), s.Leader,
 			s.Since.Format(time.DateTime), s.Network(), orDash(s.Owner), s.Processes, size(s.In), size(s.Out), plain(interfaces(s)))
 	}
 	return t.Flush()

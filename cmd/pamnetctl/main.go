@@ -46,7 +46,7 @@ func execute(args []string, stdout, stderr io.Writer) int {
 pam_usernet and pam_groupnet create.
 
 The commands hold, mine, join and release are for everybody, and for their own networks. The others
-are for root.
+are for root. Without a command it is "pamnetctl status".
 
 Exit codes: 0 success, 1 a problem, which stderr describes, 2 a wrong command line. A command that
 join, enter or check runs passes its own exit code on. pamnetctl(8) has more.`,
@@ -54,13 +54,14 @@ join, enter or check runs passes its own exit code on. pamnetctl(8) has more.`,
 		SilenceErrors:    true,
 		SilenceUsage:     true,
 		PersistentPreRun: func(*cobra.Command, []string) { understood = true },
+		RunE:             func(c *cobra.Command, _ []string) error { return showStatus(c.Context(), c.OutOrStdout(), false) },
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(holdCommand(), mineCommand(), joinCommand(), releaseCommand(), listCommand(), enterCommand(),
-		checkCommand(), explainCommand(), doctorCommand(), pruneCommand(), logCommand())
+		checkCommand(), explainCommand(), doctorCommand(), pruneCommand(), logCommand(), statusCommand())
 	command, err := root.ExecuteC()
 	if err == nil {
 		return fine

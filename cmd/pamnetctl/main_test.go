@@ -30,7 +30,7 @@ func TestExitCodes(t *testing.T) {
 		code int
 		says string
 	}{
-		{"", fine, "Available Commands"},
+		{"status now", usage, "Usage: pamnetctl status [flags]"},
 		{"--help", fine, "Available Commands"},
 		{"help join", fine, "pamnetctl join TAG|PID [-- COMMAND [ARGUMENT...]]"},
 		{"completion bash", fine, "bash completion"},
@@ -133,13 +133,13 @@ func TestPrintSessions(t *testing.T) {
 	var out strings.Builder
 	err := printSessions(&out, []sessions.Session{
 		{User: "nina", Leader: 99, Since: since, Inode: 4026532180, Owner: "nina", Processes: 1, Interfaces: []sessions.Interface{lo}},
-		{User: "ulf", Service: "sshd", Leader: 1234, Since: since, Inode: 4026532251, Name: "ulf", Processes: 12, In: 1023, Out: 1600000, Interfaces: []sessions.Interface{
+		{User: "ulf", Service: "sshd", From: "192.0.2.7", Leader: 1234, Since: since, Inode: 4026532251, Name: "ulf", Processes: 12, In: 1023, Out: 1600000, Interfaces: []sessions.Interface{
 			lo, {Name: "eth0", Addresses: []string{"10.0.0.2/30", "fd00::2/64"}}, {Name: "x\x1b[2J"},
 		}},
 	})
-	want := `USER  SERVICE  LEADER  SINCE                NETWORK           OWNER  PROCESSES  IN     OUT   INTERFACES
-nina  -        99      2026-11-24 09:05:00  net:[4026532180]  nina   1          0B     0B    lo
-ulf   sshd     1234    2026-11-24 09:05:00  ulf               -      12         1023B  1.5M  eth0=10.0.0.2/30,fd00::2/64 x?[2J
+	want := `USER  SERVICE  FROM       LEADER  SINCE                NETWORK           OWNER  PROCESSES  IN     OUT   INTERFACES
+nina  -        -          99      2026-11-24 09:05:00  net:[4026532180]  nina   1          0B     0B    lo
+ulf   sshd     192.0.2.7  1234    2026-11-24 09:05:00  ulf               -      12         1023B  1.5M  eth0=10.0.0.2/30,fd00::2/64 x?[2J
 `
 	if err != nil || out.String() != want {
 		t.Errorf("%v\n%s", err, out.String())

@@ -34,6 +34,8 @@ func TestSchema(t *testing.T) {
 		"log":                 []journal.Line{},
 		"mine":                []sessions.OwnNetwork{},
 		"prune":               []netns.Pruned{},
+		"status":              status{},
+		"status (of a user)":  place{},
 	} {
 		schema := r.Reflect(printed)
 		schema.Version = ""

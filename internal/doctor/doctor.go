@@ -82,20 +82,12 @@ var checks = []func(*examination){
 
 // Examine looks over a machine. It returns an error if the machine cannot be looked at.
 func Examine(m Machine) (Result, error) {
-	oracle := policy.Files(m.Root)
-	if m.Live {
-		oracle = policy.Live()
-	}
-	p, err := policy.Load(m.Root, oracle)
+	e, err := examine(m)
 	if err != nil {
 		return Result{}, err
 	}
-	e := &examination{Machine: m, Policy: p, seen: map[*kind]bool{}}
 	if !m.Live {
 		e.unknown(moduleLogin, nameService, runningOutside)
-	}
-	if err := e.survey(); err != nil {
-		return Result{}, fmt.Errorf("read the accounts: %w", err)
 	}
 	for _, check := range checks {
 		check(e)

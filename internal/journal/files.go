@@ -52,7 +52,7 @@ func readFiles(dir string, q Query) (lines []Line, source string, err error) {
 		}
 	}
 	if source == "" {
-		err = fmt.Errorf("no log found: neither a journal nor one of %s in %s exists", strings.Join(files, ", "), dir)
+		err = fmt.Errorf("%w: neither a journal nor one of %s in %s exists", ErrNone, strings.Join(files, ", "), dir)
 	}
 	return nil, source, err
 }

@@ -6,6 +6,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"slices"
 	"strconv"
@@ -41,6 +42,9 @@ type Log struct {
 	Lines  []Line // the oldest first
 	Source string // "the journal", "/var/log/auth.log"
 }
+
+// ErrNone is returned if the machine keeps no log.
+var ErrNone = errors.New("no log found")
 
 // Read returns the lines of the modules. If it cannot read some files, it returns the lines of the others as well.
 // The caller must be root.

@@ -43,14 +43,20 @@ func LookInto(fd int) (*Network, error) {
 		return nil, fmt.Errorf("open netlink socket in %s: %w", netns.ID(fd), err)
 	}
 	defer handle.Close()
-	n, err := look(handle)
-	for i := 1; errors.Is(err, netlink.ErrDumpInterrupted) && i < attempts; i++ {
-		n, err = look(handle)
-	}
+	n, err := lookAgain(handle)
 	if err != nil {
 		return nil, fmt.Errorf("look into %s: %w", netns.ID(fd), err)
 	}
 	return n, nil
+}
+
+// lookAgain looks until nothing changes meanwhile.
+func lookAgain(handle *netlink.Handle) (*Network, error) {
+	n, err := look(handle)
+	for i := 1; errors.Is(err, netlink.ErrDumpInterrupted) && i < attempts; i++ {
+		n, err = look(handle)
+	}
+	return n, err
 }
 
 func look(handle *netlink.Handle) (*Network, error) {

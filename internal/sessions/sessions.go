@@ -26,6 +26,7 @@ type Session struct {
 	User       string      `json:"user"`
 	UID        uint32      `json:"uid"`
 	Service    string      `json:"service"` // that opened it, "" once that has ended
+	From       string      `json:"from"`    // the address from which the user came to sshd, else ""
 	Leader     int         `json:"leader"`  // PID
 	Since      time.Time   `json:"since"`
 	Inode      uint64      `json:"inode"`
@@ -221,7 +222,7 @@ func nameOf(uid uint32) string {
 	return id
 }
 
-// Look returns the sessions with what is in their networks. It looks into each network once, and leaves out sessions
+// Look returns the sessions with where their users came from, and with what is in their networks. It looks into each network once, and leaves out sessions
 // whose leader has ended. If it cannot look into a network, it returns the sessions there without interfaces, and an
 // error. The caller must be root and hold the OS thread.
 func Look(all []Session) (live []Session, err error) {
@@ -246,7 +247,7 @@ func Look(all []Session) (live []Session, err error) {
 		}
 		live = append(live, s)
 	}
-	return live, errors.Join(failed...)
+	return live, errors.Join(append(failed, findOrigins(procDir, live))...)
 }
 
 // seen is what Look knows of a network.

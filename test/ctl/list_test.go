@@ -18,6 +18,7 @@ type listed struct {
 	User       string
 	UID        int
 	Service    string
+	From       string
 	Leader     int
 	Since      time.Time
 	Inode      uint64
@@ -59,7 +60,7 @@ func TestSessionsAreListed(t *testing.T) {
 		ip address add 198.51.100.1/24 dev to-ulf; ip link set to-ulf up
 		ip -n ulf address add 198.51.100.2/24 dev eth0; ip -n ulf link set eth0 up
 		mkdir -p /etc/netns/ulf; echo nameserver 198.51.100.53 >/etc/netns/ulf/resolv.conf`)
-	if output := h.Bash(t, "pamnetctl list"); output != strings.Join(strings.Fields("USER SERVICE LEADER SINCE NETWORK OWNER PROCESSES IN OUT INTERFACES"), "  ") {
+	if output := h.Bash(t, "pamnetctl list"); output != strings.Join(strings.Fields("USER SERVICE FROM LEADER SINCE NETWORK OWNER PROCESSES IN OUT INTERFACES"), "  ") {
 		t.Errorf("the list of nothing: %q", output)
 	}
 
@@ -83,13 +84,13 @@ func TestSessionsAreListed(t *testing.T) {
 	t.Run("who is isolated", func(t *testing.T) {
 		var got []string
 		for _, s := range all {
-			got = append(got, fmt.Sprintf("%s %s %q %q %d", s.User, s.Service, s.Name, s.Owner, s.Processes))
+			got = append(got, fmt.Sprintf("%s %s %q %q %q %d", s.User, s.Service, s.From, s.Name, s.Owner, s.Processes))
 			if s.Since.Before(start.Add(-2*time.Second)) || s.Since.After(time.Now().Add(2*time.Second)) {
 				t.Errorf("%s: since %s", s.User, s.Since)
 			}
 		}
 		expect.Equal(t, "sessions", strings.Join(got, "\n"),
-			`gina su "lab" "" 3`+"\n"+`gus sshd "lab" "" 4`+"\n"+`nina sshd "" "" 4`+"\n"+`nina su "" "nina" 3`+"\n"+`ulf sshd "ulf" "" 4`)
+			`gina su "" "lab" "" 3`+"\n"+`gus sshd "127.0.0.1" "lab" "" 4`+"\n"+`nina sshd "127.0.0.1" "" "" 4`+"\n"+`nina su "" "" "nina" 3`+"\n"+`ulf sshd "127.0.0.1" "ulf" "" 4`)
 	})
 	ulf, nina := all[4], all[2]
 	t.Run("and in what", func(t *testing.T) {
@@ -102,7 +103,7 @@ func TestSessionsAreListed(t *testing.T) {
 	})
 	t.Run("in a table", func(t *testing.T) {
 		table := h.Bash(t, "pamnetctl list")
-		for _, part := range []string{"eth0=198.51.100.2/24", "evil?", fmt.Sprintf("ulf   sshd     %d ", ulf.Leader)} {
+		for _, part := range []string{"eth0=198.51.100.2/24", "evil?", fmt.Sprintf("ulf   sshd     127.0.0.1  %d ", ulf.Leader)} {
 			if !strings.Contains(table, part) {
 				t.Errorf("%q is not in\n%s", part, table)
 			}
