@@ -174,14 +174,18 @@ func findNetworks(all []sessions.Session) ([]statusNetwork, error) {
 	if err != nil {
 		return nil, err
 	}
-	networks := map[string]*statusNetwork{}
-	for inode, name := range names {
-		networks[name] = &statusNetwork{Name: name, Inode: inode, Uplink: uplink.StateDown, Users: []string{}}
-	}
 	c, err := config.Load(config.Path)
 	var states map[string]uplink.State
 	if err == nil {
 		states, err = uplink.States(c)
+	}
+	without := uplink.StateDown // the state of networks that are not among them
+	if states == nil && err != nil {
+		without = ""
+	}
+	networks := map[string]*statusNetwork{}
+	for inode, name := range names {
+		networks[name] = &statusNetwork{Name: name, Inode: inode, Uplink: without, Users: []string{}}
 	}
 	for name, state := range states {
 		if networks[name] == nil {
