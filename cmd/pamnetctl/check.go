@@ -73,10 +73,15 @@ login is refused, or a member stays in the host's network. It is the command's w
 		}
 		ctx, stop := signal.NotifyContext(c.Context(), signals...)
 		defer stop()
-		if all {
-			return k.members(ctx)
+		if k.series, err = trial.Begin(); err != nil {
+			return err
 		}
-		return k.user(ctx, args[0], command)
+		if all {
+			err = k.members(ctx)
+		} else {
+			err = k.user(ctx, args[0], command)
+		}
+		return errors.Join(err, k.end(ctx))
 	}
 	return c
 }
@@ -101,6 +106,7 @@ func loadService(service string) (*policy.Policy, error) {
 
 type checker struct {
 	policy      *policy.Policy
+	series      *trial.Series
 	service     string
 	out, errors io.Writer
 	asJSON      bool
@@ -112,7 +118,7 @@ func (k checker) user(ctx context.Context, user, command string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, k.close(login)) }()
+	defer func() { err = errors.Join(err, login.Close()) }()
 	result := checked{Report: r}
 	if !k.asJSON {
 		if err := printReport(k.out, r); err != nil {
@@ -155,7 +161,10 @@ func (k checker) members(ctx context.Context) error {
 	for _, user := range users {
 		login, r, err := k.open(ctx, user, false)
 		if err == nil {
-			err = k.close(login)
+			err = login.Close()
+		}
+		if err == nil {
+			_, err = k.series.TakeBack()
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", user, err)
@@ -178,7 +187,7 @@ func (k checker) members(ctx context.Context) error {
 
 func (k checker) open(ctx context.Context, user string, terminal bool) (*trial.Login, trial.Report, error) {
 	d := k.policy.Decide(k.service, user)
-	login, err := trial.Open(ctx, user, k.service, terminal)
+	login, err := k.series.Open(ctx, user, k.service, terminal)
 	if ctx.Err() != nil {
 		err = errors.Join(errors.New("interrupted"), err)
 	}
@@ -188,9 +197,11 @@ func (k checker) open(ctx context.Context, user string, terminal bool) (*trial.L
 	return login, login.Report(user, k.service, d), nil
 }
 
-// close ends the login. It names on stderr the networks that could not be taken down.
-func (k checker) close(login *trial.Login) error {
-	stays, err := login.Close()
+// end takes back what the logins have left. It names on stderr the networks that could not be taken down.
+func (k checker) end(ctx context.Context) error {
+	stays, err := k.series.End(ctx, func() {
+		fmt.Fprintln(k.errors, "pamnetctl: check: waits for the user's service manager, which keeps a network for some 10 seconds more")
+	})
 	for _, p := range stays {
 		fmt.Fprintf(k.errors, "pamnetctl: check: network %q, created by this check, stays: %s\n", p.Name, p.Why)
 	}
@@ -243,7 +254,7 @@ func printReport(w io.Writer, r trial.Report) error {
 			network += fmt.Sprintf(" %q", n.Name)
 		}
 		if n.Created {
-			network += ", created by this check, and removed again"
+			network += ", created by this check"
 		}
 		line("network", network)
 		for _, i := range n.Interfaces {

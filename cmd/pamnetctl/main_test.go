@@ -195,7 +195,7 @@ func TestPrintReport(t *testing.T) {
 			`ulf through sshd: isolated
   module          pam_usernet
   why             as I say
-  network         net:[4026532180] "ulf", created by this check, and removed again
+  network         net:[4026532180] "ulf", created by this check
   interface       lo up 127.0.0.1/8 ::1/128
                   eth0 down
   default route   10.0.0.1 by eth0

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/join"
+	"libpam-net/internal/mount"
 	"libpam-net/internal/policy"
 	"libpam-net/internal/view"
 )
@@ -57,9 +58,9 @@ type (
 // records has the files in which modules record logins. They are covered, so that nothing records this one.
 var records = []string{"/run/utmp", "/var/log/wtmp", "/var/log/btmp", "/var/log/lastlog", "/var/log/tallylog", "/var/lib/lastlog", "/var/lib/wtmpdb"}
 
-// Child opens the session, as a login service does, in the child process. It never returns. The process has a mount
-// namespace of its own. Everything happens on one thread, which is in the session afterwards. The runtime's other
-// threads stay outside.
+// Child opens the session, as a login service does, in the child process. It never returns. Everything happens on one
+// thread, which has a mount namespace of its own, and is in the session afterwards. The runtime's other threads stay
+// outside.
 func Child() {
 	unix.CloseOnExec(socketFD)
 	conn, err := net.FileConn(os.NewFile(socketFD, "parent"))
@@ -111,6 +112,13 @@ func open(r request) (*openSession, View, error) {
 	if err != nil {
 		return nil, View{}, err
 	}
+	// Mounts of the session, and of other modules, stay in this namespace. Mounts of the host arrive here, as in any
+	// login: that of a runtime directory, which systemd mounts while pam_systemd waits.
+	if _, err := mount.Unshare(false); err != nil {
+		return nil, View{}, err
+	}
+	runtimeDir := fmt.Sprintf("/run/user/%d", a.UID)
+	managed := exists(runtimeDir)
 	for _, path := range records {
 		if err := view.Mask(path); err != nil {
 			return nil, View{}, err
@@ -141,6 +149,9 @@ func open(r request) (*openSession, View, error) {
 	s := &openSession{tx, a, getLimits()}
 	before.limits.set() // Go's runtime could not live with the limits of some users
 	seen.Log = logged()
+	if !managed && exists(runtimeDir) {
+		seen.RuntimeDir = runtimeDir
+	}
 	if refused != nil {
 		seen.Refused = refused.Error()
 		_ = tx.End()

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package trial tries logins. Open opens a real PAM session, in a child process that ends with it, and tells what the
-// session gets. Close takes back what the session has left. Module logs in through a single module.
+// Package trial tries logins. A Series opens real PAM sessions, one after the other, each in a child process that ends
+// with it, and tells what each session gets. It takes back what the sessions have left. Module logs in through a single
+// module.
 package trial
 
 import (
@@ -29,13 +30,18 @@ import (
 // grace is the time that modules have to close the session, and processes to end.
 const grace = 10 * time.Second
 
+// Series is a number of logins, one after the other.
+type Series struct {
+	before   netns.Before
+	managers []string // the runtime directories of users whose service manager a login of the series has started
+}
+
 // Login is an open session, or a refused login. The caller must close it.
 type Login struct {
 	View
 	Name    string // of the network namespace, "" for none
-	Created bool   // the namespace, by this login
+	Created bool   // the namespace, by a login of the series
 
-	before netns.Before
 	child  *exec.Cmd
 	socket *net.UnixConn
 	in     *json.Decoder
@@ -44,12 +50,9 @@ type Login struct {
 	typed  chan os.Signal
 }
 
-// Open opens a session of a user's through the stack of a service, and looks at it. With terminal, commands that Run runs
-// have this program's stdin and stdout, unless these are a terminal.
-//
-// When ctx ends, the session ends at once. The caller must be root, must hold the OS thread, with which the session
-// ends, and must have no other children: until Close, orphans of the session become its children.
-func Open(ctx context.Context, user, service string, terminal bool) (*Login, error) {
+// Begin begins a series of logins. The caller must be root, must hold the OS thread, and must have no other children:
+// until End, orphans of the sessions become its children.
+func Begin() (*Series, error) {
 	if moved, err := isMoved(); err != nil {
 		return nil, err
 	} else if moved {
@@ -63,14 +66,24 @@ func Open(ctx context.Context, user, service string, terminal bool) (*Login, err
 	if err != nil {
 		return nil, err
 	}
-	l := &Login{before: before}
+	return &Series{before: before}, nil
+}
+
+// Open opens a session of a user's through the stack of a service, and looks at it. With terminal, commands that Run runs
+// have this program's stdin and stdout, unless these are a terminal. The login before it must be closed.
+//
+// When ctx ends, the session ends at once. It ends with the caller's thread, too.
+func (s *Series) Open(ctx context.Context, user, service string, terminal bool) (*Login, error) {
+	l := &Login{}
 	if err := l.start(terminal); err != nil {
 		return nil, err
 	}
 	l.forget = context.AfterFunc(ctx, l.kill)
-	if err := l.open(request{service, user}); err != nil {
-		_, undone := l.Close()
-		return nil, errors.Join(err, undone)
+	if err := l.open(request{service, user}, s.before); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	if l.RuntimeDir != "" {
+		s.managers = append(s.managers, l.RuntimeDir)
 	}
 	return l, nil
 }
@@ -95,10 +108,9 @@ func (l *Login) start(terminal bool) error {
 	signal.Notify(l.typed, unix.SIGINT, unix.SIGQUIT)
 	l.child = &exec.Cmd{
 		Path: "/proc/self/exe", Args: []string{ChildName}, Dir: "/", ExtraFiles: []*os.File{theirs},
-		Env:    []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=" + os.Getenv("TERM")},
-		Stderr: os.Stderr,
-		// Mounts of the session, and of other modules, stay in this namespace.
-		SysProcAttr: &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Setsid: true, Pdeathsig: syscall.SIGKILL},
+		Env:         []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=" + os.Getenv("TERM")},
+		Stderr:      os.Stderr,
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	}
 	if terminal {
 		l.child.Stdin, l.child.Stdout = os.Stdin, os.Stdout
@@ -117,7 +129,7 @@ func (l *Login) start(terminal bool) error {
 }
 
 // open lets the child open the session.
-func (l *Login) open(r request) (err error) {
+func (l *Login) open(r request, before netns.Before) (err error) {
 	if l.View, err = ask[View](l, r); err != nil || l.Refused != "" || !l.Moved {
 		return err
 	}
@@ -126,7 +138,7 @@ func (l *Login) open(r request) (err error) {
 		return err
 	}
 	if l.Name = names[l.Inode]; l.Name != "" {
-		l.Created, err = l.before.Made(l.Name)
+		l.Created, err = before.Made(l.Name)
 	}
 	return err
 }
@@ -168,20 +180,25 @@ func (l *Login) forgetTyped() {
 
 func (l *Login) kill() { _ = l.child.Process.Kill() }
 
-// Close closes the session, ends its processes and takes down its networks. It returns the networks that stay, because
-// somebody else uses them now.
-func (l *Login) Close() (stays []netns.Pruned, err error) {
+// Close closes the session.
+func (l *Login) Close() error {
 	l.socket.Close()
 	defer l.forget()
 	defer l.forgetTyped()
 	impatient := time.AfterFunc(grace, l.kill)
-	err = l.child.Wait()
-	impatient.Stop()
+	defer impatient.Stop()
+	err := l.child.Wait()
 	if errors.As(err, new(*exec.ExitError)) {
-		err = nil // what the child has not closed ends with the child
+		return nil // what the child has not closed ends with the child
 	}
+	return err
+}
+
+// TakeBack ends the processes of the sessions, which must be closed, and takes down the networks that they have created.
+// It returns the networks that stay, because somebody uses them.
+func (s *Series) TakeBack() (stays []netns.Pruned, err error) {
 	left, found := descendants()
-	pruned, undone := l.before.Undo(func(pid int) bool { return left[pid] }, func(program, name string) error {
+	pruned, undone := s.before.Undo(func(pid int) bool { return left[pid] }, func(program, name string) error {
 		if err := endDescendants(); err != nil {
 			return err
 		}
@@ -195,11 +212,47 @@ func (l *Login) Close() (stays []netns.Pruned, err error) {
 		return err
 	})
 	stays = slices.DeleteFunc(pruned, func(p netns.Pruned) bool { return p.Gone })
-	err = errors.Join(err, found, undone)
+	err = errors.Join(found, undone)
 	if len(stays) == 0 { // else a setup program may have left them, for the network
 		err = errors.Join(err, endDescendants())
 	}
 	return stays, err
+}
+
+// managerGrace is how long a user's service manager may live on: UserStopDelaySec= of logind.conf(5), and its own end.
+const managerGrace = 15 * time.Second
+
+// End takes back what all logins of the series have left. A user's service manager, which a login has started, lives on
+// for some seconds: while one keeps a network, End waits for it until ctx ends, and calls waiting first. It returns the
+// networks that stay.
+func (s *Series) End(ctx context.Context, waiting func()) (stays []netns.Pruned, err error) {
+	stays, err = s.TakeBack()
+	if err != nil || len(stays) == 0 || !s.hasManagers() {
+		return stays, err
+	}
+	waiting()
+	ctx, cancel := context.WithTimeout(ctx, managerGrace)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for ctx.Err() == nil && s.hasManagers() {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+	return s.TakeBack()
+}
+
+// hasManagers returns whether a service manager that a login has started is still there. systemd removes the runtime
+// directory behind it.
+func (s *Series) hasManagers() bool {
+	return slices.ContainsFunc(s.managers, exists)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // descendants returns the PIDs of the processes that this one has started, directly or not.

@@ -54,15 +54,18 @@ func TestLogin(t *testing.T) {
 	service(t, "denying", "required pam_deny.so")
 	mounts, err := mountsInEtc()
 	expect.Check(t, err)
+	s, err := Begin()
+	expect.Check(t, err)
 	open := func(t *testing.T, service string) *Login {
 		t.Helper()
-		l, err := Open(t.Context(), "nobody", service, false)
+		l, err := s.Open(t.Context(), "nobody", service, false)
 		expect.Check(t, err)
 		return l
 	}
 	end := func(t *testing.T, l *Login) {
 		t.Helper()
-		stays, err := l.Close()
+		expect.Check(t, l.Close())
+		stays, err := s.End(t.Context(), func() { t.Error("it waits") })
 		expect.Check(t, err)
 		expect.Equal(t, "networks that stay", len(stays), 0)
 		descendantsEnd(t)
@@ -94,9 +97,11 @@ func TestLogin(t *testing.T) {
 		end(t, l)
 	})
 	t.Run("an unknown user is an error", func(t *testing.T) {
-		if l, err := Open(t.Context(), "nobody-knows", "plain", false); err == nil || !strings.Contains(err.Error(), `"nobody-knows"`) {
+		if l, err := s.Open(t.Context(), "nobody-knows", "plain", false); err == nil || !strings.Contains(err.Error(), `"nobody-knows"`) {
 			t.Errorf("%+v: %v", l, err)
 		}
+		_, err := s.TakeBack()
+		expect.Check(t, err)
 		descendantsEnd(t)
 	})
 	t.Run("the end of the context is that of the session", func(t *testing.T) {
@@ -109,9 +114,11 @@ func TestLogin(t *testing.T) {
 				return err == nil
 			})
 		}()
-		if l, err := Open(ctx, "nobody", "hanging", false); err == nil || !strings.Contains(err.Error(), "it has ended unexpectedly") {
+		if l, err := s.Open(ctx, "nobody", "hanging", false); err == nil || !strings.Contains(err.Error(), "it has ended unexpectedly") {
 			t.Errorf("%+v: %v", l, err)
 		}
+		_, err := s.TakeBack()
+		expect.Check(t, err)
 		descendantsEnd(t)
 	})
 	t.Run("none begins in another network", func(t *testing.T) {
@@ -121,7 +128,7 @@ func TestLogin(t *testing.T) {
 			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 				elsewhere <- nil
 			}
-			_, err := Open(t.Context(), "nobody", "plain", false)
+			_, err := Begin()
 			elsewhere <- err
 		}()
 		if err := <-elsewhere; err == nil || !strings.Contains(err.Error(), "logins start in the host's network") {
@@ -143,12 +150,15 @@ func TestARunIsTheUsersAlone(t *testing.T) {
 	expect.Check(t, os.WriteFile("/etc/una.conf", []byte("una - nofile 300\n"), 0o644))
 	expect.Check(t, os.WriteFile("/etc/una.env", []byte("FROM_PAM DEFAULT=yes\n"), 0o644))
 	before := getLimits()
-	l, err := Open(t.Context(), "una", "limiting", false)
+	s, err := Begin()
+	expect.Check(t, err)
+	l, err := s.Open(t.Context(), "una", "limiting", false)
 	expect.Check(t, err)
 	ran, err := l.Run("id -un; pwd; ulimit -n; echo $FROM_PAM $SECRET; tty; exit 7")
 	expect.Check(t, err)
 	expect.Equal(t, "end", fmt.Sprintf("%d %q", ran.ExitCode, ran.Output), `7 "una\n/run/una\n300\nyes\nnot a tty\n"`)
-	_, err = l.Close()
+	expect.Check(t, l.Close())
+	_, err = s.End(t.Context(), func() {})
 	expect.Check(t, err)
 	expect.Equal(t, "limits of this process", getLimits() == before, true)
 	expect.Equal(t, "what is left", nsfs.Ended(unix.Kill(l.child.Process.Pid, 0)), true)

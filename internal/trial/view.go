@@ -26,6 +26,7 @@ type View struct {
 	Moved   bool   // into another network namespace than the host's
 	Inode   uint64
 	*sessions.Network
+	RuntimeDir string // that the login has made, with the user's service manager; "" for none
 	Shown
 }
 

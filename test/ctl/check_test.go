@@ -189,6 +189,11 @@ func TestCheckTellsWhatALoginGets(t *testing.T) {
 		expect.Equal(t, "exit code", result.ExitCode, 1)
 		expect.Equal(t, "stderr", result.Stderr, "pamnetctl: check: problems with 2 users\n")
 	})
+	t.Run("a mount that the host makes for the login", func(t *testing.T) {
+		expect.Check(t, h.PAM("mounting", "session required pam_exec.so /usr/local/sbin/mounts", "session required pam_newnet.so"))
+		expect.Check(t, h.WriteFile("/usr/local/sbin/mounts", "#!/bin/sh\n[ $PAM_TYPE = close_session ] || { mkdir /run/made; nsenter -t 1 -m mount -t tmpfs made /run/made; }", 0o755))
+		expect.Equal(t, "in the session", h.Bash(t, "pamnetctl check nina --service mounting --run 'grep -c \" /run/made \" /proc/mounts' | tail -n 1; umount /run/made; rmdir /run/made"), "1")
+	})
 	t.Run("nothing where it cannot be told", func(t *testing.T) {
 		for args, says := range map[string]string{
 			"nobody-knows":             `there is no user "nobody-knows"`,
