@@ -216,9 +216,9 @@ func (h *host) openGate() error {
 // addresses, -1 if there is none, and the number of the latter. A host may have moved these to
 // another preference.
 func (h *host) gateAndLocal(family int) (gate, local, copies int, err error) {
-	rules, err := list(func() ([]netlink.Rule, error) { return h.RuleList(family) })
+	rules, err := h.rules(family)
 	if err != nil {
-		return 0, 0, 0, fmt.Errorf("list rules of policy routing: %w", err)
+		return 0, 0, 0, err
 	}
 	gate, local = -1, -1
 	for i, r := range rules {
@@ -228,8 +228,7 @@ func (h *host) gateAndLocal(family int) (gate, local, copies int, err error) {
 		if r.Mark == unchecked && gate < 0 {
 			gate = i
 		}
-		r.Family, r.Protocol = family, unix.RTPROT_KERNEL
-		if r.String() == localRule(family).String() && r.Mark == 0 && r.IifName == "" && r.OifName == "" {
+		if isLocalRule(r) {
 			if copies++; local < 0 {
 				local = i
 			}

@@ -214,6 +214,9 @@ func (h *host) warnings(s *Status, p plan, c *config.Config) []string {
 		if now := link.Attrs().MTU; now != c.MTU {
 			warnings = append(warnings, fmt.Sprintf("the MTU of %s is %d: pamnet-uplink up sets it to %d", p.device(), now, c.MTU))
 		}
+		if s.State == StateUp {
+			warnings = append(warnings, h.strayWays(p, link)...)
+		}
 		has, _ := h.addresses(link)
 		for _, a := range has {
 			if isForeign(a, c) {

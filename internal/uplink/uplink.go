@@ -180,7 +180,7 @@ func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 	return configureInside(p, c, link, fd)
 }
 
-// applyFirewall closes the gate, writes the nftables table, and only then switches forwarding
+// applyFirewall closes the gate, holds the way back, writes the nftables table, and only then switches forwarding
 // on. A table that is away comes back for all uplinks at once. applyFirewall fails if the table
 // has the device for another name: of two names with one number one is first.
 func (h *host) applyFirewall(p plan, c *config.Config) error {
@@ -191,6 +191,9 @@ func (h *host) applyFirewall(p plan, c *config.Config) error {
 		if err := h.closeGate(); err != nil {
 			return err
 		}
+	}
+	if err := h.holdWayBack(c); err != nil {
+		return err
 	}
 	if !c.Forwarding {
 		if err := h.forwarding.forget(); err != nil {
@@ -272,7 +275,7 @@ func (h *host) down(name string) (reliant []string, err error) {
 }
 
 // removeFirewall deletes a name from the nftables table. With the last uplink it deletes the
-// gate, undoes forwarding and deletes the table. Forwarding and the rules that close other
+// gate and the rules for the way back, undoes forwarding and deletes the table. Forwarding and the rules that close other
 // interfaces stay if reliant returns any.
 func (h *host) removeFirewall(name string) (reliant []string, err error) {
 	links, err := h.uplinks()
@@ -294,6 +297,9 @@ func (h *host) removeFirewall(name string) (reliant []string, err error) {
 		}
 	}
 	if err := h.table.delete(name, len(reliant) == 0); err != nil {
+		return nil, err
+	}
+	if err := h.releaseWayBack(); err != nil {
 		return nil, err
 	}
 	return reliant, h.openGate()
