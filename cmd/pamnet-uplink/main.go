@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -175,7 +176,7 @@ func describe(s *uplink.Status) string {
 	line("host", "%s", choose(len(s.HostServices) == 0, "not reached", strings.Join(s.HostServices, " ")))
 	line("from outside", "%s", choose(s.Inbound, "all ports", choose(len(s.Forwards) == 0, "nothing", "the ports below")))
 	for _, f := range s.Forwards {
-		line("port", "%s of the host leads to %d", f.Host, f.Namespace)
+		line("port", "%s of %s leads to %d", f.Host, cmp.Or(f.Address, "the host"), f.Namespace)
 	}
 	for server := range strings.Lines(s.ResolvConf()) {
 		line("resolver", "/etc/netns/%s/resolv.conf may say: %s", s.Name, strings.TrimSuffix(server, "\n"))

@@ -158,7 +158,7 @@ func planFor(name string, c *config.Config) (plan, error) {
 // makePlan derives the plan from the number of a user or group, without IPv6 if the host has
 // none.
 func makePlan(i identity, c *config.Config, hasIPv6 bool) (p plan, err error) {
-	p = plan{identity: i, forwards: c.ForwardsOf(i.name), ipv4: ends{version: ipv4}, ipv6: ends{version: ipv6}}
+	p = plan{identity: i, ipv4: ends{version: ipv4}, ipv6: ends{version: ipv6}}
 	first, firstKey := c.FirstUID, "first_uid"
 	if i.group {
 		first, firstKey = c.FirstGID, "first_gid"
@@ -184,7 +184,28 @@ func makePlan(i identity, c *config.Config, hasIPv6 bool) (p plan, err error) {
 		}
 		f.host, f.inside = addressesOf(network)
 	}
-	return p, nil
+	p.forwards, err = forwardsOf(i, i.id-first, c)
+	return p, err
+}
+
+// forwardsOf returns the forwards to a namespace, with its own of the ports for all users, which
+// follow from its place among the users.
+func forwardsOf(i identity, place uint32, c *config.Config) (own []config.Forward, err error) {
+	for _, f := range c.Forwards {
+		switch {
+		case f.Each > 0 && !i.group:
+			first := uint64(f.From.First) + uint64(place)*uint64(f.Each)
+			last := first + uint64(f.Each) - 1
+			if last > uint64(f.From.Last) {
+				return nil, fmt.Errorf("%s does not fit into the ports %s, of which each user has %d: enlarge host_port", i, f.From, f.Each)
+			}
+			f.From.First, f.From.Last, f.To = uint16(first), uint16(last), uint16(first)
+			own = append(own, f)
+		case f.Each == 0 && f.Name == i.name:
+			own = append(own, f)
+		}
+	}
+	return own, nil
 }
 
 // subnet returns the nth network with a prefix length in a pool.

@@ -44,14 +44,18 @@ func (t *table) addChains(c *config.Config, f *forwarding) {
 	}
 	if !c.AnyService {
 		begin(portIn(&t.services), accept)
-		begin(portIn(&t.ports), accept) // chain forward decides
+		begin(t.ports4.hasDestination(), accept) // chain forward decides
+		begin(t.ports6.hasDestination(), accept)
 		begin.refuse(toHost)
 	}
 
 	// Connections of the host's own programs do not pass here.
 	ports := t.chain("ports", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest)
-	ports(isIPv4, toHost, dnat(&t.forwards4, unix.NFPROTO_IPV4, 4))
-	ports(isIPv6, toHost, dnat(&t.forwards6, unix.NFPROTO_IPV6, 16))
+	ports(toHost, t.ports4.hasDestination(), setForwarded)
+	ports(toHost, t.ports6.hasDestination(), setForwarded)
+	for _, m := range t.portMaps() {
+		ports(toHost, m.dnat())
+	}
 
 	host := t.chain("host", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
 	host(notFrom, accept)
@@ -71,8 +75,7 @@ func (t *table) addChains(c *config.Config, f *forwarding) {
 	forward(from, ct(expr.CtKeySTATE, expr.CtStateBitINVALID), drop) // NAT would not translate it
 	forward(related, accept)
 	forward(from, accept)
-	forward(to, isIPv4, ct(expr.CtKeySTATUS, statusDNAT), t.forwarded4.hasDestination(16, 4), accept)
-	forward(to, isIPv6, ct(expr.CtKeySTATUS, statusDNAT), t.forwarded6.hasDestination(24, 16), accept)
+	forward(to, isForwarded, accept)
 	if c.Inbound {
 		forward(to, accept)
 	}
@@ -117,12 +120,10 @@ type phrase = []expr.Any
 const (
 	first  = unix.NFT_REG_1
 	second = unix.NFT_REG32_01
-	fifth  = unix.NFT_REG32_04
 )
 
 // From linux/netfilter/nf_conntrack_common.h and nf_tables.h.
 const (
-	statusDNAT         = 1 << 5
 	rejectReset        = 1
 	rejectICMPX        = 2
 	adminProhibited    = 3
@@ -136,6 +137,14 @@ var (
 
 	reset       = phrase{&expr.Reject{Type: rejectReset}}
 	unreachable = phrase{&expr.Reject{Type: rejectICMPX, Code: adminProhibited}}
+
+	// The label of connections to ports in the maps, the last of 128.
+	label        = append(make([]byte, 15), 1<<7)
+	isForwarded  = ctBits(expr.CtKeyLABELS, label)
+	setForwarded = phrase{
+		&expr.Immediate{Register: first, Data: label},
+		&expr.Ct{Key: expr.CtKeyLABELS, Register: first, SourceRegister: true},
+	}
 
 	isUnchecked = phrase{
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: first},
@@ -189,13 +198,15 @@ func protocol(number byte) phrase { return meta(expr.MetaKeyL4PROTO, number) }
 
 // ct is true if one of the bits is set.
 func ct(key expr.CtKey, bits uint32) phrase {
+	return ctBits(key, binaryutil.NativeEndian.PutUint32(bits))
+}
+
+func ctBits(key expr.CtKey, bits []byte) phrase {
+	zero := make([]byte, len(bits))
 	return phrase{
 		&expr.Ct{Key: key, Register: first},
-		&expr.Bitwise{
-			SourceRegister: first, DestRegister: first, Len: 4,
-			Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: make([]byte, 4),
-		},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: first, Data: make([]byte, 4)},
+		&expr.Bitwise{SourceRegister: first, DestRegister: first, Len: uint32(len(bits)), Mask: bits, Xor: zero},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: first, Data: zero},
 	}
 }
 
@@ -211,15 +222,35 @@ func portIn(s *set) phrase {
 	return slices.Concat(destination, phrase{&expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID}})
 }
 
-// hasDestination is true if the set has the protocol, address and port of the destination.
-// The address is at an offset of the header, and size bytes long.
-func (s *set) hasDestination(offset, size uint32) phrase {
-	return phrase{
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: first},
-		&expr.Payload{DestRegister: second, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: size},
-		&expr.Payload{DestRegister: second + size/4, Base: expr.PayloadBaseTransportHeader, Offset: transportPortStart, Len: 2},
-		&expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID},
+// hasDestination is true if the set has the protocol, the address and the port of the
+// destination. With a map, the first registers are then what it has for these.
+func (p *ports) hasDestination() phrase {
+	is, offset := isIPv4, uint32(16)
+	if p.version == ipv6 {
+		is, offset = isIPv6, 24
 	}
+	lookup := &expr.Lookup{SourceRegister: first, SetName: p.Name, SetID: p.ID}
+	if p.IsMap {
+		lookup.DestRegister, lookup.IsDestRegSet = first, true
+	}
+	return slices.Concat(is, phrase{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: first},
+		&expr.Payload{DestRegister: second, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: p.size()},
+		&expr.Payload{DestRegister: second + p.size()/4, Base: expr.PayloadBaseTransportHeader, Offset: transportPortStart, Len: 2},
+		lookup,
+	})
+}
+
+// dnat translates the destination to what the map has for it.
+func (p *ports) dnat() phrase {
+	nat := &expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: first}
+	if p.version == ipv6 {
+		nat.Family = unix.NFPROTO_IPV6
+	}
+	if p.toPort() {
+		nat.RegProtoMin, nat.Specified = unix.NFT_REG32_00+p.size()/4, true
+	}
+	return append(p.hasDestination(), nat)
 }
 
 // destinationPort is true for a port, of any protocol that has ports where TCP has them.
@@ -240,17 +271,4 @@ func (s *set) countOver(n uint32) phrase {
 			Exprs: []expr.Any{&expr.Connlimit{Count: n, Flags: expr.NFT_CONNLIMIT_F_INV}},
 		},
 	}
-}
-
-// dnat translates a packet's destination to the address, of size bytes, and the port that
-// the map has for it.
-func dnat(s *set, family, size uint32) phrase {
-	port := uint32(second)
-	if size == 16 {
-		port = fifth
-	}
-	return slices.Concat(destination, phrase{
-		&expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID, DestRegister: first, IsDestRegSet: true},
-		&expr.NAT{Type: expr.NATTypeDestNAT, Family: family, RegAddrMin: first, RegProtoMin: port, Specified: true},
-	})
 }

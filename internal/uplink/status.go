@@ -53,9 +53,10 @@ type Network struct {
 	NAT     bool         `json:"nat"`
 }
 
-// PortNumber is a port of the host that is forwarded to a port of the namespace.
+// PortNumber is one or more ports of the host that are forwarded to ports of the namespace.
 type PortNumber struct {
-	Host      string `json:"host"` // "tcp/8080"
+	Host      string `json:"host"`              // "tcp/8080", "udp/60001-60010"
+	Address   string `json:"address,omitempty"` // of the host, if it is one of several
 	Namespace uint16 `json:"namespace"`
 }
 
@@ -116,7 +117,11 @@ func newStatus(p plan, c *config.Config) *Status {
 		}
 	}
 	for _, f := range p.forwards {
-		s.Forwards = append(s.Forwards, PortNumber{f.From.String(), f.To})
+		n := PortNumber{Host: f.From.String(), Namespace: f.To}
+		if f.Address.IsValid() {
+			n.Address = f.Address.String()
+		}
+		s.Forwards = append(s.Forwards, n)
 	}
 	s.Nameservers = nameservers(p, c)
 	return s

@@ -40,9 +40,11 @@ type table struct {
 	conn   *nftables.Conn
 	exists bool
 
-	// With elements of each uplink: its device; the ports of the host that lead to it, and
-	// where to; these destinations.
-	links, ports, forwards4, forwards6, forwarded4, forwarded6 set
+	links set // the devices of all uplinks
+
+	// The ports of the host that lead to uplinks, and maps of where to: a single port to an address
+	// and a port, several to an address.
+	ports4, ports6, forwards4, forwards6, ranges4, ranges6 ports
 
 	services, closed4, closed6 set
 	connections                set // the kernel counts the connections of each link
@@ -56,8 +58,6 @@ type set struct {
 
 var (
 	service  = nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService)
-	socket4  = nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService)
-	socket6  = nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeInetService)
 	theTable = &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}
 )
 
@@ -75,11 +75,12 @@ func openTable() (*table, error) {
 		services:    newSet("host_services", service),
 		closed4:     newSet("closed4", nftables.TypeIFName),
 		closed6:     newSet("closed6", nftables.TypeIFName),
-		ports:       newSet("ports", service),
-		forwards4:   newMap("forwards4", service, socket4),
-		forwards6:   newMap("forwards6", service, socket6),
-		forwarded4:  newSet("forwarded4", nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeIPAddr, nftables.TypeInetService)),
-		forwarded6:  newSet("forwarded6", nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeIP6Addr, nftables.TypeInetService)),
+		ports4:      newPorts("ports4", ipv4),
+		ports6:      newPorts("ports6", ipv6),
+		forwards4:   newPorts("forwards4", ipv4, nftables.TypeIPAddr, nftables.TypeInetService),
+		forwards6:   newPorts("forwards6", ipv6, nftables.TypeIP6Addr, nftables.TypeInetService),
+		ranges4:     newPorts("ranges4", ipv4, nftables.TypeIPAddr),
+		ranges6:     newPorts("ranges6", ipv6, nftables.TypeIP6Addr),
 		connections: newSet("connections", nftables.TypeIFName),
 	}
 	t.connections.Dynamic, t.connections.Size = true, connectionsSize
@@ -107,26 +108,59 @@ func newSet(name string, key nftables.SetDatatype) set {
 	return s
 }
 
-func newMap(name string, key, data nftables.SetDatatype) set {
-	s := newSet(name, key)
-	s.IsMap, s.DataType = true, data
-	return s
+// ports is a set of ports of the host, or a map of them. Its keys are the protocol, the address
+// and the port that a connection to the host has, each as an interval.
+type ports struct {
+	set
+	version
+}
+
+func newPorts(name string, v version, to ...nftables.SetDatatype) ports {
+	address := nftables.TypeIPAddr
+	if v == ipv6 {
+		address = nftables.TypeIP6Addr
+	}
+	p := ports{newSet(name, nftables.MustConcatSetType(nftables.TypeInetProto, address, nftables.TypeInetService)), v}
+	p.Interval = true
+	if p.IsMap = len(to) > 0; p.IsMap {
+		p.DataType = nftables.MustConcatSetType(to...)
+	}
+	return p
+}
+
+// toPort tells whether p maps to addresses and ports.
+func (p *ports) toPort() bool { return p.IsMap && p.DataType.Bytes > p.size() }
+
+// size returns the size of an address, in bytes.
+func (p *ports) size() uint32 {
+	if p.version == ipv4 {
+		return 4
+	}
+	return 16
+}
+
+func (t *table) ports() []*ports {
+	return append(t.portMaps(), &t.ports4, &t.ports6)
+}
+
+func (t *table) portMaps() []*ports {
+	return []*ports{&t.forwards4, &t.forwards6, &t.ranges4, &t.ranges6}
 }
 
 // perUplink returns the sets that have elements of each uplink.
 func (t *table) perUplink() []*set {
-	return []*set{&t.links, &t.ports, &t.forwards4, &t.forwards6, &t.forwarded4, &t.forwarded6}
+	all := []*set{&t.links}
+	for _, m := range t.ports() {
+		all = append(all, &m.set)
+	}
+	return all
 }
 
 // elementsOf returns the elements that a plan wants in each of the sets of perUplink.
-func elementsOf(p plan) [][]nftables.SetElement {
-	all := [][]nftables.SetElement{
-		deviceKeys(p.device()),
-		portElements(p.forwards),
-		forwardElements(p.forwards, p.ipv4.inside.Addr()),
-		forwardElements(p.forwards, p.ipv6.inside.Addr()),
-		forwardedElements(p.forwards, p.ipv4.inside.Addr()),
-		forwardedElements(p.forwards, p.ipv6.inside.Addr()),
+func (t *table) elementsOf(p plan) [][]nftables.SetElement {
+	all := [][]nftables.SetElement{deviceKeys(p.device())}
+	for _, m := range t.ports() {
+		all = append(all, m.elementsOf(p))
 	}
 	for _, elements := range all {
 		for i := range elements {
@@ -194,11 +228,11 @@ func (t *table) write(c *config.Config, f *forwarding, plans []plan) error {
 		}
 		var wanted []nftables.SetElement
 		for _, p := range plans {
-			wanted = append(wanted, elementsOf(p)[i]...)
+			wanted = append(wanted, t.elementsOf(p)[i]...)
 		}
 		// A port that led to another name before the configuration changed goes, too.
 		err := t.remove(s, func(e nftables.SetElement) bool {
-			return find(wanted, e.Key) != nil || slices.ContainsFunc(plans, func(p plan) bool { return p.name == e.Comment })
+			return slices.ContainsFunc(wanted, func(w nftables.SetElement) bool { return overlap(e, w) }) || slices.ContainsFunc(plans, func(p plan) bool { return p.name == e.Comment })
 		})
 		if err != nil {
 			return err
@@ -235,7 +269,7 @@ func (t *table) delete(name string, whole bool) error {
 
 // has tells whether the table has exactly the elements that a plan wants.
 func (t *table) has(p plan) bool {
-	wanted := elementsOf(p)
+	wanted := t.elementsOf(p)
 	for i, s := range t.perUplink() {
 		count := 0
 		for _, e := range s.elements {
@@ -243,7 +277,7 @@ func (t *table) has(p plan) bool {
 				continue
 			}
 			count++
-			if same := find(wanted[i], e.Key); same == nil || !bytes.Equal(same.Val, e.Val) {
+			if same := find(wanted[i], e.Key); same == nil || !bytes.Equal(same.KeyEnd, e.KeyEnd) || !bytes.Equal(same.Val, e.Val) {
 				return false
 			}
 		}
@@ -267,7 +301,7 @@ func (t *table) remove(s *set, which func(nftables.SetElement) bool) error {
 	var gone []nftables.SetElement
 	for _, e := range s.elements {
 		if which(e) {
-			gone = append(gone, nftables.SetElement{Key: e.Key})
+			gone = append(gone, nftables.SetElement{Key: e.Key, KeyEnd: e.KeyEnd})
 		}
 	}
 	if len(gone) == 0 { // the kernel takes an empty list for all elements
@@ -312,35 +346,56 @@ func portBytes(port uint16) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, port), 0, 0)
 }
 
-func forwardElements(forwards []config.Forward, to netip.Addr) []nftables.SetElement {
-	if !to.IsValid() {
-		return nil
+// elementsOf returns the elements for the forwards of a plan.
+func (m *ports) elementsOf(p plan) (elements []nftables.SetElement) {
+	to, lowest := p.ipv4.inside.Addr(), netip.IPv4Unspecified()
+	if m.version == ipv6 {
+		to, lowest = p.ipv6.inside.Addr(), netip.IPv6Unspecified()
 	}
-	var elements []nftables.SetElement
-	for _, f := range forwards {
-		elements = append(elements, nftables.SetElement{
-			Key: serviceKey(f.From),
-			Val: append(to.AsSlice(), portBytes(f.To)...),
-		})
+	highest, _ := netip.AddrFromSlice(bytes.Repeat([]byte{255}, lowest.BitLen()/8))
+	for _, f := range p.forwards {
+		single := f.From.First == f.From.Last
+		if !to.IsValid() || m.IsMap && single != m.toPort() || f.Address.IsValid() && f.Address.BitLen() != to.BitLen() {
+			continue
+		}
+		from, until := lowest, highest
+		if f.Address.IsValid() {
+			from, until = f.Address, f.Address
+		}
+		e := nftables.SetElement{
+			Key:    portKey(f.From.Protocol, from, f.From.First),
+			KeyEnd: portKey(f.From.Protocol, until, f.From.Last),
+		}
+		if m.IsMap {
+			e.Val = to.AsSlice()
+		}
+		if m.toPort() {
+			e.Val = append(e.Val, portBytes(f.To)...)
+		}
+		elements = append(elements, e)
 	}
 	return elements
 }
 
-func portElements(forwards []config.Forward) []nftables.SetElement {
-	var elements []nftables.SetElement
-	for _, f := range forwards {
-		elements = append(elements, nftables.SetElement{Key: serviceKey(f.From)})
-	}
-	return elements
+func portKey(protocol config.Protocol, address netip.Addr, port uint16) []byte {
+	return slices.Concat([]byte{byte(protocol), 0, 0, 0}, address.AsSlice(), portBytes(port))
 }
 
-func forwardedElements(forwards []config.Forward, to netip.Addr) []nftables.SetElement {
-	var elements []nftables.SetElement
-	for _, f := range forwards {
-		key := slices.Concat([]byte{byte(f.From.Protocol), 0, 0, 0}, to.AsSlice(), portBytes(f.To))
-		if to.IsValid() && find(elements, key) == nil { // several ports may lead to one
-			elements = append(elements, nftables.SetElement{Key: key})
+// overlap tells whether a key matches both elements. An element without an end has one key. The
+// parts of portKey are compared one by one.
+func overlap(a, b nftables.SetElement) bool {
+	end := func(e nftables.SetElement) []byte {
+		if len(e.KeyEnd) == 0 {
+			return e.Key
+		}
+		return e.KeyEnd
+	}
+	port := len(a.Key) - 4
+	for _, part := range [][2]int{{0, 4}, {4, port}, {port, len(a.Key)}} {
+		from, to := part[0], part[1]
+		if bytes.Compare(a.Key[from:to], end(b)[from:to]) > 0 || bytes.Compare(b.Key[from:to], end(a)[from:to]) > 0 {
+			return false
 		}
 	}
-	return elements
+	return true
 }

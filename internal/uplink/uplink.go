@@ -222,7 +222,7 @@ func (h *host) applyFirewall(p plan, c *config.Config) error {
 }
 
 // plansOfOthers returns plans for the links of other names, which bring their elements back into
-// a table that somebody has deleted. It asks the name service only for names with forwards.
+// a table that somebody has deleted. The numbers are those of the links: the name service is not asked.
 func (h *host) plansOfOthers(name string, c *config.Config) (plans []plan, err error) {
 	links, err := h.uplinks()
 	if err != nil {
@@ -237,11 +237,9 @@ func (h *host) plansOfOthers(name string, c *config.Config) (plans []plan, err e
 		if err != nil {
 			continue // not a name that device returns
 		}
-		p := plan{identity: who}
-		if len(c.ForwardsOf(a.Alias)) > 0 {
-			if full, err := planFor(a.Alias, c); err == nil && full.identity == who {
-				p = full
-			}
+		p, err := makePlan(who, c, hasIPv6())
+		if err != nil { // the configuration has changed
+			p = plan{identity: who}
 		}
 		plans = append(plans, p)
 	}

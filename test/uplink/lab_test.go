@@ -187,7 +187,7 @@ const state = `state() { {
 	ip rule
 	ip -6 rule
 	grep -rs . /proc/sys/net/ipv[46]/conf | grep -v stable_secret
-	nft list ruleset
+	nft list ruleset || echo nft has failed
 	cat /run/libpam-net/uplink.forwarding 2>&1
 } | sed -E 's/[0-9]+: //; s/@if[0-9]+//; s/link.ether [^ ]* brd [^ ]*//; s/link-netns[^ ]* [^ ]*//; /fe80::1\/64/!{/fe80::/d}
 	s/ state (UP|DOWN|LOWERLAYERDOWN|UNKNOWN)//; s/,LOWER_UP|NO-CARRIER,//g

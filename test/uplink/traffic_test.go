@@ -226,6 +226,62 @@ func TestPortForwards(t *testing.T) {
 	expect.Equal(t, "anna's old port", l.ask("outside", "udp", address(gateway6, 8080)), "refused")
 }
 
+func TestManyPortsAndOneAddress(t *testing.T) {
+	l := newLab(t)
+	l.configure(`
+		first_uid = 5000
+		forward = [
+			{ name = "anna", protocol = "udp", host_port = "60001-60010", port = 60001 },
+			{ name = "anna", protocol = "tcp", host_port = "60001-60010" },
+			{ name = "anna", protocol = "tcp", address = "198.51.100.1", host_port = 80, port = 8000 },
+			{ name = "bert", protocol = "tcp", address = "198.51.100.5", host_port = 80, port = 8000 },
+			{ name = "bert", protocol = "tcp", address = "2001:db8:5::1", host_port = 80, port = 8000 },
+			{ each = 10, protocol = "tcp", host_port = "20000-20019" },
+			{ each = 10, protocol = "udp", host_port = "20000-20019" },
+		]
+	`)
+	for _, name := range []string{"anna", "bert"} {
+		l.ok("up", name)
+		for _, port := range []int{8000, 20000, 20009, 20010, 20019, 60001, 60010, 60011} {
+			l.serve(name, ":"+strconv.Itoa(port), name)
+		}
+	}
+	good := l.state()
+	both(t, func(t *testing.T, v version) {
+		l := l.with(t)
+		l.asks("the first of several ports", "outside", address(v.gateway, 60001), "anna "+v.outside)
+		l.asks("the last of several ports", "outside", address(v.gateway, 60010), "anna "+v.outside)
+		l.asks("the one after", "outside", address(v.gateway, 60011), "refused")
+		l.asks("the first user's first port", "outside", address(v.gateway, 20000), "anna "+v.outside)
+		l.asks("the first user's last port", "outside", address(v.gateway, 20009), "anna "+v.outside)
+		l.asks("the second user's first port", "outside", address(v.gateway, 20010), "bert "+v.outside)
+		l.asks("the second user's last port", "outside", address(v.gateway, 20019), "bert "+v.outside)
+		l.asks("a port of all users, from a neighbour", "bert", address(v.gateway, 20000), "refused")
+	})
+	expect.Equal(t, "a port of one address", l.ask("outside", "tcp", address(gateway4, 80)), "anna "+outside4)
+	expect.Equal(t, "the same port of another", l.ask("outside", "tcp", address("198.51.100.5", 80)), "bert "+outside4)
+	expect.Equal(t, "the same port of an IPv6 address", l.ask("second", "tcp", address("2001:db8:5::1", 80)), "bert "+second6)
+	expect.Equal(t, "the same port of another IPv6 address", l.ask("outside", "tcp", address(gateway6, 80)), "refused")
+	for _, name := range []string{"anna", "bert"} {
+		l.ok("up", name)
+	}
+	same(t, "state after up again", l.state(), good)
+	l.sh("nft flush ruleset")
+	l.ok("up", "bert")
+	same(t, "state after up of one without the table", l.state(), good)
+	if text := l.ok("show", "anna"); !contains(text, "port         udp/60001-60010 of the host leads to 60001\n") || !contains(text, "port         tcp/80 of 198.51.100.1 leads to 8000\n") {
+		t.Error(text)
+	}
+	l.sh("echo carl:x:5002:100::/:/bin/sh >>/etc/passwd; ip netns add carl")
+	l.fails([]string{"uid 5002 does not fit into the ports tcp/20000-20019, of which each user has 10: enlarge host_port"}, "up", "carl")
+
+	// A part of the ports goes to another.
+	l.configure(`forward = [{ name = "bert", protocol = "tcp", host_port = "60005-60006" }]`)
+	l.serve("bert", ":60005", "bert")
+	l.ok("up", "bert")
+	expect.Equal(t, "a port that went to another", l.ask("outside", "tcp", address(gateway4, 60005)), "bert "+outside4)
+}
+
 func TestGroupsHaveAddressesOfTheirOwn(t *testing.T) {
 	l := newLab(t)
 	l.configure("ipv4.nat = false\nipv6.nat = false\n")

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"strconv"
 	"syscall"
 )
 
@@ -37,11 +38,40 @@ type Service struct {
 
 func (s Service) String() string { return fmt.Sprintf("%s/%d", s.Protocol, s.Port) }
 
-// Forward forwards a port of the host to a port of a namespace, of the same protocol.
+// Ports are ports of a protocol.
+type Ports struct {
+	Protocol    Protocol
+	First, Last uint16
+}
+
+func (p Ports) String() string {
+	if p.First == p.Last {
+		return Service{p.Protocol, p.First}.String()
+	}
+	return fmt.Sprintf("%s/%d-%d", p.Protocol, p.First, p.Last)
+}
+
+// Forward forwards ports of the host to a namespace.
 type Forward struct {
-	Name string // the namespace
-	From Service
-	To   uint16
+	Name    string     // the namespace; "" for those of all users
+	Address netip.Addr // of the host; invalid for all that it has
+	From    Ports
+	To      uint16 // the port that the first one leads to; several lead to ports of the same numbers
+	Each    int    // of the ports for all users, how many each gets
+}
+
+// Whose tells to whom the ports lead.
+func (f Forward) Whose() string {
+	if f.Name == "" {
+		return "all users"
+	}
+	return strconv.Quote(f.Name)
+}
+
+// overlaps tells whether a connection could be meant by both.
+func (f Forward) overlaps(g Forward) bool {
+	return f.From.Protocol == g.From.Protocol && f.From.First <= g.From.Last && g.From.First <= f.From.Last &&
+		(!f.Address.IsValid() || !g.Address.IsValid() || f.Address == g.Address)
 }
 
 // Family is the configuration of one IP version.
@@ -69,17 +99,6 @@ type Config struct {
 	FirstGID    uint32
 	IPv4, IPv6  Family
 	Forwards    []Forward
-}
-
-// ForwardsOf returns the forwards to a namespace.
-func (c *Config) ForwardsOf(name string) []Forward {
-	var own []Forward
-	for _, f := range c.Forwards {
-		if f.Name == name {
-			own = append(own, f)
-		}
-	}
-	return own
 }
 
 // Load reads a configuration file, which must be root's, and writable by nobody else. If it

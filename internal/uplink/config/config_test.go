@@ -74,8 +74,20 @@ port = 80
 [[forward]]
 name = "bob"
 protocol = "udp"
+address = "192.0.2.1"
 host_port = 8080
 port = 53
+
+[[forward]]
+name = "bob"
+protocol = "udp"
+host_port = "60001-60010"
+port = 60001
+
+[[forward]]
+each = 10
+protocol = "tcp"
+host_port = "20000-29999"
 `, func(c *config.Config) {
 			*c = config.Config{
 				Interface: "up0", MTU: 1400, Inbound: true, Metadata: true, Group: "lab", FirstUID: 1000, FirstGID: 4294967295,
@@ -90,8 +102,10 @@ port = 53
 					Users:        netip.MustParsePrefix("fd00::/48"), Groups: netip.MustParsePrefix("fd00:0:1::/48"),
 				},
 				Forwards: []config.Forward{
-					{"alice", config.Service{config.TCP, 8080}, 80},
-					{"bob", config.Service{config.UDP, 8080}, 53},
+					{Name: "alice", From: config.Ports{config.TCP, 8080, 8080}, To: 80},
+					{Name: "bob", Address: netip.MustParseAddr("192.0.2.1"), From: config.Ports{config.UDP, 8080, 8080}, To: 53},
+					{Name: "bob", From: config.Ports{config.UDP, 60001, 60010}, To: 60001},
+					{Each: 10, From: config.Ports{config.TCP, 20000, 29999}, To: 20000},
 				},
 			}
 		}},
@@ -130,10 +144,9 @@ func TestProblems(t *testing.T) {
 			"f:4: ipv4.mut: there is no such key",
 			"f:5: ipv5: there is no such key",
 			"f:8: forward.nmae: there is no such key",
-			"f: forward[0].name: is missing",
+			"f: forward[0].name: either name or each is needed",
 			"f: forward[0].protocol: is missing",
 			"f: forward[0].host_port: is missing",
-			"f: forward[0].port: is missing",
 		}},
 		{"no interface name", "interface = 'eth0/1'\n", []string{`f: interface: "eth0/1" cannot name an interface`}},
 		{"the name of the loopback", "interface = 'lo'\n", []string{`f: interface: "lo" cannot`}},
@@ -198,6 +211,32 @@ port = 80
 			"f: forward[0].host_port: 0 is not from 1 to 65535",
 			"f: forward[0].port: 65536 is not from 1 to 65535",
 			`f: forward[2].host_port: tcp/80 leads to "alice" already`,
+		}},
+		{"several ports", `forward = [
+			{ name = 'a', protocol = 'tcp', host_port = '9-8' },
+			{ name = 'a', protocol = 'tcp', host_port = '0-8' },
+			{ name = 'a', protocol = 'tcp', host_port = [1] },
+			{ name = 'a', protocol = 'tcp', host_port = '100-109', port = 200 },
+			{ name = 'a', protocol = 'tcp', host_port = 300, port = '300-301' },
+			{ name = 'a', protocol = 'tcp', host_port = '109-110', address = '192.0.2.1' },
+			{ name = 'b', protocol = 'tcp', host_port = 110, address = '192.0.2.2' },
+			{ name = 'b', protocol = 'tcp', host_port = '100-109' },
+			{ name = 'b', each = 2, protocol = 'udp', host_port = '1-2' },
+			{ each = 11, protocol = 'udp', host_port = '1-10' },
+			{ each = 10, protocol = 'udp', host_port = '1-10' },
+			{ name = 'b', protocol = 'udp', host_port = 10, address = 'x' },
+			{ name = 'b', protocol = 'udp', host_port = 10, address = '::1' },
+		]`, []string{
+			`f: forward[0].host_port: 9-8 is neither a port nor several like "60001-60010"`,
+			`f: forward[1].host_port: 0-8 is neither`,
+			`f: forward[2].host_port: [1] is neither`,
+			`f: forward[3].port: several ports lead to ports of the same numbers: leave it out`,
+			`f: forward[4].port: several ports`,
+			`f: forward[7].host_port: tcp/109-110 leads to "a" already`,
+			`f: forward[8].name: either name or each`,
+			`f: forward[9].each: 11 is not from 1 to the number of ports, 10`,
+			`f: forward[11].address: "x" is not an IP address`,
+			`f: forward[12].host_port: udp/1-10 leads to all users already`,
 		}},
 		{"forwards in one array", "forward = [\n{ name = 'a', protocol = 'tcp', host_port = 1, port = 1 },\n{ name = '', protocol = 'tcp', host_port = 2, port = 1 },\n]\n", []string{
 			`f: forward[1].name: "" cannot name`,
@@ -297,7 +336,7 @@ func valid(t *testing.T, c *config.Config) {
 		t.Errorf("%+v %+v", c.IPv4, c.IPv6)
 	}
 	for _, f := range c.Forwards {
-		if f.Name == "" || f.From.String() == "/0" || f.From.Port == 0 || f.To == 0 {
+		if (f.Name == "") == (f.Each == 0) || f.From.Protocol.String() == "" || f.From.First == 0 || f.From.Last < f.From.First || f.To == 0 {
 			t.Errorf("%+v", f)
 		}
 	}

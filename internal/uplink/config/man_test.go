@@ -84,3 +84,20 @@ func TestTheDefaultsAreThoseOfTheManPage(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryExampleOfTheManPageIsAWholeFile(t *testing.T) {
+	page, err := os.ReadFile("../../../man/pamnet-uplink.toml.5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n.Sh EXAMPLES\n")
+	examples := regexp.MustCompile(`(?s)\n\.Bd -literal -offset indent\n(.*?)\n\.Ed\n`).FindAllStringSubmatch(section, -1)
+	if len(examples) < 2 {
+		t.Fatalf("%d examples", len(examples))
+	}
+	for _, example := range examples {
+		if _, err := Parse("example", []byte(example[1])); err != nil {
+			t.Errorf("%s\n%v", example[1], err)
+		}
+	}
+}

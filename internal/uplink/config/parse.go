@@ -19,26 +19,31 @@ import (
 
 // file has a field for each key of the file.
 type file struct {
-	Interface    string   `toml:"interface"`
-	MTU          int64    `toml:"mtu"`
-	Isolate      bool     `toml:"isolate"`
-	Inbound      bool     `toml:"inbound"`
-	Forwarding   bool     `toml:"forwarding"`
-	Gate         bool     `toml:"gate"`
-	HostServices []string `toml:"host_services"`
-	Metadata     bool     `toml:"metadata"`
-	Nameservers  []string `toml:"nameservers"`
-	Group        string   `toml:"group"`
-	FirstUID     int64    `toml:"first_uid"`
-	FirstGID     int64    `toml:"first_gid"`
-	IPv4         family   `toml:"ipv4"`
-	IPv6         family   `toml:"ipv6"`
-	Forward      []struct {
-		Name     *string `toml:"name"` // nil if it is missing
-		Protocol *string `toml:"protocol"`
-		HostPort *int64  `toml:"host_port"`
-		Port     *int64  `toml:"port"`
-	} `toml:"forward"`
+	Interface    string    `toml:"interface"`
+	MTU          int64     `toml:"mtu"`
+	Isolate      bool      `toml:"isolate"`
+	Inbound      bool      `toml:"inbound"`
+	Forwarding   bool      `toml:"forwarding"`
+	Gate         bool      `toml:"gate"`
+	HostServices []string  `toml:"host_services"`
+	Metadata     bool      `toml:"metadata"`
+	Nameservers  []string  `toml:"nameservers"`
+	Group        string    `toml:"group"`
+	FirstUID     int64     `toml:"first_uid"`
+	FirstGID     int64     `toml:"first_gid"`
+	IPv4         family    `toml:"ipv4"`
+	IPv6         family    `toml:"ipv6"`
+	Forward      []forward `toml:"forward"`
+}
+
+// What is missing is nil.
+type forward struct {
+	Name     *string `toml:"name"`
+	Each     *int64  `toml:"each"`
+	Protocol *string `toml:"protocol"`
+	Address  *string `toml:"address"`
+	HostPort any     `toml:"host_port"` // a number, or "FIRST-LAST"
+	Port     any     `toml:"port"`
 }
 
 type family struct {
@@ -169,11 +174,7 @@ func (p *parser) config(f file) *Config {
 		}
 	}
 	for i, s := range f.Nameservers {
-		address, err := netip.ParseAddr(s)
-		if err != nil || address.Zone() != "" {
-			p.complain(element("nameservers", i), "%q is not an IP address", s)
-		}
-		c.Nameservers = append(c.Nameservers, address)
+		c.Nameservers = append(c.Nameservers, p.address(element("nameservers", i), s))
 	}
 	p.forwards(c, f)
 	return c
@@ -241,32 +242,90 @@ func (p *parser) pool(key, text string, bits int) netip.Prefix {
 }
 
 func (p *parser) forwards(c *Config, f file) {
-	taken := make(map[Service]string)
-	for i, forward := range f.Forward {
+	for i, table := range f.Forward {
 		key := element("forward", i)
-		missing := []bool{forward.Name == nil, forward.Protocol == nil, forward.HostPort == nil, forward.Port == nil}
-		for j, name := range []string{".name", ".protocol", ".host_port", ".port"} {
-			if missing[j] {
-				p.complain(key+name, "is missing")
-			}
+		before := len(p.problems)
+		if (table.Name == nil) == (table.Each == nil) {
+			p.complain(key+".name", "either name or each is needed, to say whose the ports are")
 		}
-		if slices.Contains(missing, true) {
+		if table.Protocol == nil {
+			p.complain(key+".protocol", "is missing")
+		}
+		if table.HostPort == nil {
+			p.complain(key+".host_port", "is missing")
+		}
+		if len(p.problems) > before {
 			continue
 		}
-		if err := netns.CheckName(*forward.Name); err != nil {
+		forward := p.forward(key, table)
+		if len(p.problems) > before {
+			continue
+		}
+		for _, other := range c.Forwards {
+			if forward.overlaps(other) {
+				p.complain(key+".host_port", "%s leads to %s already", other.From, other.Whose())
+			}
+		}
+		c.Forwards = append(c.Forwards, forward)
+	}
+}
+
+func (p *parser) forward(key string, table forward) (f Forward) {
+	if table.Name != nil {
+		f.Name = *table.Name
+		if err := netns.CheckName(f.Name); err != nil {
 			p.complain(key+".name", "%v", err)
 		}
-		protocol, ok := protocols[*forward.Protocol]
-		if !ok {
-			p.complain(key+".protocol", `%q is neither "tcp" nor "udp"`, *forward.Protocol)
-		}
-		from := Service{protocol, p.port(key+".host_port", *forward.HostPort)}
-		if other, ok := taken[from]; ok {
-			p.complain(key+".host_port", "%s leads to %q already", from, other)
-		}
-		taken[from] = *forward.Name
-		c.Forwards = append(c.Forwards, Forward{*forward.Name, from, p.port(key+".port", *forward.Port)})
 	}
+	var ok bool
+	if f.From.Protocol, ok = protocols[*table.Protocol]; !ok {
+		p.complain(key+".protocol", `%q is neither "tcp" nor "udp"`, *table.Protocol)
+	}
+	if table.Address != nil {
+		f.Address = p.address(key+".address", *table.Address)
+	}
+	f.From.First, f.From.Last = p.ports(key+".host_port", table.HostPort)
+	f.To = f.From.First
+	if table.Port != nil {
+		first, last := p.ports(key+".port", table.Port)
+		if f.From.First < f.From.Last && (first != f.From.First || last != first && last != f.From.Last) || f.From.First == f.From.Last && last != first {
+			p.complain(key+".port", "several ports lead to ports of the same numbers: leave it out")
+		}
+		f.To = first
+	}
+	if table.Each != nil {
+		if count := int64(f.From.Last-f.From.First) + 1; *table.Each < 1 || *table.Each > count {
+			p.complain(key+".each", "%d is not from 1 to the number of ports, %d", *table.Each, count)
+		}
+		f.Each = int(*table.Each)
+	}
+	return f
+}
+
+// ports returns the first and last of a port, or of ports "FIRST-LAST".
+func (p *parser) ports(key string, value any) (first, last uint16) {
+	switch value := value.(type) {
+	case int64:
+		port := p.port(key, value)
+		return port, port
+	case string:
+		from, to, ok := strings.Cut(value, "-")
+		low, err := strconv.ParseUint(from, 10, 16)
+		high, err2 := strconv.ParseUint(to, 10, 16)
+		if ok && err == nil && err2 == nil && low > 0 && low <= high {
+			return uint16(low), uint16(high)
+		}
+	}
+	p.complain(key, `%v is neither a port nor several like "60001-60010"`, value)
+	return 0, 0
+}
+
+func (p *parser) address(key, text string) netip.Addr {
+	address, err := netip.ParseAddr(text)
+	if err != nil || address.Zone() != "" {
+		p.complain(key, "%q is not an IP address", text)
+	}
+	return address
 }
 
 func (p *parser) port(key string, port int64) uint16 {
