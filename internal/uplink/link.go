@@ -226,7 +226,7 @@ func (h *host) refuseOverlap(p plan) error {
 func (h *host) makeLink(p plan, c *config.Config, fd int) (netlink.Link, error) {
 	device := p.device()
 	attributes := netlink.NewLinkAttrs()
-	attributes.Name, attributes.MTU = device, c.MTU
+	attributes.Name, attributes.MTU = device, p.mtu
 	err := h.LinkAdd(&netlink.Veth{LinkAttrs: attributes, PeerName: c.Interface, PeerNamespace: netlink.NsFd(fd), PeerTxQLen: -1})
 	if errors.Is(err, unix.EEXIST) {
 		return nil, fmt.Errorf("make interface: the namespace has an interface %q already: remove it, or set interface", c.Interface)
@@ -269,7 +269,7 @@ func configureInside(p plan, c *config.Config, link netlink.Link, fd int) error 
 	if err != nil {
 		return fmt.Errorf("find the interface inside: %w", err)
 	}
-	if err := fitMTU(in, peer, c); err != nil {
+	if err := fitMTU(in, peer, p.mtu); err != nil {
 		return err
 	}
 	for _, e := range p.ends() {
@@ -309,15 +309,51 @@ func addAddress(h *netlink.Handle, link netlink.Link, address netip.Prefix) erro
 	return nil
 }
 
-func fitMTU(h *netlink.Handle, link netlink.Link, c *config.Config) error {
-	if link.Attrs().MTU == c.MTU {
+func fitMTU(h *netlink.Handle, link netlink.Link, mtu int) error {
+	if link.Attrs().MTU == mtu {
 		return nil
 	}
-	if err := h.LinkSetMTU(link, c.MTU); err != nil {
+	if err := h.LinkSetMTU(link, mtu); err != nil {
 		return fmt.Errorf("set MTU of %s: %w", link.Attrs().Name, err)
 	}
 	return nil
 }
+
+// wayOutMTU returns the MTU of the host's way to the Internet, the smaller one if those of the
+// IP versions differ. It is 1500 if there is no way, and 1280 at least, as IPv6 wants.
+func (h *host) wayOutMTU(p plan) (int, error) {
+	mtu := 0
+	for _, e := range p.ends() {
+		routes, err := h.RouteGet(map[version]net.IP{ipv4: rootServer4, ipv6: rootServer6}[e.version])
+		if slices.ContainsFunc(noRoute, func(errno error) bool { return errors.Is(err, errno) }) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("find the way out: %w", err)
+		}
+		for _, route := range routes {
+			link, err := h.LinkByIndex(route.LinkIndex)
+			if err != nil {
+				return 0, fmt.Errorf("find the way out: %w", err)
+			}
+			for _, limit := range []int{route.MTU, link.Attrs().MTU} {
+				if limit > 0 && (mtu == 0 || limit < mtu) {
+					mtu = limit
+				}
+			}
+		}
+	}
+	if mtu == 0 {
+		return 1500, nil
+	}
+	return max(1280, min(mtu, 65535)), nil
+}
+
+// What the kernel answers if it has no route, or one that leads nowhere.
+var noRoute = []error{unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EACCES, unix.EINVAL}
+
+// Addresses of root name servers (a.root-servers.net). Nothing is sent there.
+var rootServer4, rootServer6 = net.IPv4(198, 41, 0, 4), net.ParseIP("2001:503:ba3e::2:30")
 
 func bringUp(h *netlink.Handle, link netlink.Link) error {
 	if err := h.LinkSetUp(link); err != nil {

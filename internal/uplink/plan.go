@@ -99,6 +99,7 @@ type plan struct {
 	identity
 	ipv4, ipv6 ends
 	forwards   []config.Forward
+	mtu        int // only planFor sets it
 }
 
 // ends returns the ends of the IP versions that the uplink has.
@@ -149,8 +150,14 @@ func planFor(name string, c *config.Config) (plan, error) {
 		return plan{}, err
 	}
 	p, err := makePlan(who, c, hasIPv6())
-	if err == nil && len(p.ends()) == 0 {
-		err = errors.New("connect: the host has no IPv6, and ipv4.enabled is false")
+	if err != nil {
+		return plan{}, err
+	}
+	if len(p.ends()) == 0 {
+		return plan{}, errors.New("connect: the host has no IPv6, and ipv4.enabled is false")
+	}
+	if p.mtu = c.MTU; p.mtu == 0 {
+		p.mtu, err = newHost().wayOutMTU(p)
 	}
 	return p, err
 }

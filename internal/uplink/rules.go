@@ -72,6 +72,8 @@ func (t *table) addChains(c *config.Config, f *forwarding) {
 	if c.Isolate {
 		forward.refuse(from, to)
 	}
+	forward(from, isSYN, clampMSS)
+	forward(to, isSYN, clampMSS)
 	forward(from, ct(expr.CtKeySTATE, expr.CtStateBitINVALID), drop) // NAT would not translate it
 	forward(related, accept)
 	forward(from, accept)
@@ -153,6 +155,19 @@ var (
 	clearMark = phrase{
 		&expr.Immediate{Register: first, Data: make([]byte, 4)},
 		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: first},
+	}
+
+	// tcp flags & (syn | rst) == syn
+	isSYN = slices.Concat(protocol(unix.IPPROTO_TCP), phrase{
+		&expr.Payload{DestRegister: first, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
+		&expr.Bitwise{SourceRegister: first, DestRegister: first, Len: 1, Mask: []byte{6}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: []byte{2}},
+	})
+	// tcp option maxseg size set rt mtu: not above what the routes of both directions take
+	clampMSS = phrase{
+		&expr.Rt{Register: first, Key: expr.RtTCPMSS},
+		&expr.Byteorder{SourceRegister: first, DestRegister: first, Op: expr.ByteorderHton, Len: 2, Size: 2},
+		&expr.Exthdr{SourceRegister: first, Type: 2, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt},
 	}
 
 	isIPv4 = meta(expr.MetaKeyNFPROTO, unix.NFPROTO_IPV4)

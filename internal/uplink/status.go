@@ -95,7 +95,7 @@ func newStatus(p plan, c *config.Config) *Status {
 		Owner:        p.identity.String(),
 		Device:       p.device(),
 		Interface:    c.Interface,
-		MTU:          c.MTU,
+		MTU:          p.mtu,
 		Isolated:     c.Isolate,
 		Inbound:      c.Inbound,
 		HostServices: []string{},
@@ -216,8 +216,8 @@ func (h *host) warnings(s *Status, p plan, c *config.Config) []string {
 		}
 	}
 	if link, err := h.findLink(p.device()); err == nil && link != nil {
-		if now := link.Attrs().MTU; now != c.MTU {
-			warnings = append(warnings, fmt.Sprintf("the MTU of %s is %d: pamnet-uplink up sets it to %d", p.device(), now, c.MTU))
+		if now := link.Attrs().MTU; now != p.mtu {
+			warnings = append(warnings, fmt.Sprintf("the MTU of %s is %d: pamnet-uplink up sets it to %d", p.device(), now, p.mtu))
 		}
 		if s.State == StateUp {
 			warnings = append(warnings, h.strayWays(p, link)...)

@@ -170,7 +170,7 @@ func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 	}
 	// From here on the device is this name's.
 	if good {
-		err = errors.Join(h.markUnchecked(link, c), fitMTU(h.Handle, link, c))
+		err = errors.Join(h.markUnchecked(link, c), fitMTU(h.Handle, link, p.mtu))
 	} else if err = h.remove(p.device()); err == nil {
 		link, err = h.makeLink(p, c, fd)
 	}

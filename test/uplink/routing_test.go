@@ -65,3 +65,42 @@ func TestTheWayBackBesideAVPN(t *testing.T) {
 		}
 	})
 }
+
+func TestTheMTUIsThatOfTheWayOut(t *testing.T) {
+	l := newLab(t)
+	l.sh("ip link set outside mtu 1420; ip route add default via 198.51.100.2")
+	mtus := func() string {
+		return l.sh("cat /sys/class/net/pnu3uw/mtu; ip netns exec anna cat /sys/class/net/eth0/mtu")
+	}
+	l.ok("up", "anna")
+	expect.Equal(t, "MTU", mtus(), "1420\n1420")
+	l.sh("ip -6 route add default via 2001:db8:1::2 mtu 1380")
+	if text := l.ok("show", "anna"); !contains(text, "the MTU of pnu3uw is 1420: pamnet-uplink up sets it to 1380\n") {
+		t.Error(text)
+	}
+	l.ok("up", "anna")
+	expect.Equal(t, "MTU of the narrower way", mtus(), "1380\n1380")
+	l.sh("ip route replace blackhole default; ip -6 route del default")
+	l.ok("up", "anna")
+	expect.Equal(t, "MTU without a way out", mtus(), "1500\n1500")
+	l.configure("mtu = 1300\n")
+	l.ok("up", "anna")
+	expect.Equal(t, "MTU as configured", mtus(), "1300\n1300")
+}
+
+func TestTCPFitsNarrowerWays(t *testing.T) {
+	l := newLab(t)
+	l.configure(`forward = [{ name = "anna", protocol = "tcp", host_port = 8080, port = 80 }]`)
+	l.ok("up", "anna")
+	l.serve("anna", ":80", "anna")
+	l.serve("second", ":80", "second")
+	l.sh("ip route add 198.51.100.6 dev second mtu 1300; ip -6 route add 2001:db8:5::2 dev second mtu 1300")
+	for _, namespace := range []string{"anna", "second"} {
+		l.sh(`ip netns exec "$1" nft 'table inet t { chain c { type filter hook prerouting priority 0; tcp option maxseg size vmap { 1240: accept, 1260: accept, 1440: drop, 1460: drop }; }; }'`, namespace)
+	}
+	both(t, func(t *testing.T, v version) {
+		l := l.with(t)
+		expect.Equal(t, "a connection out", l.ask("anna", "tcp", address(v.second, 80)), "second "+v.gatewayToSecond())
+		expect.Equal(t, "a connection in", l.ask("second", "tcp", address(v.gatewayToSecond(), 8080)), "anna "+v.second)
+	})
+}

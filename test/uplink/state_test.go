@@ -179,7 +179,7 @@ func TestUpRefuses(t *testing.T) {
 		{"no name", "", "", []string{`"" cannot name a network namespace`}},
 		{"a path", "", "../anna", []string{`"../anna" cannot name a network namespace`}},
 		{"a long name", "", long, []string{"too long for an uplink: 128 bytes, not 127"}},
-		{"a wrong configuration", "\nmtu = 1\n", "bert", []string{configuration + ": mtu: 1 is not from 1280 to 65535"}},
+		{"a wrong configuration", "\nmtu = 1\n", "bert", []string{configuration + ": mtu: 1 is neither 0 nor from 1280 to 65535"}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			l := l.with(t)
@@ -254,7 +254,7 @@ func TestCheck(t *testing.T) {
 	result := l.run("--check")
 	expect.Equal(t, "exit status", result.ExitCode, 1)
 	expect.Equal(t, "what is said", result.Stderr, strings.ReplaceAll(`pamnet-uplink: FILE:2: mut: there is no such key
-pamnet-uplink: FILE: mtu: 1 is not from 1280 to 65535
+pamnet-uplink: FILE: mtu: 1 is neither 0 nor from 1280 to 65535
 `, "FILE", configuration))
 	expect.Check(t, l.WriteFile("/root/draft", "isolate = 1\n", 0o600))
 	l.fails([]string{"/root/draft:1: isolate: must not have a value of type integer"}, "--check", "--config", "/root/draft")

@@ -85,7 +85,7 @@ type Family struct {
 // Config is a valid configuration.
 type Config struct {
 	Interface   string // its name in the namespace
-	MTU         int
+	MTU         int    // 0 for that of the way out
 	Isolate     bool
 	Inbound     bool
 	Forwarding  bool

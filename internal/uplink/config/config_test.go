@@ -16,7 +16,6 @@ import (
 
 var byDefault = config.Config{
 	Interface:  "eth0",
-	MTU:        1500,
 	Isolate:    true,
 	Forwarding: true,
 	Gate:       true,
@@ -152,7 +151,7 @@ func TestProblems(t *testing.T) {
 		{"the name of the loopback", "interface = 'lo'\n", []string{`f: interface: "lo" cannot`}},
 		{"an interface name that is too long", "interface = '0123456789abcdef'\n", []string{"f: interface: "}},
 		{"an interface name that the kernel numbers", "interface = 'eth%d'\n", []string{"f: interface: "}},
-		{"an MTU that IPv6 cannot have", "mtu = 1279\n", []string{"f: mtu: 1279 is not from 1280 to 65535"}},
+		{"an MTU that IPv6 cannot have", "mtu = 1279\n", []string{"f: mtu: 1279 is neither 0 nor from 1280 to 65535"}},
 		{"no group", "group = ''\n", []string{`f: group: "" cannot begin`}},
 		{"no addresses at all", "[ipv4]\nenabled = false\n[ipv6]\nenabled = false\n", []string{"f: ipv6.enabled: neither IPv4 nor IPv6 is enabled"}},
 		{"services", "host_services = [\n'udp/53',\n'udp/0',\n'sctp/1', 'tcp/65536', 'tcp', '']\n", []string{

@@ -59,7 +59,6 @@ type family struct {
 func defaults() file {
 	return file{
 		Interface:  "eth0",
-		MTU:        1500,
 		Isolate:    true,
 		Forwarding: true,
 		Gate:       true,
@@ -155,8 +154,8 @@ func (p *parser) config(f file) *Config {
 		len(f.Interface) > 15 || f.Interface == "." || f.Interface == ".." || f.Interface == "lo" || strings.ContainsFunc(f.Interface, bad) {
 		p.complain("interface", "%q cannot name an interface: say up to 15 letters and digits, not lo", f.Interface)
 	}
-	if f.MTU < 1280 || f.MTU > 65535 { // IPv6 wants 1280
-		p.complain("mtu", "%d is not from 1280 to 65535", f.MTU)
+	if f.MTU != 0 && f.MTU < 1280 || f.MTU > 65535 { // IPv6 wants 1280
+		p.complain("mtu", "%d is neither 0 nor from 1280 to 65535", f.MTU)
 	}
 	if f.Group == "" || strings.ContainsFunc(f.Group, unicode.IsControl) {
 		p.complain("group", "%q cannot begin the name of a group", f.Group)
