@@ -138,7 +138,9 @@ func viewArguments(r session.Request) (arguments []string) {
 // covers returns whether a line covers a path with mask=.
 func covers(r policy.Rule, file string) bool {
 	return slices.ContainsFunc(r.Request.Masks, func(mask string) bool {
-		mask = strings.TrimPrefix(filepath.Clean(mask), "/var") // /var/run is /run
+		if mask = filepath.Clean(mask); strings.HasPrefix(mask+"/", "/var/run/") { // a link to /run
+			mask = strings.TrimPrefix(mask, "/var")
+		}
 		return mask == file || strings.HasPrefix(file, strings.TrimSuffix(mask, "/")+"/")
 	})
 }

@@ -63,6 +63,7 @@ var checks = []func(*examination){
 	checkTypes,
 	checkLines,
 	checkServices,
+	checkMisnamed,
 	checkRefusals,
 	checkArguments,
 	checkDifferences,
@@ -70,14 +71,20 @@ var checks = []func(*examination){
 	checkSudo,
 	checkPrograms,
 	checkEtcNetns,
+	checkEtcUnused,
 	checkRunNetns,
 	checkUplinks,
 	checkKernel,
+	checkUplinkModules,
+	checkPropagation,
+	checkConfinement,
 	checkSockets,
+	checkResolvers,
 	checkVsock,
 	checkPtrace,
 	checkLinger,
 	checkProcesses,
+	checkDeleted,
 }
 
 // Examine looks over a machine. It returns an error if the machine cannot be looked at.

@@ -146,6 +146,8 @@ var (
 		"These members get the host's network there: {members}.", "Add the missing lines {where}.", "Every service that users can reach has the lines.")
 	otherWithout = row("service-without-module", Warning, "{services} {open} sessions without {modules}.",
 		"These members get the host's network there: {members}.", "Add the missing lines {where}.", "")
+	serviceMisnamed = row("service-misnamed", Warning, "No program asks for the service of {file}.",
+		"Its lines are for no login. Those of {meant} are.", "Move the lines to {meant}, and remove {file}.", "")
 	ignoresRefusal = row("service-ignores-refusal", Error, "{service} opens sessions that are refused.",
 		"A member whose network fails gets the host's network.",
 		"Add refusal=empty to its lines; lines that other services share must be copied into {file} first.", "")
@@ -180,6 +182,10 @@ var (
 		"Logins to this network are refused.", "Let root alone own and write it, or move it away.", "")
 	etcSkipped = row("etc-netns-skipped", Warning, "{file} replaces nothing: {target} does not exist.",
 		"Sessions in network {network} do without it.", "Create {target}, or correct the name of the file.", "")
+	etcMisnamed = row("etc-netns-skipped", Warning, "{file} replaces nothing: {target} is meant.",
+		"Sessions in network {network} have the host's {target}.", "Rename it.", "")
+	etcUnused = row("etc-netns-unused", Note, "{file} is for the network of no member.",
+		"Logins do not use it. {why}", "Name it after a member of usernet, or the NAME of a groupnet-NAME, or remove it.", "")
 	etcRenamed = row("etc-netns-renamed", Note, "{file} covers {target}, which programs replace by a rename.",
 		"From then on, running sessions in network {network} see the host's file.", "Remove {file}.", "")
 	resolvRenamed = row("etc-netns-renamed", Note, "{file} covers {target}, which a program replaces by a rename.",
@@ -218,6 +224,10 @@ var (
 		"A session's mounts are covered instead of removed: root can uncover them.", "Boot a newer kernel.", "")
 	kernelNet = row("kernel-net", Error, "This kernel has no network namespaces.",
 		"Members are refused.", "Boot a kernel that has them.", "")
+	kernelUplink = row("kernel-uplink", Error, "Linux {version} has no {modules}, which pamnet-uplink needs.",
+		"Logins that create a network with an uplink are refused.", "Install all modules of this kernel, or boot another.", "")
+	kernelLocked = row("kernel-uplink", Error, "{modules} {are} not loaded, and kernel.modules_disabled forbids it.",
+		"Logins that create a network with an uplink are refused.", "Load the modules at boot, and reboot.", "")
 	kernelUser = row("kernel-user", Error, "This kernel has no user namespaces, which selfmanaged needs.",
 		"Members are refused.", "Boot a kernel that has them.", "")
 	kernelForbids = row("kernel-limit", Error, "{file} allows no namespaces.",
@@ -228,12 +238,31 @@ var (
 		"Members reach code of the kernel that the parameter keeps from users: mounts, nftables and more.", "Remove selfmanaged if that is not wanted.", "")
 )
 
+// What else may refuse logins, or is another than it looks.
+var (
+	mountsPrivate = row("mounts-private", Note, "The mounts of the host are private: \"/\" is not shared.",
+		"Sessions do not see what the host mounts later, and keep what it unmounts.", "Share them at boot: mount --make-rshared /", "")
+	selinuxEnforces = row("selinux", Warning, "SELinux is enforcing, and has no policy module libpam_net.",
+		"Members' logins may be refused.", "Try it: pamnetctl check USER. Denials are in the log: ausearch -m avc", "")
+	apparmorEnforces = row("apparmor", Warning, "AppArmor confines the login program of profile {profile}.",
+		"Members' logins are refused unless the profile allows namespaces, mounts and their capabilities.",
+		"Try it: pamnetctl check USER. Then allow in the profile what the log names.", "")
+	networkDeleted = row("network-deleted", Note, "{user} has {count} in a network that was deleted.",
+		"Later logins of {user} get another network, and do not reach these processes.", "End {user}'s processes.", "")
+)
+
 // Ways out of a session.
 var (
 	socketOpen = row("socket", Warning, "Sessions of {users} can connect to {socket}.",
 		"A user who can talk to it can {power}.", "Cover it.", "")
 	socketBus = row("socket", Note, "Sessions of {users} can connect to {socket}.",
 		"A user who can talk to it can {power}.", "Cover it if no daemon there is wanted.", "")
+	resolverAnswers = row("resolver", Warning, "Source {source} of the hosts in nsswitch.conf answers sessions, by {file}.",
+		"Sessions look up names in the host's network.", "Cover {file}, or remove the source.", "")
+	resolverShared = row("resolver", Warning, "Source {source} of the hosts in nsswitch.conf answers sessions, by {file}.",
+		"Sessions look up names in the host's network. {file} cannot be covered: accounts are asked for by it, too.", "Remove {source} from the hosts.", "")
+	resolverReturns = row("resolver", Note, "Source {source} of the hosts in nsswitch.conf asks systemd-resolved.",
+		"Its socket is covered. After a restart of systemd-resolved it answers the sessions that run.", "Remove {source} from the hosts.", "")
 	vsockModule = row("vsock", Note, "AF_VSOCK connects this machine with its virtual machines and its hypervisor.",
 		"It knows no network namespaces: members reach what listens there.", "Keep the module vsock from being loaded, and reboot.", "")
 	vsockBuiltIn = row("vsock", Note, "AF_VSOCK connects this machine with its virtual machines and its hypervisor.",

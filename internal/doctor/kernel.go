@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/moby/sys/mountinfo"
+
 	"libpam-net/internal/policy"
 )
 
@@ -97,6 +99,50 @@ func (e *examination) checkLimit(kind string) {
 // setSysctl is a command that sets a parameter, now and at each boot.
 func setSysctl(name, value, file string) string {
 	return fmt.Sprintf("echo %[1]s=%[2]s >/etc/sysctl.d/60-pamnet-%[3]s.conf && sysctl %[1]s=%[2]s", name, value, file)
+}
+
+// uplinkModules are the modules of the kernel that pamnet-uplink needs.
+var uplinkModules = []string{"veth", "nf_tables", "nft_ct", "nft_chain_nat"}
+
+// checkUplinkModules finds modules that the kernel cannot load, where lines have pamnet-uplink. Without lists of its
+// modules a kernel may have everything built in.
+func checkUplinkModules(e *examination) {
+	const disabled = "/proc/sys/kernel/modules_disabled"
+	release := e.read("/proc/sys/kernel/osrelease")
+	dir := "/lib/modules/" + release
+	loaded, builtIn, loadable := "\n"+e.read("/proc/modules"), e.read(dir+"/modules.builtin"), e.read(dir+"/modules.dep")
+	lines := e.uplinkLines()
+	if release == "" || loadable == "" || len(lines) == 0 {
+		return
+	}
+	var missing, locked []string
+	for _, name := range uplinkModules {
+		switch {
+		case strings.Contains(loaded, "\n"+name+" "), strings.Contains(builtIn, "/"+name+".ko"):
+		case !strings.Contains(loadable, "/"+name+".ko"):
+			missing = append(missing, name)
+		case e.read(disabled) == "1":
+			locked = append(locked, name)
+		}
+	}
+	place := lines[0].Line.String()
+	if len(missing) > 0 {
+		e.report(kernelUplink, Finding{Evidence: []string{dir, place}}, "version", release, "modules", list(missing))
+	}
+	if len(locked) > 0 {
+		f := Finding{Evidence: []string{disabled, place}, Remedy: "printf '%s\\n' " + strings.Join(locked, " ") + " >/etc/modules-load.d/pamnet-uplink.conf"}
+		e.report(kernelLocked, f, "modules", list(locked), "are", plural(len(locked), "is", "are"))
+	}
+}
+
+// checkPropagation finds a machine whose mounts are private.
+func checkPropagation(e *examination) {
+	const file = "/proc/1/mountinfo"
+	mounts, err := mountinfo.GetMountsFromReader(strings.NewReader(e.read(file)), mountinfo.SingleEntryFilter("/"))
+	if err != nil || len(mounts) == 0 || strings.Contains(mounts[len(mounts)-1].Optional, "shared:") {
+		return
+	}
+	e.report(mountsPrivate, Finding{Evidence: []string{file}})
 }
 
 // older returns whether a version is older than another one.

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
 	"libpam-net/internal/netns"
+	"libpam-net/internal/session"
 	"libpam-net/internal/view"
 )
 
@@ -39,6 +41,10 @@ func checkEtcNetns(e *examination) {
 			f := Finding{Evidence: []string{file}}
 			values := []string{"file", file, "target", target, "network", name}
 			switch {
+			case entry.Skipped && misnamed[entry.Name] != "":
+				values[3] = "/etc/" + misnamed[entry.Name]
+				f.Remedy = "mv " + quote(file) + " " + quote(dir+"/"+misnamed[entry.Name])
+				e.report(etcMisnamed, f, values...)
 			case entry.Skipped:
 				e.report(etcSkipped, f, values...)
 			case entry.Err != nil:
@@ -53,6 +59,34 @@ func checkEtcNetns(e *examination) {
 				e.report(etcRenamed, f, values...)
 			}
 		}
+	}
+}
+
+// misnamed are names of files that people give to others.
+var misnamed = map[string]string{
+	"resolve.conf": "resolv.conf", "resolv.cnf": "resolv.conf", "resolver.conf": "resolv.conf", "host": "hosts", "hosts.conf": "hosts",
+	"nsswitch": "nsswitch.conf", "nswitch.conf": "nsswitch.conf",
+}
+
+// checkEtcUnused finds directories in /etc/netns for the network of no member. "ip netns exec" uses those of other
+// networks.
+func checkEtcUnused(e *examination) {
+	if !e.listing.Complete() || len(e.listing.Failed) > 0 {
+		return
+	}
+	used := e.networks()
+	for _, dir := range e.glob("/etc/netns/*") {
+		name := path.Base(dir)
+		if slices.Contains(used, name) || e.exists("/run/netns/"+name) {
+			continue
+		}
+		why := "The user may have another name now, or be a member of no group."
+		for _, c := range e.concerns {
+			if c.Kind == session.NewNet && slices.Contains(c.names(), name) {
+				why = "Networks of " + c.Name + " have no name."
+			}
+		}
+		e.report(etcUnused, Finding{Evidence: []string{dir}}, "file", dir, "why", why)
 	}
 }
 

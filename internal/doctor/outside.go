@@ -197,6 +197,68 @@ func checkProcesses(e *examination) {
 	}
 }
 
+// checkDeleted finds members who have processes in a network that has no name any more, and that their next login does
+// not get. Processes in user namespaces of their own, and those of containers and of no login, have networks for other
+// reasons.
+func checkDeleted(e *examination) {
+	proc, err := procfs.NewFS(e.path("/proc"))
+	if err != nil {
+		return
+	}
+	all, err := proc.AllProcs()
+	if err != nil {
+		return
+	}
+	named := map[string]bool{} // by the target of a link in /proc/PID/ns
+	for _, file := range e.glob("/run/netns/*") {
+		if st := e.stat(file); st != nil {
+			named[fmt.Sprintf("net:[%d]", st.Ino)] = true
+		}
+	}
+	users := e.namedUsers()
+	space := func(pid int, kind string) string {
+		link, _ := os.Readlink(e.path(fmt.Sprintf("/proc/%d/ns/%s", pid, kind)))
+		return link
+	}
+	pids := map[string][]string{}
+	for _, p := range all {
+		net := space(p.PID, "net")
+		if net == "" || net == space(1, "net") || named[net] || space(p.PID, "user") != space(1, "user") || space(p.PID, "pid") != space(1, "pid") {
+			continue
+		}
+		status, err := p.NewStatus()
+		if err != nil || e.read(fmt.Sprintf("/proc/%d/loginuid", p.PID)) == "4294967295" {
+			continue
+		}
+		if name, ok := users[status.UIDs[0]]; ok {
+			pids[name] = append(pids[name], fmt.Sprintf("/proc/%d", p.PID))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(pids)) {
+		n := len(pids[name])
+		f := Finding{Evidence: pids[name]}
+		if e.exists("/run/systemd/system") {
+			f.Remedy = "loginctl terminate-user " + quote(name)
+		}
+		e.report(networkDeleted, f, "user", name, "count", fmt.Sprint(n, plural(n, " process", " processes")))
+	}
+}
+
+// namedUsers returns the members whose only network has a name, by their uids.
+func (e *examination) namedUsers() map[uint64]string {
+	users, count := map[uint64]string{}, map[uint32]int{}
+	for _, c := range e.concerns {
+		for _, a := range c.members {
+			count[a.UID]++
+			if c.NetnsName(a) != "" && a.UID != 0 {
+				users[uint64(a.UID)] = a.User
+			}
+		}
+	}
+	maps.DeleteFunc(users, func(uid uint64, _ string) bool { return count[uint32(uid)] > 1 })
+	return users
+}
+
 // memberOf returns the name of the user with this uid, "" if the listing is complete, or the user is a
 // non-member.
 func (e *examination) memberOf(uid uint64) string {

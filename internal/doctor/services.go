@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -52,10 +53,34 @@ const profiles = "/usr/share/pam-configs"
 // leftovers are the endings of files that no program asks for.
 var leftovers = []string{"~", ".bak", ".old", ".orig", ".save", ".swp", ".rej", ".rpmnew", ".rpmsave", ".rpmorig", ".pacnew", ".pacsave", ".ucf-dist"}
 
+// meant returns the service that a file in pam.d is probably meant for, "" if its name is sound.
+func meant(name string) string {
+	lower := strings.ToLower(name)
+	if lower == "ssh" {
+		return "sshd"
+	}
+	for _, end := range []string{"", ".conf", ".pam", ".pamd"} {
+		known, cut := strings.CutSuffix(lower, end)
+		if cut && known != name && (isReachable(known) || slices.Contains(sessionless, known)) {
+			return known
+		}
+	}
+	return ""
+}
+
+// checkMisnamed finds files that no program asks for.
+func checkMisnamed(e *examination) {
+	for _, file := range e.glob("/etc/pam.d/*") {
+		if name := meant(path.Base(file)); name != "" && !e.isAsked(path.Base(file)) {
+			e.report(serviceMisnamed, Finding{Evidence: []string{file}}, "file", file, "meant", "/etc/pam.d/"+name)
+		}
+	}
+}
+
 // opensSessions returns whether a user gets a session through the service. A file that is only included by
 // others, or lets nobody in, is no such service.
 func (e *examination) opensSessions(s service) bool {
-	if slices.Contains(sessionless, s.name) || strings.HasPrefix(s.name, ".") || strings.Contains(s.name, ".dpkg-") ||
+	if slices.Contains(sessionless, s.name) || meant(s.name) != "" && !e.isAsked(s.name) || strings.HasPrefix(s.name, ".") || strings.Contains(s.name, ".dpkg-") ||
 		slices.ContainsFunc(leftovers, func(end string) bool { return strings.HasSuffix(s.name, end) }) {
 		return false
 	}
