@@ -68,6 +68,7 @@ var checks = []func(*examination){
 	checkArguments,
 	checkDifferences,
 	checkSSHD,
+	checkHardening,
 	checkSudo,
 	checkPrograms,
 	checkEtcNetns,

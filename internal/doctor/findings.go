@@ -240,6 +240,8 @@ var (
 
 // What else may refuse logins, or is another than it looks.
 var (
+	unitRefuses = row("unit-refuses", Error, "{unit} denies its logins what the modules need: {setting} lacks {lacks}.",
+		"Members are refused there.", "Allow it in a drop-in, and start the unit again.", "The units of login services allow what the modules need.")
 	mountsPrivate = row("mounts-private", Note, "The mounts of the host are private: \"/\" is not shared.",
 		"Sessions do not see what the host mounts later, and keep what it unmounts.", "Share them at boot: mount --make-rshared /", "")
 	selinuxEnforces = row("selinux", Warning, "SELinux is enforcing, and has no policy module libpam_net.",

@@ -41,7 +41,7 @@ func (e *examination) readUnits() map[string]*unit {
 				units[name] = &unit{name: name, file: file}
 			}
 		}
-		for _, file := range e.glob(dir + "/*.service.d/*.conf") {
+		for _, file := range append(e.glob(dir+"/service.d/*.conf"), e.glob(dir+"/*.service.d/*.conf")...) {
 			name := strings.TrimSuffix(path.Base(path.Dir(file)), ".d")
 			if extensions[name] == nil {
 				extensions[name] = map[string]string{}
@@ -53,8 +53,13 @@ func (e *examination) readUnits() map[string]*unit {
 	}
 	for name, u := range units {
 		files := []string{u.file}
-		for _, extension := range slices.Sorted(maps.Keys(extensions[name])) {
-			files = append(files, extensions[name][extension])
+		own := maps.Clone(extensions["service"]) // those of all services
+		if own == nil {
+			own = map[string]string{}
+		}
+		maps.Copy(own, extensions[name])
+		for _, extension := range slices.Sorted(maps.Keys(own)) {
+			files = append(files, own[extension])
 		}
 		for _, file := range files {
 			u.settings = append(u.settings, settingsOf(file, e.readRegular(file))...)
@@ -91,6 +96,26 @@ func (u *unit) all(name string) (values []setting) {
 		}
 	}
 	return values
+}
+
+// written returns the values of a setting as they are written, with empty ones.
+func (u *unit) written(name string) (values []string) {
+	for _, s := range u.settings {
+		if s.name == name {
+			values = append(values, s.value)
+		}
+	}
+	return values
+}
+
+// places returns the files that have a setting.
+func (u *unit) places(name string) (files []string) {
+	for _, s := range u.settings {
+		if s.name == name && !slices.Contains(files, s.file) {
+			files = append(files, s.file)
+		}
+	}
+	return files
 }
 
 // unitServices returns the services that systemd asks for when it starts a unit.
