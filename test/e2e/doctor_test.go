@@ -33,6 +33,10 @@ func (h *host) examine(t *testing.T, script string, args ...string) (findings []
 // sentence. Where "$1" is used it is the first file or line that the finding names.
 var sentences = map[string]string{
 	"no-members":        "usermod -aG newnet alice",
+	"group-added":       `: >"$1"`,
+	"line-differs":      `sed -i 's/ setup=[^ ]*//; s/ mask=[^ ]*//' /etc/pam.d/*`,
+	"service-misnamed":  `rm "$1"`,
+	"etc-netns-unused":  `rm -r "$1"`,
 	"pam-line":          `sed -i "${1#*:}d" "${1%:*}"`,
 	"pam-module":        `sed -i "${1#*:}d" "${1%:*}"`,
 	"member-of-two":     "gpasswd -d alice usernet || groupdel groupnet-two",
