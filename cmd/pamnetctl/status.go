@@ -174,24 +174,20 @@ func findNetworks(all []sessions.Session) ([]statusNetwork, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := config.Load(config.Path)
-	var states map[string]uplink.State
-	if err == nil {
-		states, err = uplink.States(c)
-	}
+	uplinks, err := findUplinks()
 	without := uplink.StateDown // the state of networks that are not among them
-	if states == nil && err != nil {
+	if err != nil {
 		without = ""
 	}
 	networks := map[string]*statusNetwork{}
 	for inode, name := range names {
 		networks[name] = &statusNetwork{Name: name, Inode: inode, Uplink: without, Users: []string{}}
 	}
-	for name, state := range states {
-		if networks[name] == nil {
-			networks[name] = &statusNetwork{Name: name, Users: []string{}}
+	for _, u := range uplinks {
+		if networks[u.Name] == nil {
+			networks[u.Name] = &statusNetwork{Name: u.Name, Users: []string{}}
 		}
-		networks[name].Uplink = state
+		networks[u.Name].Uplink = u.State
 	}
 	for _, s := range all {
 		if n := networks[s.Name]; n != nil {
@@ -212,6 +208,21 @@ func findNetworks(all []sessions.Session) ([]statusNetwork, error) {
 			n.DNS = host
 		}
 		found = append(found, *n)
+	}
+	return found, err
+}
+
+// findUplinks returns the uplinks of pamnet-uplink.
+func findUplinks() ([]uplink.Found, error) {
+	c, err := config.Load(config.Path)
+	if err != nil {
+		return nil, err
+	}
+	found, err := uplink.Survey(c)
+	if err != nil {
+		if links, failed := uplink.Names(); failed == nil && len(links) == 0 {
+			return nil, nil // a kernel without nftables, perhaps
+		}
 	}
 	return found, err
 }
