@@ -63,6 +63,9 @@ func completeService(c *cobra.Command, _ []string, begin string) ([]cobra.Comple
 	})(c, nil, begin)
 }
 
+// completeSince offers ages.
+var completeSince = cobra.FixedCompletions([]cobra.Completion{"1h", "1d", "7d", "30d"}, cobra.ShellCompDirectiveNoFileComp)
+
 // completeUser offers the users of sessions.
 var completeUser = completeFrom(func() (users []cobra.Completion, err error) {
 	all, err := sessions.List()

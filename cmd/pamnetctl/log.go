@@ -32,6 +32,7 @@ proves who has sent a line, unless it is from a set-uid program such as su. A fi
 	}
 	asJSON := addJSON(c)
 	since := c.Flags().String("since", "1d", "show lines from `TIME` on: 90m, 24h or 7d ago, or \"2026-11-29 09:05\"")
+	_ = c.RegisterFlagCompletionFunc("since", completeSince) // it fails if there is no such option
 	service := "sshd"
 	c.ValidArgsFunction = completeMember(&service)
 	c.RunE = func(c *cobra.Command, args []string) error {

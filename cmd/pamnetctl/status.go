@@ -84,7 +84,8 @@ uplinks and name servers, the sessions, and the refusals of the last day. Shows 
 are in, with whom, and why. "pamnetctl" alone does the same.
 
 Use it to see what goes on. "pamnetctl doctor" finds what is wrong.`,
-		Args: cobra.NoArgs,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	asJSON := addJSON(c)
 	c.RunE = func(c *cobra.Command, _ []string) error { return showStatus(c.Context(), c.OutOrStdout(), *asJSON) }

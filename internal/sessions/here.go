@@ -67,7 +67,7 @@ func lookHere() (*Network, error) {
 		return nil, err
 	}
 	defer handle.Close()
-	return lookAgain(handle)
+	return again(func() (*Network, error) { return look(handle) })
 }
 
 // lookAround finds out who is in the network, and whether it is the host's.

@@ -43,20 +43,20 @@ func LookInto(fd int) (*Network, error) {
 		return nil, fmt.Errorf("open netlink socket in %s: %w", netns.ID(fd), err)
 	}
 	defer handle.Close()
-	n, err := lookAgain(handle)
+	n, err := again(func() (*Network, error) { return look(handle) })
 	if err != nil {
 		return nil, fmt.Errorf("look into %s: %w", netns.ID(fd), err)
 	}
 	return n, nil
 }
 
-// lookAgain looks until nothing changes meanwhile.
-func lookAgain(handle *netlink.Handle) (*Network, error) {
-	n, err := look(handle)
+// again lists what there is until nothing changes meanwhile.
+func again[T any](list func() (T, error)) (T, error) {
+	found, err := list()
 	for i := 1; errors.Is(err, netlink.ErrDumpInterrupted) && i < attempts; i++ {
-		n, err = look(handle)
+		found, err = list()
 	}
-	return n, err
+	return found, err
 }
 
 func look(handle *netlink.Handle) (*Network, error) {

@@ -272,6 +272,10 @@ func TestCompletion(t *testing.T) {
 		"enter ''":             "gina lab spare :4",
 		"enter --as-user ''":   "gina lab :4",
 		"list ''":              "gina :4",
+		"log ''":               "gina gus nina ulf :4",
+		"log --since ''":       "1h 1d 7d 30d :4",
+		"status ''":            ":4",
+		"graph ''":             ":4",
 		"check --service sudo": "sudo sudo-i :4",
 	} {
 		got := strings.Fields(h.Bash(t, "pamnetctl __complete "+args))
