@@ -45,8 +45,8 @@ func execute(args []string, stdout, stderr io.Writer) int {
 		Long: `pamnetctl shows, keeps and enters the networks of login sessions, which the PAM modules pam_newnet,
 pam_usernet and pam_groupnet create.
 
-The commands hold, mine, join and release are for everybody, and for their own networks. The others
-are for root. Without a command it is "pamnetctl status".
+The commands hold, mine, join, release and status are for everybody, and for their own networks. The
+others are for root. Without a command it is "pamnetctl status".
 
 Exit codes: 0 success, 1 a problem, which stderr describes, 2 a wrong command line. A command that
 join, enter or check runs passes its own exit code on. pamnetctl(8) has more.`,
