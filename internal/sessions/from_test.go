@@ -39,8 +39,13 @@ func TestUsersOfSSHDComeFromTheOtherEndOfItsConnection(t *testing.T) {
 	}
 	find := func() string {
 		all := []Session{
-			{Service: "sshd", Leader: 11}, {Service: "sshd", Leader: 12}, {Service: "sshd", Leader: 13}, {Service: "sshd", Leader: 14},
-			{Service: "sshd", Leader: 15}, {Service: "su", Leader: 16}, {Service: "sshd", Leader: 17},
+			{Service: "sshd", Leader: 11},
+			{Service: "sshd", Leader: 12},
+			{Service: "sshd", Leader: 13},
+			{Service: "sshd", Leader: 14},
+			{Service: "sshd", Leader: 15},
+			{Service: "su", Leader: 16},
+			{Service: "sshd", Leader: 17},
 		}
 		expect.Check(t, findOrigins(dir, all))
 		text := ""
