@@ -49,11 +49,15 @@ func command() *cobra.Command {
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(root *cobra.Command, _ []string) error {
 			if !check {
-				return c.Help()
+				return root.Help()
 			}
-			if _, err := config.Load(path); err != nil {
+			c, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			if err := uplink.CheckMembers(c); err != nil {
 				return err
 			}
 			fmt.Printf("%s: no problems found\n", path)

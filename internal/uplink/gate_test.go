@@ -60,7 +60,7 @@ func TestTheTableComesBackForManyInOneTransaction(t *testing.T) {
 	expect.Check(t, err)
 	var plans []plan
 	for id := range uint32(10000) {
-		p, err := makePlan(identity{name: fmt.Sprintf("a-user-with-a-long-name-%d", id), id: id}, c, true)
+		p, err := makePlan(identity{name: fmt.Sprintf("a-user-with-a-long-name-%d", id), id: id}, c, nil, true)
 		expect.Check(t, err)
 		plans = append(plans, p)
 	}

@@ -186,7 +186,7 @@ func (h *host) addresses(link netlink.Link) (all []netip.Prefix, err error) {
 // isForeign tells whether an address of a link is outside the pools of uplinks. A DHCP client
 // or a network manager may add such an address.
 func isForeign(a netip.Prefix, c *config.Config) bool {
-	for _, pool := range []netip.Prefix{c.IPv4.Users, c.IPv4.Groups, c.IPv6.Users, c.IPv6.Groups} {
+	for _, pool := range slices.Concat(c.IPv4.Pools, c.IPv6.Pools) {
 		if pool.Contains(a.Addr()) {
 			return false
 		}

@@ -99,7 +99,7 @@ type plan struct {
 	identity
 	ipv4, ipv6 ends
 	forwards   []config.Forward
-	mtu        int // only planFor sets it
+	mtu        int // makePlan does not set it
 }
 
 // ends returns the ends of the IP versions that the uplink has.
@@ -141,7 +141,12 @@ func checkName(name string) error {
 }
 
 // planFor looks up a name and makes its plan.
-func planFor(name string, c *config.Config) (plan, error) {
+func planFor(name string, c *config.Config) (plan, error) { return findPlan(name, c, false) }
+
+// planAndRemember does so, too. If addresses are remembered, the name keeps the plan's.
+func planAndRemember(name string, c *config.Config) (plan, error) { return findPlan(name, c, true) }
+
+func findPlan(name string, c *config.Config, remember bool) (plan, error) {
 	if err := checkName(name); err != nil {
 		return plan{}, err
 	}
@@ -149,7 +154,12 @@ func planFor(name string, c *config.Config) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	p, err := makePlan(who, c, hasIPv6())
+	var p plan
+	if c.Remembered {
+		p, err = recall(who, c, remember)
+	} else {
+		p, err = makePlan(who, c, nil, hasIPv6())
+	}
 	if err != nil {
 		return plan{}, err
 	}
@@ -162,46 +172,80 @@ func planFor(name string, c *config.Config) (plan, error) {
 	return p, err
 }
 
-// makePlan derives the plan from the number of a user or group, without IPv6 if the host has
-// none.
-func makePlan(i identity, c *config.Config, hasIPv6 bool) (p plan, err error) {
+// makePlan derives the plan from the number of a user or group, or from its remembered place;
+// without IPv6 if the host has none.
+func makePlan(i identity, c *config.Config, known places, hasIPv6 bool) (p plan, err error) {
 	p = plan{identity: i, ipv4: ends{version: ipv4}, ipv6: ends{version: ipv6}}
-	first, firstKey := c.FirstUID, "first_uid"
-	if i.group {
-		first, firstKey = c.FirstGID, "first_gid"
-	}
-	if i.id < first {
-		return plan{}, fmt.Errorf("%s is below %d: lower %s", i, first, firstKey)
+	at, err := locate(i, c, known)
+	if err != nil {
+		return plan{}, err
 	}
 	for _, f := range []struct {
 		config.Family
+		pool netip.Prefix
 		*ends
-	}{{c.IPv4, &p.ipv4}, {c.IPv6, &p.ipv6}} {
+	}{{c.IPv4, at.ipv4, &p.ipv4}, {c.IPv6, at.ipv6, &p.ipv6}} {
 		if !f.Enabled || f.version == ipv6 && !hasIPv6 {
 			continue
 		}
-		pool, poolKey := f.Users, f.version+".users"
-		if i.group {
-			pool, poolKey = f.Groups, f.version+".groups"
-		}
-		network, ok := subnet(pool, f.PrefixLength, i.id-first)
+		network, ok := subnet(f.pool, f.PrefixLength, at.place)
 		if !ok {
-			return plan{}, fmt.Errorf("%s does not fit into %s, which has room for %d from %d on: enlarge %s or raise %s",
-				i, pool, 1<<(f.PrefixLength-pool.Bits()), first, poolKey, firstKey)
+			return plan{}, fmt.Errorf("%s does not fit into %s, which has room for %d "+at.remedy,
+				i, f.pool, 1<<(f.PrefixLength-f.pool.Bits()), string(f.version)+"."+at.pool)
 		}
 		f.host, f.inside = addressesOf(network)
 	}
-	p.forwards, err = forwardsOf(i, i.id-first, c)
+	p.forwards, err = forwardsOf(i, at.number, c)
 	return p, err
 }
 
+// location is where the network of a user or group is.
+type location struct {
+	ipv4, ipv6 netip.Prefix // the pools
+	place      uint32       // in each pool, from 0
+	number     uint64       // among all users
+
+	pool, remedy string // for places that are not in the pools: a key, and what to do about it
+}
+
+func locate(i identity, c *config.Config, known places) (location, error) {
+	at := location{ipv4: c.IPv4.Users, ipv6: c.IPv6.Users, pool: "users"}
+	first, key := c.FirstUID, "first_uid"
+	if i.group {
+		at = location{ipv4: c.IPv4.Groups, ipv6: c.IPv6.Groups, pool: "groups"}
+		first, key = c.FirstGID, "first_gid"
+	}
+	switch {
+	case c.Remembered:
+		at.place = known.of(i)
+		at.remedy = "in all: enlarge %s, or delete the lines of users who are gone from " + placesFile
+	case len(c.Ranges) > 0 && !i.group:
+		for _, r := range c.Ranges {
+			if i.id >= r.First && uint64(i.id-r.First) < r.Count {
+				at.ipv4, at.ipv6, at.place = r.IPv4, r.IPv6, i.id-r.First
+				at.number += uint64(at.place)
+				return at, nil
+			}
+			at.number += r.Count
+		}
+		return location{}, fmt.Errorf("%s is in no range: add a table [[range]]", i)
+	case i.id < first:
+		return location{}, fmt.Errorf("%s is below %d: lower %s", i, first, key)
+	default:
+		at.place = i.id - first
+		at.remedy = fmt.Sprintf("from %d on: enlarge %%s or raise %s", first, key)
+	}
+	at.number = uint64(at.place)
+	return at, nil
+}
+
 // forwardsOf returns the forwards to a namespace, with its own of the ports for all users, which
-// follow from its place among the users.
-func forwardsOf(i identity, place uint32, c *config.Config) (own []config.Forward, err error) {
+// follow from its number among the users.
+func forwardsOf(i identity, number uint64, c *config.Config) (own []config.Forward, err error) {
 	for _, f := range c.Forwards {
 		switch {
 		case f.Each > 0 && !i.group:
-			first := uint64(f.From.First) + uint64(place)*uint64(f.Each)
+			first := uint64(f.From.First) + number*uint64(f.Each)
 			last := first + uint64(f.Each) - 1
 			if last > uint64(f.From.Last) {
 				return nil, fmt.Errorf("%s does not fit into the ports %s, of which each user has %d: enlarge host_port", i, f.From, f.Each)

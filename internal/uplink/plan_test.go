@@ -4,8 +4,11 @@ package uplink
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -68,13 +71,19 @@ func TestAddressesFollowFromTheNumber(t *testing.T) {
 			"png1z141z3 invalid Prefix invalid Prefix fd01:0:ffff:ffff::1/64 fd01:0:ffff:ffff::2/64",
 		},
 		{
+			"a UID of the second range", "[[range]]\nfirst = 1000\ncount = 64\nipv4 = '10.1.0.0/25'\nipv6 = 'fd01::/64'\n" +
+				"[[range]]\nfirst = 1234600000\ncount = 200000\nipv4 = '10.8.0.0/13'\nipv6 = 'fd02::/64'\n",
+			identity{id: 1234601103},
+			"pnukf1sb3 10.8.8.158/31 10.8.8.159/31 fd02::89e/127 fd02::89f/127",
+		},
+		{
 			"a number across the two halves of an address", "ipv4.enabled = false\nipv6.prefix_length = 72\nipv6.users = 'fd00::/40'",
 			identity{id: math.MaxUint32},
 			"pnu1z141z3 invalid Prefix invalid Prefix fd00:0:ff:ffff:ff00::1/72 fd00:0:ff:ffff:ff00::2/72",
 		},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			p, err := makePlan(c.who, parse(t, c.config), true)
+			p, err := makePlan(c.who, parse(t, c.config), nil, true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,11 +105,19 @@ func TestNumbersThatDoNotFit(t *testing.T) {
 		{"a group's", "", identity{group: true, id: math.MaxUint32}, "gid 4294967295 does not fit into 100.96.0.0/11, which has room for 1048576 from 0 on: enlarge ipv4.groups or raise first_gid"},
 		{"IPv6", "ipv4.enabled = false\nipv6.users = 'fd00::/126'", identity{id: 2}, "uid 2 does not fit into fd00::/126, which has room for 2 from 0 on: enlarge ipv6.users or raise first_uid"},
 		{"a pool of one", "first_uid = 5\nipv4.users = '10.0.0.0/31'", identity{id: 6}, "uid 6 does not fit into 10.0.0.0/31, which has room for 1 from 5 on: enlarge ipv4.users or raise first_uid"},
+		{
+			"a UID in no range", "[[range]]\nfirst = 1000\ncount = 64\nipv4 = '10.1.0.0/25'\nipv6 = 'fd01::/64'\n",
+			identity{id: 1064}, "uid 1064 is in no range: add a table [[range]]",
+		},
+		{
+			"a pool that is full", "addresses = 'remembered'\nipv4.users = '10.0.0.0/30'",
+			identity{id: 70}, "uid 70 does not fit into 10.0.0.0/30, which has room for 2 in all: enlarge ipv4.users, or delete the lines of users who are gone from /var/lib/libpam-net/addresses",
+		},
 		{"below the first", "first_uid = 1000", identity{id: 999}, "uid 999 is below 1000: lower first_uid"},
 		{"a group's below the first", "first_gid = 1000", identity{group: true}, "gid 0 is below 1000: lower first_gid"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			_, err := makePlan(c.who, parse(t, c.config), true)
+			_, err := makePlan(c.who, parse(t, c.config), places{"uid 5": 1, "uid 6": 0}, true)
 			if err == nil || err.Error() != c.want {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
@@ -109,9 +126,42 @@ func TestNumbersThatDoNotFit(t *testing.T) {
 }
 
 func TestAHostWithoutIPv6(t *testing.T) {
-	p, err := makePlan(identity{}, parse(t, ""), false)
+	p, err := makePlan(identity{}, parse(t, ""), nil, false)
 	if err != nil || p.ipv6.host.IsValid() || !p.ipv4.host.IsValid() {
 		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+func TestPlacesAreRemembered(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state", "addresses")
+	known, err := readPlaces(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, who := range []identity{{id: math.MaxUint32}, {id: 5}, {group: true, id: 5}, {id: 7}} {
+		if got, want := known.of(who), []uint32{0, 1, 0, 2}[i]; got != want {
+			t.Errorf("%s has place %d, want %d", who, got, want)
+		}
+		known[who.String()] = known.of(who)
+	}
+	delete(known, "uid 5") // as an administrator does in the file
+	if err := known.write(path); err != nil {
+		t.Fatal(err)
+	}
+	again, err := readPlaces(path)
+	if err != nil || !maps.Equal(again, known) {
+		t.Errorf("got %v, %v, want %v", again, err, known)
+	}
+	if place := again.of(identity{id: 9}); place != 1 {
+		t.Errorf("the first free place is %d", place)
+	}
+	for _, line := range []string{"uid 5", "uid x 0", "user 5 0", "uid 5 -1", "uid 4294967296 0", "uid 7 5", "uid 8 2", "uid 08 02"} {
+		if err := os.WriteFile(path, []byte("uid 7 2\n\n"+line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readPlaces(path); err == nil || !strings.Contains(err.Error(), "addresses:3: ") || !strings.Contains(err.Error(), "delete") {
+			t.Errorf("%q: %v", line, err)
+		}
 	}
 }
 
@@ -132,7 +182,7 @@ func FuzzPlan(f *testing.F) {
 		who := []identity{{group: groupA, id: a}, {group: groupB, id: b}}
 		var plans []plan
 		for _, i := range who {
-			p, err := makePlan(i, c, true)
+			p, err := makePlan(i, c, nil, true)
 			if err != nil {
 				if !strings.Contains(err.Error(), "first_") {
 					t.Errorf("%v: does not say what to change", err)

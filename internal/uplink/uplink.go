@@ -51,7 +51,7 @@ type host struct {
 // Up connects the network namespace name, or repairs its uplink, and returns its status. If
 // Up fails, an uplink that was not there before, or was damaged, is not there afterwards.
 func Up(name string, c *config.Config) (*Status, error) {
-	p, err := planFor(name, c)
+	p, err := planAndRemember(name, c)
 	if err != nil {
 		return nil, err
 	}
@@ -228,6 +228,12 @@ func (h *host) plansOfOthers(name string, c *config.Config) (plans []plan, err e
 	if err != nil {
 		return nil, err
 	}
+	var known places
+	if c.Remembered {
+		if known, err = readPlaces(placesFile); err != nil {
+			return nil, err
+		}
+	}
 	for _, link := range links {
 		a := link.Attrs()
 		if a.Alias == name {
@@ -237,7 +243,7 @@ func (h *host) plansOfOthers(name string, c *config.Config) (plans []plan, err e
 		if err != nil {
 			continue // not a name that device returns
 		}
-		p, err := makePlan(who, c, hasIPv6())
+		p, err := makePlan(who, c, known, hasIPv6())
 		if err != nil { // the configuration has changed
 			p = plan{identity: who}
 		}

@@ -54,7 +54,7 @@ func (h *host) holdWayBack(c *config.Config) error {
 				local, preference = i, r.Priority
 			}
 		}
-		for _, pool := range []netip.Prefix{f.Users, f.Groups} {
+		for _, pool := range f.Pools {
 			wanted := wayBackRule(pool, f.PrefixLength, preference)
 			place := slices.IndexFunc(rules, func(r netlink.Rule) bool {
 				return isWayBackRule(r) && r.Dst.String() == wanted.Dst.String()

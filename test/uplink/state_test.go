@@ -260,6 +260,118 @@ pamnet-uplink: FILE: mtu: 1 is neither 0 nor from 1280 to 65535
 	l.fails([]string{"/root/draft:1: isolate: must not have a value of type integer"}, "--check", "--config", "/root/draft")
 }
 
+func TestCheckNamesTheMembersWhoDoNotFit(t *testing.T) {
+	l := newLab(t)
+	l.sh(`set -e
+		echo adam:x:1234601103:100::/:/bin/sh >>/etc/passwd
+		echo eva:x:1048576:7777::/:/bin/sh >>/etc/passwd
+		sed -i /^usernet:/d /etc/group
+		echo usernet:x:7777:anna,adam >>/etc/group
+		echo groupnet-lab:x:1048577: >>/etc/group`)
+	const misfit = " does not fit into 100.64.0.0/11, which has room for 1048576 from 0 on"
+	l.fails([]string{
+		"adam: uid 1234601103" + misfit, "eva: uid 1048576" + misfit,
+		"lab: gid 1048577 does not fit into 100.96.0.0/11",
+	}, "--check")
+	if said := l.run("--check").Stderr; contains(said, "anna") {
+		t.Error(said)
+	}
+	l.configure("addresses = 'remembered'\n")
+	l.ok("--check")
+}
+
+func TestScatteredUIDs(t *testing.T) {
+	start := func(t *testing.T, config string) *lab {
+		l := newLab(t)
+		l.configure(config)
+		l.serve("outside", ":80", "outside")
+		l.sh("echo adam:x:1234601103:100::/:/bin/sh >>/etc/passwd; ip netns add adam; ip -n adam link set lo up")
+		return l
+	}
+	t.Run("ranges", func(t *testing.T) {
+		l := start(t, `
+			[[range]]
+			first = 5000
+			count = 1
+			ipv4 = "10.64.0.0/31"
+			ipv6 = "fd01::/64"
+			[[range]]
+			first = 1234600000
+			count = 200000
+			ipv4 = "10.72.0.0/13"
+			ipv6 = "fd02::/64"
+			[[forward]]
+			each = 10
+			protocol = "tcp"
+			host_port = "20000-40000"
+		`)
+		if said := l.ok("up", "anna"); !contains(said, "as 10.64.0.1/31 fd01::1/127\n") {
+			t.Error(said)
+		}
+		if said := l.ok("up", "adam"); !contains(said, "as 10.72.8.159/31 fd02::89f/127\n") {
+			t.Error(said)
+		}
+		l.fails([]string{"uid 5001 is in no range: add a table [[range]]"}, "up", "bert")
+		if text := l.ok("show", "adam"); !contains(text, "tcp/31040-31049 of the host") { // the first is anna
+			t.Error(text)
+		}
+		both(t, func(t *testing.T, v version) {
+			l := l.with(t)
+			l.asks("the world", "anna", address(v.outside, 80), "outside "+v.gateway)
+			l.asks("the world", "adam", address(v.outside, 80), "outside "+v.gateway)
+		})
+	})
+	t.Run("remembered addresses", func(t *testing.T) {
+		l := start(t, "addresses = 'remembered'\nipv4.users = '10.64.0.0/30'\nforward = [{ each = 10, protocol = 'tcp', host_port = '20000-20029' }]\n")
+		if said := l.ok("show", "anna"); !contains(said, "10.64.0.1/31") {
+			t.Error(said)
+		}
+		adam := l.ok("up", "adam") // show gives nothing out
+		if !contains(adam, "as 10.64.0.1/31 fd5f:72fa:75ba::1/127\n") {
+			t.Error(adam)
+		}
+		if said := l.ok("up", "anna"); !contains(said, "as 10.64.0.3/31 fd5f:72fa:75ba::3/127\n") {
+			t.Error(said)
+		}
+		l.fails([]string{"uid 5001 does not fit into 10.64.0.0/30, which has room for 2 in all: enlarge ipv4.users, or delete the lines"}, "up", "bert")
+		both(t, func(t *testing.T, v version) {
+			l := l.with(t)
+			l.asks("the world", "anna", address(v.outside, 80), "outside "+v.gateway)
+			l.asks("the world", "adam", address(v.outside, 80), "outside "+v.gateway)
+		})
+		ports := l.sh("nft list map inet pamnet ranges4 | grep -o 'tcp .*[0-9]' | sort")
+		if !contains(ports, "20000-20009") || !contains(ports, "20010-20019") {
+			t.Error(ports)
+		}
+		l.sh("nft flush ruleset")
+		l.ok("up", "anna")
+		expect.Equal(t, "ports after up of one without the table", l.sh("nft list map inet pamnet ranges4 | grep -o 'tcp .*[0-9]' | sort"), ports)
+
+		l.ok("down", "adam")
+		l.ok("down", "anna")
+		l.sh("rm -r /run/libpam-net; stat -c %a%u /var/lib/libpam-net/addresses | grep -x 6000") // as a boot does
+		expect.Equal(t, "what is said after a boot", l.ok("up", "adam"), adam)
+		l.ok("down", "adam")
+		l.sh("sed -i /1234601103/d /var/lib/libpam-net/addresses")
+		if said := l.ok("up", "bert"); !contains(said, "as 10.64.0.1/31") { // the place is free
+			t.Error(said)
+		}
+		l.sh("echo nonsense >>/var/lib/libpam-net/addresses")
+		l.fails([]string{`/var/lib/libpam-net/addresses:3: "nonsense\n" is no line like "uid 1000 0": correct or delete it`}, "up", "anna")
+	})
+	t.Run("addresses are given out once, also to many at once", func(t *testing.T) {
+		l := start(t, "addresses = 'remembered'\n")
+		l.sh(`set -e
+			for n in {0..9}; do
+				echo user$n:x:$((RANDOM * 10 + n + 100000)):100::/:/bin/sh >>/etc/passwd
+				ip netns add user$n
+			done
+			for n in {0..9}; do ` + program + ` up user$n & pids="$pids $!"; done
+			for pid in $pids; do wait $pid; done`)
+		expect.Equal(t, "places", l.sh("cut -d' ' -f3 /var/lib/libpam-net/addresses | sort -n | tr '\n' ' '"), "0 1 2 3 4 5 6 7 8 9")
+	})
+}
+
 func TestWrongCommandLines(t *testing.T) {
 	l := newLab(t)
 	for _, args := range []string{"up", "up a b", "up --all a", "down", "down a b", "show", "sideways", "up --nonsense a", "--nonsense"} {

@@ -80,6 +80,15 @@ type Family struct {
 	Users, Groups netip.Prefix // do not overlap
 	PrefixLength  int          // of the network of one link
 	NAT           bool
+
+	Pools []netip.Prefix // all that are in use: those of the ranges instead of Users, if there are ranges
+}
+
+// Range has the UIDs whose networks are in pools of their own.
+type Range struct {
+	First      uint32
+	Count      uint64
+	IPv4, IPv6 netip.Prefix // invalid if the IP version is not enabled
 }
 
 // Config is a valid configuration.
@@ -97,6 +106,8 @@ type Config struct {
 	Group       string // the part before "-NAME" in the name of a group
 	FirstUID    uint32
 	FirstGID    uint32
+	Ranges      []Range // if there are any, other UIDs have no network
+	Remembered  bool    // networks are given out in order, whatever the UID and GID
 	IPv4, IPv6  Family
 	Forwards    []Forward
 }

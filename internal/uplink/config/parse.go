@@ -19,21 +19,31 @@ import (
 
 // file has a field for each key of the file.
 type file struct {
-	Interface    string    `toml:"interface"`
-	MTU          int64     `toml:"mtu"`
-	Isolate      bool      `toml:"isolate"`
-	Inbound      bool      `toml:"inbound"`
-	Forwarding   bool      `toml:"forwarding"`
-	Gate         bool      `toml:"gate"`
-	HostServices []string  `toml:"host_services"`
-	Metadata     bool      `toml:"metadata"`
-	Nameservers  []string  `toml:"nameservers"`
-	Group        string    `toml:"group"`
-	FirstUID     int64     `toml:"first_uid"`
-	FirstGID     int64     `toml:"first_gid"`
-	IPv4         family    `toml:"ipv4"`
-	IPv6         family    `toml:"ipv6"`
-	Forward      []forward `toml:"forward"`
+	Interface    string     `toml:"interface"`
+	MTU          int64      `toml:"mtu"`
+	Isolate      bool       `toml:"isolate"`
+	Inbound      bool       `toml:"inbound"`
+	Forwarding   bool       `toml:"forwarding"`
+	Gate         bool       `toml:"gate"`
+	HostServices []string   `toml:"host_services"`
+	Metadata     bool       `toml:"metadata"`
+	Nameservers  []string   `toml:"nameservers"`
+	Group        string     `toml:"group"`
+	FirstUID     int64      `toml:"first_uid"`
+	FirstGID     int64      `toml:"first_gid"`
+	Addresses    string     `toml:"addresses"`
+	Range        []uidRange `toml:"range"`
+	IPv4         family     `toml:"ipv4"`
+	IPv6         family     `toml:"ipv6"`
+	Forward      []forward  `toml:"forward"`
+}
+
+// What is missing is nil.
+type uidRange struct {
+	First *int64  `toml:"first"`
+	Count *int64  `toml:"count"`
+	IPv4  *string `toml:"ipv4"`
+	IPv6  *string `toml:"ipv6"`
 }
 
 // What is missing is nil.
@@ -63,6 +73,7 @@ func defaults() file {
 		Forwarding: true,
 		Gate:       true,
 		Group:      "groupnet",
+		Addresses:  "computed",
 		IPv4:       family{Enabled: true, Users: "100.64.0.0/11", Groups: "100.96.0.0/11", PrefixLength: 31, NAT: true},
 		IPv6:       family{Enabled: true, Users: "fd5f:72fa:75ba::/64", Groups: "fd5f:72fa:75ba:1::/64", PrefixLength: 127, NAT: true},
 	}
@@ -157,6 +168,13 @@ func (p *parser) config(f file) *Config {
 	if f.MTU != 0 && f.MTU < 1280 || f.MTU > 65535 { // IPv6 wants 1280
 		p.complain("mtu", "%d is neither 0 nor from 1280 to 65535", f.MTU)
 	}
+	switch f.Addresses {
+	case "computed":
+	case "remembered":
+		c.Remembered = true
+	default:
+		p.complain("addresses", `%q is neither "computed" nor "remembered"`, f.Addresses)
+	}
 	if f.Group == "" || strings.ContainsFunc(f.Group, unicode.IsControl) {
 		p.complain("group", "%q cannot begin the name of a group", f.Group)
 	}
@@ -175,8 +193,64 @@ func (p *parser) config(f file) *Config {
 	for i, s := range f.Nameservers {
 		c.Nameservers = append(c.Nameservers, p.address(element("nameservers", i), s))
 	}
+	p.ranges(c, f)
 	p.forwards(c, f)
 	return c
+}
+
+func (p *parser) ranges(c *Config, f file) {
+	if len(f.Range) > 0 && c.Remembered {
+		p.complain("range", `has no use with addresses = "remembered": remove it`)
+	}
+	c.IPv4.Pools, c.IPv6.Pools = []netip.Prefix{c.IPv4.Groups}, []netip.Prefix{c.IPv6.Groups}
+	for i, table := range f.Range {
+		key := element("range", i)
+		if table.First == nil || table.Count == nil {
+			p.complain(key, "first and count are needed")
+			continue
+		}
+		r := Range{First: p.id(key+".first", *table.First), Count: uint64(*table.Count)}
+		if *table.Count < 1 || r.Count > 1<<32-uint64(r.First) {
+			p.complain(key+".count", "%d is not from 1 to the number of UIDs from %d on, %d", *table.Count, r.First, 1<<32-uint64(r.First))
+			continue
+		}
+		for _, other := range c.Ranges {
+			if uint64(r.First) < uint64(other.First)+other.Count && uint64(other.First) < uint64(r.First)+r.Count {
+				p.complain(key+".first", "the range overlaps that of %d UIDs from %d on", other.Count, other.First)
+			}
+		}
+		r.IPv4 = p.rangePool(key+".ipv4", table.IPv4, &c.IPv4, 32, r.Count)
+		r.IPv6 = p.rangePool(key+".ipv6", table.IPv6, &c.IPv6, 128, r.Count)
+		c.Ranges = append(c.Ranges, r)
+	}
+	if len(f.Range) == 0 {
+		c.IPv4.Pools, c.IPv6.Pools = append(c.IPv4.Pools, c.IPv4.Users), append(c.IPv6.Pools, c.IPv6.Users)
+	}
+}
+
+// rangePool checks the pool of a range, and adds it to the others of its IP version.
+func (p *parser) rangePool(key string, text *string, f *Family, bits int, count uint64) netip.Prefix {
+	switch {
+	case !f.Enabled:
+		return netip.Prefix{}
+	case text == nil:
+		p.complain(key, "is missing")
+		return netip.Prefix{}
+	}
+	pool := p.pool(key, *text, bits)
+	if !pool.IsValid() {
+		return pool
+	}
+	if room := f.PrefixLength - pool.Bits(); room < 0 || room < 33 && count > 1<<room {
+		p.complain(key, "%s has no room for %d networks of /%d", pool, count, f.PrefixLength)
+	}
+	for _, other := range f.Pools {
+		if pool.Overlaps(other) {
+			p.complain(key, "%s overlaps the pool %s", pool, other)
+		}
+	}
+	f.Pools = append(f.Pools, pool)
+	return pool
 }
 
 func (p *parser) id(key string, id int64) uint32 {
