@@ -22,12 +22,12 @@ import (
 // obstacle is a chain of another firewall that refuses whatever no rule of its accepts. Each
 // firewall decides for itself: no rule of ours can let through what another refuses.
 type obstacle struct {
-	name    string // "nftables chain inet site forward"
-	command string // lets the uplinks' packets through
+	name     string   // "nftables chain inet site forward"
+	commands []string // let the uplinks' packets through
 }
 
 func (o obstacle) String() string {
-	return fmt.Sprintf("%s refuses what it does not know, and so the packets of uplinks: %s", o.name, o.command)
+	return fmt.Sprintf("%s refuses what it does not know, and so the packets of uplinks: %s", o.name, strings.Join(o.commands, " && "))
 }
 
 // obstacles returns the obstacles for a plan. A chain for packets to the host itself counts if
@@ -80,7 +80,7 @@ func (t *table) obstacles(p plan, c *config.Config) (all []obstacle, err error) 
 			knows = slices.ContainsFunc(rules, matchesOurs)
 		}
 		if !knows {
-			all = append(all, obstacle{"nftables chain " + f.name(), f.command()})
+			all = append(all, obstacle{"nftables chain " + f.name(), f.commands()})
 		}
 	}
 	legacy, err := legacyObstacles(p, c)
@@ -124,32 +124,32 @@ type filter struct {
 
 func (f filter) name() string { return f.family + " " + f.table + " " + f.chain }
 
-// command returns the command that lets the uplinks' packets through, in the way of the
+// commands returns the commands that let the uplinks' packets through, in the way of the
 // firewall that the chain is of.
-func (f filter) command() string {
-	insert := func(chain string) string {
-		command := fmt.Sprintf("%s -I %s -i pn+ -j ACCEPT", f.program, chain)
+func (f filter) commands() []string {
+	both := func(in, out string) []string {
 		if f.forwards {
-			command += fmt.Sprintf(" && %s -I %s -o pn+ -j ACCEPT", f.program, chain)
+			return []string{in, out}
 		}
-		return command
+		return []string{in}
+	}
+	insert := func(chain string) []string {
+		return both(fmt.Sprintf("%s -I %s -i pn+ -j ACCEPT", f.program, chain), fmt.Sprintf("%s -I %s -o pn+ -j ACCEPT", f.program, chain))
 	}
 	isUFW := func(chain string) bool { return strings.HasPrefix(chain, "ufw-") || strings.HasPrefix(chain, "ufw6-") }
 	switch {
 	case f.table == "firewalld":
-		return "firewall-cmd --permanent --zone=trusted --add-interface=pnu+ --add-interface=png+ && firewall-cmd --reload"
+		return []string{addToZone, "firewall-cmd --reload"}
 	case slices.ContainsFunc(f.others, isUFW) && f.forwards:
-		return "ufw route allow in on pn+ && ufw route allow out on pn+"
+		return both("ufw route allow in on pn+", "ufw route allow out on pn+")
 	case slices.ContainsFunc(f.others, isUFW):
-		return "ufw allow in on pn+"
+		return both("ufw allow in on pn+", "")
 	case slices.Contains(f.others, "DOCKER-USER") && f.forwards:
 		return insert("DOCKER-USER")
 	case f.family != "inet" && f.table == "filter" && (f.chain == "FORWARD" || f.chain == "INPUT"):
 		return insert(f.chain)
-	case f.forwards:
-		return fmt.Sprintf(`nft insert rule %s iifname "pn*" accept && nft insert rule %s oifname "pn*" accept`, f.name(), f.name())
 	}
-	return fmt.Sprintf(`nft insert rule %s iifname "pn*" accept`, f.name())
+	return both(fmt.Sprintf(`nft insert rule %s iifname "pn*" accept`, f.name()), fmt.Sprintf(`nft insert rule %s oifname "pn*" accept`, f.name()))
 }
 
 // legacyObstacles returns the obstacles of the older iptables, whose rules nftables does not
@@ -200,7 +200,7 @@ func (f filter) legacy(text string, input bool) (all []obstacle) {
 		f.chain, f.forwards = chain, chain == "FORWARD"
 		refuses := policy[chain] == "DROP" || last[chain] == "-j DROP" || strings.HasPrefix(last[chain], "-j REJECT")
 		if refuses && (f.forwards || input) {
-			all = append(all, obstacle{f.program + " chain " + chain, f.command()})
+			all = append(all, obstacle{f.program + " chain " + chain, f.commands()})
 		}
 	}
 	return all

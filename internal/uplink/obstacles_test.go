@@ -46,3 +46,18 @@ func TestLegacyObstacles(t *testing.T) {
 		})
 	}
 }
+
+func TestEachCommandHasOneThatUndoesIt(t *testing.T) {
+	for command, want := range map[string]string{
+		addToZone:                   removeFromZone,
+		"firewall-cmd --reload":     "",
+		"ufw route allow in on pn+": "ufw route delete allow in on pn+",
+		"ufw allow in on pn+":       "ufw delete allow in on pn+",
+		"ip6tables-legacy -I DOCKER-USER -o pn+ -j ACCEPT":       "ip6tables-legacy -D DOCKER-USER -o pn+ -j ACCEPT",
+		`nft insert rule inet site forward iifname "pn*" accept`: "",
+	} {
+		if got := undoOf(command); got != want {
+			t.Errorf("%s: got %q, want %q", command, got, want)
+		}
+	}
+}

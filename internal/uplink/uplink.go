@@ -69,7 +69,14 @@ func Up(name string, c *config.Config) (*Status, error) {
 			return err
 		}
 		status.State = StateUp
+		var failed error
+		if c.Manage {
+			failed = h.locked(func() error { return h.openFirewalls(p, c) })
+		}
 		h.describe(status, p, c)
+		if failed != nil {
+			status.Warnings = append(status.Warnings, "other firewalls: "+failed.Error())
+		}
 		return nil
 	})
 	if err != nil {
@@ -279,7 +286,7 @@ func (h *host) down(name string) (reliant []string, err error) {
 }
 
 // removeFirewall deletes a name from the nftables table. With the last uplink it deletes the
-// gate and the rules for the way back, undoes forwarding and deletes the table. Forwarding and the rules that close other
+// gate and the rules for the way back, undoes forwarding, deletes the table and undoes openFirewalls. Forwarding and the rules that close other
 // interfaces stay if reliant returns any.
 func (h *host) removeFirewall(name string) (reliant []string, err error) {
 	links, err := h.uplinks()
@@ -303,10 +310,7 @@ func (h *host) removeFirewall(name string) (reliant []string, err error) {
 	if err := h.table.delete(name, len(reliant) == 0); err != nil {
 		return nil, err
 	}
-	if err := h.releaseWayBack(); err != nil {
-		return nil, err
-	}
-	return reliant, h.openGate()
+	return reliant, errors.Join(h.releaseWayBack(), h.openGate(), closeFirewalls())
 }
 
 // reliant returns the virtual interfaces that have come since forwarding was switched on, for

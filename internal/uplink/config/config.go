@@ -99,6 +99,7 @@ type Config struct {
 	Inbound     bool
 	Forwarding  bool
 	Gate        bool // namespaces reach nothing while the nftables table is away
+	Manage      bool // other firewalls are told to let uplinks through
 	AnyService  bool // all services of the host may be reached, not only Services
 	Services    []Service
 	Metadata    bool // the metadata service of a cloud may be reached

@@ -43,6 +43,7 @@ isolate = false
 inbound = true
 forwarding = false
 gate = false
+firewall = "manage"
 host_services = ["udp/53", "tcp/53"]
 metadata = true
 nameservers = ["192.0.2.53", "2001:db8::53"]
@@ -89,7 +90,7 @@ protocol = "tcp"
 host_port = "20000-29999"
 `, func(c *config.Config) {
 			*c = config.Config{
-				Interface: "up0", MTU: 1400, Inbound: true, Metadata: true, Group: "lab", FirstUID: 1000, FirstGID: 4294967295,
+				Interface: "up0", MTU: 1400, Inbound: true, Manage: true, Metadata: true, Group: "lab", FirstUID: 1000, FirstGID: 4294967295,
 				Services:    []config.Service{{config.UDP, 53}, {config.TCP, 53}},
 				Nameservers: []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")},
 				IPv4: config.Family{
@@ -235,6 +236,7 @@ port = 80
 			"f: forward[0].port: 65536 is not from 1 to 65535",
 			`f: forward[2].host_port: tcp/80 leads to "alice" already`,
 		}},
+		{"what to do with other firewalls", "firewall = ''\n", []string{`f: firewall: "" is neither "report" nor "manage"`}},
 		{"how addresses are found", "addresses = 'guessed'\n", []string{`f: addresses: "guessed" is neither "computed" nor "remembered"`}},
 		{"ranges without a use", "addresses = 'remembered'\n[[range]]\nfirst = 0\ncount = 1\nipv4 = '10.0.0.0/24'\nipv6 = 'fd00::/64'\n", []string{
 			`f: range: has no use with addresses = "remembered": remove it`,

@@ -69,6 +69,7 @@ func TestTheDefaultsAreThoseOfTheManPage(t *testing.T) {
 		fmt.Sprintf("metadata No = %t", d.Metadata),
 		fmt.Sprintf("forwarding No = %t", d.Forwarding),
 		fmt.Sprintf("gate No = %t", d.Gate),
+		fmt.Sprintf("firewall No = Qq %s", d.Firewall),
 		fmt.Sprintf("nameservers No = %v", d.Nameservers),
 		fmt.Sprintf("group No = Qq %s", d.Group),
 		fmt.Sprintf("first_uid No = %d", d.FirstUID),

@@ -25,6 +25,7 @@ type file struct {
 	Inbound      bool       `toml:"inbound"`
 	Forwarding   bool       `toml:"forwarding"`
 	Gate         bool       `toml:"gate"`
+	Firewall     string     `toml:"firewall"`
 	HostServices []string   `toml:"host_services"`
 	Metadata     bool       `toml:"metadata"`
 	Nameservers  []string   `toml:"nameservers"`
@@ -72,6 +73,7 @@ func defaults() file {
 		Isolate:    true,
 		Forwarding: true,
 		Gate:       true,
+		Firewall:   "report",
 		Group:      "groupnet",
 		Addresses:  "computed",
 		IPv4:       family{Enabled: true, Users: "100.64.0.0/11", Groups: "100.96.0.0/11", PrefixLength: 31, NAT: true},
@@ -168,13 +170,8 @@ func (p *parser) config(f file) *Config {
 	if f.MTU != 0 && f.MTU < 1280 || f.MTU > 65535 { // IPv6 wants 1280
 		p.complain("mtu", "%d is neither 0 nor from 1280 to 65535", f.MTU)
 	}
-	switch f.Addresses {
-	case "computed":
-	case "remembered":
-		c.Remembered = true
-	default:
-		p.complain("addresses", `%q is neither "computed" nor "remembered"`, f.Addresses)
-	}
+	c.Manage = p.isSecond("firewall", f.Firewall, "report", "manage")
+	c.Remembered = p.isSecond("addresses", f.Addresses, "computed", "remembered")
 	if f.Group == "" || strings.ContainsFunc(f.Group, unicode.IsControl) {
 		p.complain("group", "%q cannot begin the name of a group", f.Group)
 	}
@@ -251,6 +248,14 @@ func (p *parser) rangePool(key string, text *string, f *Family, bits int, count 
 	}
 	f.Pools = append(f.Pools, pool)
 	return pool
+}
+
+// isSecond tells which of two words a value is.
+func (p *parser) isSecond(key, value, first, second string) bool {
+	if value != first && value != second {
+		p.complain(key, "%q is neither %q nor %q", value, first, second)
+	}
+	return value == second
 }
 
 func (p *parser) id(key string, id int64) uint32 {
