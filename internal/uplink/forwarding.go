@@ -149,7 +149,7 @@ func (f *forwarding) closed(v version) (devices []string) {
 
 // knows tells whether an interface was there at the time of switchOn, or nothing was switched.
 func (f *forwarding) knows(device string) bool {
-	return len(f.before) == 0 || slices.ContainsFunc(f.before, func(s setting) bool { return filepath.Base(filepath.Dir(s.key)) == device })
+	return !f.switched(ipv4) && !f.switched(ipv6) || slices.ContainsFunc(f.before, func(s setting) bool { return filepath.Base(filepath.Dir(s.key)) == device })
 }
 
 // changed returns the parameters that differ from before, but for the switches of single

@@ -70,7 +70,7 @@ func TestTheTableComesBackForManyInOneTransaction(t *testing.T) {
 	table, err = openTable()
 	expect.Check(t, err)
 	for _, p := range []plan{plans[0], plans[9999]} {
-		if !table.has(p) {
+		if !table.has(p, c) {
 			t.Errorf("the table lacks %s", p.name)
 		}
 	}

@@ -194,15 +194,18 @@ func isForeign(a netip.Prefix, c *config.Config) bool {
 	return a != linkLocal
 }
 
-// refuseOverlap fails if another interface of the host has an address in the plan's networks.
-func (h *host) refuseOverlap(p plan) error {
+// refuseOverlap fails if another interface of the host has an address in the plan's networks, or
+// a network in common with them. With proxy_ndp it may have such a network of IPv6.
+func (h *host) refuseOverlap(p plan, c *config.Config) error {
 	addresses, err := list(func() ([]netlink.Addr, error) { return h.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}
 	for _, address := range addresses {
 		for _, e := range p.ends() {
-			if taken := prefixOf(address.IPNet); e.host.Overlaps(taken) {
+			taken := prefixOf(address.IPNet)
+			around := c.IPv6.ProxyNDP && e.version == ipv6 && taken.Bits() < e.host.Bits() && !e.host.Contains(taken.Addr())
+			if e.host.Overlaps(taken) && !around {
 				link, err := h.LinkByIndex(address.LinkIndex)
 				if errors.As(err, new(netlink.LinkNotFoundError)) {
 					continue

@@ -142,12 +142,15 @@ func (h *host) state(p plan, c *config.Config, fd int) (State, error) {
 	if link == nil && len(h.table.devices(func(name string) bool { return name == p.name })) == 0 {
 		return StateDown, nil
 	}
-	if link == nil || fd < 0 || !h.table.has(p) {
+	if link == nil || fd < 0 || !h.table.has(p, c) {
 		return StateIncomplete, nil
 	}
 	good, err := h.matches(link, p, c, fd)
 	if good && err == nil && c.Gate {
 		good, err = h.isGated(link)
+	}
+	if good && err == nil {
+		good, err = h.isProxied(p, c)
 	}
 	if good && err == nil {
 		good, err = insideMatches(p, link, fd)
@@ -226,6 +229,16 @@ func (h *host) warnings(s *Status, p plan, c *config.Config) []string {
 		for _, a := range has {
 			if isForeign(a, c) {
 				warnings = append(warnings, fmt.Sprintf("%s has the address %s of another program: let that program leave interfaces pn* alone", p.device(), a))
+			}
+		}
+	}
+	if address := p.proxied(c); address.IsValid() {
+		link, err := h.onLink(address)
+		if err == nil && link == nil {
+			warnings = append(warnings, fmt.Sprintf("no interface has a network with %s: proxy_ndp is of no use", address))
+		} else if err == nil {
+			if value, err := getParameter(ipv6.key(link.Attrs().Name, "proxy_ndp")); err == nil && value == "0" && s.State == StateUp {
+				warnings = append(warnings, fmt.Sprintf("the host does not answer for %s: set net.ipv6.conf.%s.proxy_ndp", address, link.Attrs().Name))
 			}
 		}
 	}

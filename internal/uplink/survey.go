@@ -95,7 +95,7 @@ func (h *host) find(name, device string, c *config.Config) (Found, error) {
 	if err == nil {
 		defer unix.Close(fd)
 	}
-	f.Open = !h.table.has(p)
+	f.Open = !h.table.has(p, c)
 	f.State, err = h.state(p, c, fd)
 	return f, err
 }

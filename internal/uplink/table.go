@@ -40,7 +40,8 @@ type table struct {
 	conn   *nftables.Conn
 	exists bool
 
-	links set // the devices of all uplinks
+	links   set // the devices of all uplinks
+	proxied set // their addresses for which the host answers its neighbours
 
 	// The ports of the host that lead to uplinks, and maps of where to: a single port to an address
 	// and a port, several to an address.
@@ -72,6 +73,7 @@ func openTable() (*table, error) {
 	t := &table{
 		conn:        conn,
 		links:       newSet("links", nftables.TypeIFName),
+		proxied:     newSet("proxied", nftables.TypeIP6Addr),
 		services:    newSet("host_services", service),
 		closed4:     newSet("closed4", nftables.TypeIFName),
 		closed6:     newSet("closed6", nftables.TypeIFName),
@@ -102,8 +104,12 @@ func openTable() (*table, error) {
 
 func newSet(name string, key nftables.SetDatatype) set {
 	s := set{Set: nftables.Set{Table: theTable, Name: name, KeyType: key}}
-	if s.Concatenation = key.Name != nftables.TypeIFName.Name; !s.Concatenation {
+	switch key.Name {
+	case nftables.TypeIFName.Name:
 		s.KeyByteOrder = binaryutil.NativeEndian // nft then prints the names as strings
+	case nftables.TypeIP6Addr.Name:
+	default:
+		s.Concatenation = true
 	}
 	return s
 }
@@ -149,7 +155,7 @@ func (t *table) portMaps() []*ports {
 
 // perUplink returns the sets that have elements of each uplink.
 func (t *table) perUplink() []*set {
-	all := []*set{&t.links}
+	all := []*set{&t.links, &t.proxied}
 	for _, m := range t.ports() {
 		all = append(all, &m.set)
 	}
@@ -157,8 +163,11 @@ func (t *table) perUplink() []*set {
 }
 
 // elementsOf returns the elements that a plan wants in each of the sets of perUplink.
-func (t *table) elementsOf(p plan) [][]nftables.SetElement {
-	all := [][]nftables.SetElement{deviceKeys(p.device())}
+func (t *table) elementsOf(p plan, c *config.Config) [][]nftables.SetElement {
+	all := [][]nftables.SetElement{deviceKeys(p.device()), nil}
+	if address := p.proxied(c); address.IsValid() {
+		all[1] = []nftables.SetElement{{Key: address.AsSlice()}}
+	}
 	for _, m := range t.ports() {
 		all = append(all, m.elementsOf(p))
 	}
@@ -228,7 +237,7 @@ func (t *table) write(c *config.Config, f *forwarding, plans []plan) error {
 		}
 		var wanted []nftables.SetElement
 		for _, p := range plans {
-			wanted = append(wanted, t.elementsOf(p)[i]...)
+			wanted = append(wanted, t.elementsOf(p, c)[i]...)
 		}
 		// A port that led to another name before the configuration changed goes, too.
 		err := t.remove(s, func(e nftables.SetElement) bool {
@@ -268,8 +277,8 @@ func (t *table) delete(name string, whole bool) error {
 }
 
 // has tells whether the table has exactly the elements that a plan wants.
-func (t *table) has(p plan) bool {
-	wanted := t.elementsOf(p)
+func (t *table) has(p plan, c *config.Config) bool {
+	wanted := t.elementsOf(p, c)
 	for i, s := range t.perUplink() {
 		count := 0
 		for _, e := range s.elements {

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -157,12 +158,16 @@ func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 			}
 		}
 	}
+	stale := slices.DeleteFunc(h.table.proxiedOf(p.name), func(a netip.Addr) bool { return a == p.proxied(c) })
+	if err := h.unproxy(stale); err != nil {
+		return err
+	}
 	link, good, err := h.findOwn(p, c, fd)
 	if err != nil {
 		return err
 	}
 	if !good {
-		if err := h.refuseOverlap(p); err != nil {
+		if err := h.refuseOverlap(p, c); err != nil {
 			return err
 		}
 		defer func() {
@@ -182,6 +187,9 @@ func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 		link, err = h.makeLink(p, c, fd)
 	}
 	if err != nil {
+		return err
+	}
+	if err := h.proxy(p, c); err != nil {
 		return err
 	}
 	return configureInside(p, c, link, fd)
@@ -213,6 +221,9 @@ func (h *host) applyFirewall(p plan, c *config.Config) error {
 				return err
 			}
 		}
+	}
+	if err := h.switchProxyOn(p, c); err != nil {
+		return err
 	}
 	plans := []plan{p}
 	if !h.table.exists {
@@ -261,6 +272,9 @@ func (h *host) plansOfOthers(name string, c *config.Config) (plans []plan, err e
 
 func (h *host) down(name string) (reliant []string, err error) {
 	if err := h.read(); err != nil {
+		return nil, err
+	}
+	if err := h.unproxy(h.table.proxiedOf(name)); err != nil {
 		return nil, err
 	}
 	links, err := h.uplinks()

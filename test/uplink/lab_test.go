@@ -186,6 +186,7 @@ const state = `state() { {
 	done
 	ip rule
 	ip -6 rule
+	ip -6 neigh show proxy
 	grep -rs . /proc/sys/net/ipv[46]/conf | grep -v stable_secret
 	nft list ruleset || echo nft has failed
 	cat /run/libpam-net/uplink.forwarding 2>&1

@@ -104,3 +104,40 @@ func TestTCPFitsNarrowerWays(t *testing.T) {
 		expect.Equal(t, "a connection in", l.ask("second", "tcp", address(v.gatewayToSecond(), 8080)), "anna "+v.second)
 	})
 }
+
+// The outside has no route to the addresses: it asks for them on its link.
+func TestAddressesOfAnOnLinkNetwork(t *testing.T) {
+	l := newLab(t)
+	const anna, bert = "2001:db8:1:0:a::2711", "2001:db8:1:0:a::2713"
+	configuration := "[ipv6]\nusers = '2001:db8:1:0:a::/80'\ngroups = '2001:db8:1:0:b::/80'\nnat = false\n"
+	l.configure(configuration)
+	l.fails([]string{"overlaps 2001:db8:1::1/64 on outside"}, "up", "anna")
+	l.configure(configuration + "proxy_ndp = true\n[[forward]]\nname = 'anna'\nprotocol = 'tcp'\nhost_port = 8080\nport = 80\n")
+	before := l.state()
+	l.serve("outside", ":80", "outside")
+	l.ok("up", "bert")
+	l.ok("up", "anna")
+	good := l.state()
+	l.sh("ip -6 neigh del proxy " + anna + " dev outside")
+	if text := l.ok("show", "anna"); !contains(text, "anna (uid 5000): incomplete\n") {
+		t.Error(text)
+	}
+	l.ok("up", "anna")
+	same(t, "state after up", l.state(), good)
+	l.asks("anna", "anna", address(outside6, 80), "outside "+anna)
+	l.asks("bert", "bert", address(outside6, 80), "outside "+bert)
+	l.serve("anna", ":80", "anna")
+	l.asks("anna from outside", "outside", address(anna, 80), "refused")
+	expect.Equal(t, "anna's port", l.ask("outside", "tcp", address(gateway6, 8080)), "anna "+outside6)
+	l.sh("sed -i s/^bert:x:5001:/bert:x:6000:/ /etc/passwd")
+	l.ok("up", "bert")
+	expect.Equal(t, "addresses", l.sh("ip -6 neigh show proxy | cut -d' ' -f1 | sort"), "2001:db8:1:0:a::2711\n2001:db8:1:0:a::2ee1")
+	l.ok("down", "bert")
+	l.ok("down", "anna")
+	same(t, "state in the end", l.state(), before)
+
+	l.configure("ipv6.proxy_ndp = true\n")
+	if said := l.ok("up", "anna"); !contains(said, "no interface has a network with fd5f:72fa:75ba::2711: proxy_ndp is of no use") {
+		t.Error(said)
+	}
+}

@@ -80,6 +80,7 @@ type Family struct {
 	Users, Groups netip.Prefix // do not overlap
 	PrefixLength  int          // of the network of one link
 	NAT           bool
+	ProxyNDP      bool // the host answers its neighbours for addresses of uplinks; IPv6 only
 
 	Pools []netip.Prefix // all that are in use: those of the ranges instead of Users, if there are ranges
 }

@@ -64,6 +64,7 @@ users = "fd00::/48"
 groups = "fd00:0:1::/48"
 prefix_length = 64
 nat = false
+proxy_ndp = true
 
 [[forward]]
 name = "alice"
@@ -98,8 +99,8 @@ host_port = "20000-29999"
 					Users: netip.MustParsePrefix("10.0.0.0/9"), Groups: netip.MustParsePrefix("10.128.0.0/9"),
 				},
 				IPv6: config.Family{
-					PrefixLength: 64,
-					Users:        netip.MustParsePrefix("fd00::/48"), Groups: netip.MustParsePrefix("fd00:0:1::/48"),
+					PrefixLength: 64, ProxyNDP: true,
+					Users: netip.MustParsePrefix("fd00::/48"), Groups: netip.MustParsePrefix("fd00:0:1::/48"),
 				},
 				Forwards: []config.Forward{
 					{Name: "alice", From: config.Ports{config.TCP, 8080, 8080}, To: 80},
@@ -209,6 +210,7 @@ func TestProblems(t *testing.T) {
 		{"pools smaller than a link", "ipv6.prefix_length = 64\nipv6.users = 'fd00::/96'\n", []string{
 			"f: ipv6.users: fd00::/96 is smaller than the network of one link, a /64 (ipv6.prefix_length)",
 		}},
+		{"IPv6 only", "ipv4.proxy_ndp = true\n", []string{"f: ipv4.proxy_ndp: is for IPv6 only"}},
 		{"prefix lengths", "ipv4.prefix_length = 32\nipv6.prefix_length = 63\n", []string{
 			"f: ipv4.prefix_length: 32 is not from 16 to 31",
 			"f: ipv6.prefix_length: 63 is not from 64 to 127",

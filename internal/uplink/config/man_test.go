@@ -80,6 +80,7 @@ func TestTheDefaultsAreThoseOfTheManPage(t *testing.T) {
 		fmt.Sprintf("groups No = Qo %s Qc , Qq %s", d.IPv4.Groups, d.IPv6.Groups),
 		fmt.Sprintf("prefix_length No = %d , %d", d.IPv4.PrefixLength, d.IPv6.PrefixLength),
 		fmt.Sprintf("nat No = %t", d.IPv4.NAT && d.IPv6.NAT),
+		fmt.Sprintf("proxy_ndp No = %t", d.IPv6.ProxyNDP),
 	} {
 		if !strings.Contains(string(page), "\n.It Cm "+item+"\n") {
 			t.Errorf("the man page does not say %q", item)

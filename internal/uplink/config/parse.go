@@ -63,6 +63,7 @@ type family struct {
 	Groups       string `toml:"groups"`
 	PrefixLength int64  `toml:"prefix_length"`
 	NAT          bool   `toml:"nat"`
+	ProxyNDP     bool   `toml:"proxy_ndp"`
 }
 
 // defaults returns the values of keys that are not in the file. They suit a host that uses
@@ -274,6 +275,10 @@ func (p *parser) family(key string, f family, bits, shortest, longest int) Famil
 		Groups:       p.pool(key+".groups", f.Groups, bits),
 		PrefixLength: int(f.PrefixLength),
 		NAT:          f.NAT,
+		ProxyNDP:     f.ProxyNDP,
+	}
+	if f.ProxyNDP && bits == 32 {
+		p.complain(key+".proxy_ndp", "is for IPv6 only")
 	}
 	if f.PrefixLength < int64(shortest) || f.PrefixLength > int64(longest) {
 		p.complain(key+".prefix_length", "%d is not from %d to %d", f.PrefixLength, shortest, longest)
