@@ -30,6 +30,8 @@ func TestExitCodes(t *testing.T) {
 		code int
 		says string
 	}{
+		{"log one two", usage, "Usage: pamnetctl log [USER]"},
+		{"graph lab", usage, "Usage: pamnetctl graph [flags]"},
 		{"status now", usage, "Usage: pamnetctl status [flags]"},
 		{"--help", fine, "Available Commands"},
 		{"help join", fine, "pamnetctl join TAG|PID [-- COMMAND [ARGUMENT...]]"},
