@@ -291,6 +291,8 @@ func TestCheckLeavesNothing(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	expect.Check(t, h.StartSSHD())
+	_, err := h.WaitLog(t.Context(), "Server listening on 127.0.0.1 port") // its last line, which is no check's
+	expect.Check(t, err)
 	expect.Check(t, h.WriteFile("/usr/local/sbin/uplink", `#!/bin/sh
 echo "$1 $2" >>/var/uplinks
 [ ! -e /run/bad ] || { echo no cable; exit 1; }
