@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,22 +61,26 @@ func This() Machine {
 
 func (m Machine) path(name string) string { return filepath.Join(m.Root, name) }
 
-// read returns the content of a file, without the newline at its end; "" if there is no such file.
+// most is the size of the largest file that is read.
+const most = 64 << 20
+
+// read returns the content of a file, without the newline at its end; "" if there is no such file, or it is not a
+// regular one. It waits for no pipe.
 func (m Machine) read(name string) string {
-	content, err := os.ReadFile(m.path(name))
+	file, err := os.OpenFile(m.path(name), os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	content, err := io.ReadAll(io.LimitReader(file, most))
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSuffix(string(content), "\n")
-}
-
-// readRegular is read for a file that a package or an administrator may have made anything: it waits for no pipe.
-func (m Machine) readRegular(name string) string {
-	info, err := os.Stat(m.path(name))
-	if err != nil || !info.Mode().IsRegular() {
-		return ""
-	}
-	return m.read(name)
 }
 
 func (m Machine) exists(name string) bool {

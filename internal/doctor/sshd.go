@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"libpam-net/internal/pamstack"
+	"libpam-net/internal/view"
 )
 
 const (
@@ -25,7 +26,8 @@ type sshd struct {
 	usePAM  string // by the command line, "" if that says nothing
 }
 
-// sshds returns the servers of OpenSSH, the one with the usual configuration first, and each configuration once.
+// sshds returns the servers of OpenSSH, the one with the usual configuration first, and each configuration once. A
+// configuration where a user may change what the path leads to is passed over: that server has other mounts.
 func (e *examination) sshds() []sshd {
 	all := []sshd{}
 	if e.exists(sshdProgram) {
@@ -49,7 +51,7 @@ func (e *examination) sshds() []sshd {
 	daemons = append(daemons, e.daemons()...)
 	slices.SortStableFunc(daemons, func(a, b daemon) int { return strings.Compare(a.place, b.place) })
 	for _, d := range daemons {
-		if s, ok := e.sshdOf(d); ok && !slices.ContainsFunc(all, func(other sshd) bool {
+		if s, ok := e.sshdOf(d); ok && view.CheckMask(e.Root, s.config) == nil && !slices.ContainsFunc(all, func(other sshd) bool {
 			return other.config == s.config && other.usePAM == s.usePAM && other.service == s.service
 		}) {
 			all = append(all, s)

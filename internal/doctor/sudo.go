@@ -32,7 +32,7 @@ func (e *examination) sudoers(file string, open []string) (all []sudoDefault) {
 		return nil
 	}
 	open = append(open, file)
-	lines := strings.Split(e.readRegular(file), "\n")
+	lines := strings.Split(e.read(file), "\n")
 	for i := 0; i < len(lines); i++ {
 		first, text := i, lines[i]
 		for strings.HasSuffix(text, `\`) && i+1 < len(lines) {

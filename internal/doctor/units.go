@@ -62,7 +62,7 @@ func (e *examination) readUnits() map[string]*unit {
 			files = append(files, own[extension])
 		}
 		for _, file := range files {
-			u.settings = append(u.settings, settingsOf(file, e.readRegular(file))...)
+			u.settings = append(u.settings, settingsOf(file, e.read(file))...)
 		}
 	}
 	return units
