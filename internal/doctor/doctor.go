@@ -74,6 +74,7 @@ var checks = []func(*examination){
 	checkEtcNetns,
 	checkEtcUnused,
 	checkRunNetns,
+	checkUnowned,
 	checkUplinks,
 	checkKernel,
 	checkUplinkModules,

@@ -110,6 +110,20 @@ func (e *examination) isRenamed(target string) bool {
 	return ok && err == nil && info.Mode().IsRegular() && (len(programs) == 0 || slices.ContainsFunc(programs, e.exists))
 }
 
+// checkUnowned finds networks that a login has created, and that no member has any more.
+func checkUnowned(e *examination) {
+	if !e.listing.Complete() || len(e.listing.Failed) > 0 {
+		return
+	}
+	used := e.networks()
+	for _, record := range e.glob("/run/libpam-net/netns/*") {
+		name := path.Base(record)
+		if file := "/run/netns/" + name; !slices.Contains(used, name) && e.exists(file) {
+			e.report(netnsNobody, Finding{Evidence: []string{file}}, "network", name)
+		}
+	}
+}
+
 // checkRunNetns finds files in /run/netns that are no network namespaces.
 func checkRunNetns(e *examination) {
 	entries, err := os.ReadDir(e.path("/run/netns"))
