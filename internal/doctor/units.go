@@ -4,6 +4,7 @@ package doctor
 
 import (
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -52,6 +53,9 @@ func (e *examination) readUnits() map[string]*unit {
 		}
 	}
 	for name, u := range units {
+		if target, err := os.Readlink(e.path(u.file)); err == nil && path.Base(target) != name {
+			continue // another name of a unit, or /dev/null
+		}
 		files := []string{u.file}
 		own := maps.Clone(extensions["service"]) // those of all services
 		if own == nil {
