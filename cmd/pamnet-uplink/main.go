@@ -172,7 +172,7 @@ func describe(s *uplink.Status) string {
 	for _, n := range s.Networks {
 		nat := ""
 		if n.NAT {
-			nat = ", the host's to others (NAT)"
+			nat = fmt.Sprintf(", %s to others (NAT)", cmp.Or(n.Outside, "the host's"))
 		}
 		line("address", "%s by %s%s", n.Address, n.Gateway, nat)
 	}

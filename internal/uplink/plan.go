@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"os/user"
 	"strconv"
@@ -92,6 +93,7 @@ func newIdentity(name string, group bool, id string) (identity, error) {
 type ends struct {
 	version
 	host, inside netip.Prefix
+	outside      netip.Addr // what others see (SNAT); invalid if that is as nat says
 }
 
 // plan is what an uplink has to be.
@@ -194,6 +196,9 @@ func makePlan(i identity, c *config.Config, known places, hasIPv6 bool) (p plan,
 				i, f.pool, 1<<(f.PrefixLength-f.pool.Bits()), string(f.version)+"."+at.pool)
 		}
 		f.host, f.inside = addressesOf(network)
+		if f.outside, err = outsideOf(i, at.number, f.pool.Addr().BitLen(), c); err != nil {
+			return plan{}, err
+		}
 	}
 	p.forwards, err = forwardsOf(i, at.number, c)
 	return p, err
@@ -237,6 +242,25 @@ func locate(i identity, c *config.Config, known places) (location, error) {
 	}
 	at.number = uint64(at.place)
 	return at, nil
+}
+
+// outsideOf returns the address, of so many bits, that a namespace has for others; invalid if it
+// has none of its own. A name's own address comes before one of a pool for all users.
+func outsideOf(i identity, number uint64, bits int, c *config.Config) (outside netip.Addr, err error) {
+	for _, s := range c.SNATs {
+		if s.Name == i.name && s.Address.BitLen() == bits {
+			return s.Address, nil
+		}
+		if s.Name != "" || i.group || s.Pool.Addr().BitLen() != bits {
+			continue
+		}
+		one, ok := subnet(s.Pool, bits, uint32(min(number, math.MaxUint32)))
+		if !ok {
+			err = fmt.Errorf("%s does not fit into %s, which has room for %d users: enlarge snat.pool", i, s.Pool, 1<<(bits-s.Pool.Bits()))
+		}
+		outside = one.Addr()
+	}
+	return outside, err
 }
 
 // forwardsOf returns the forwards to a namespace, with its own of the ports for all users, which

@@ -110,6 +110,10 @@ func TestNumbersThatDoNotFit(t *testing.T) {
 			identity{id: 1064}, "uid 1064 is in no range: add a table [[range]]",
 		},
 		{
+			"a pool of addresses for others", "first_uid = 10\nsnat = [{ pool = '192.0.2.0/30' }]",
+			identity{id: 14}, "uid 14 does not fit into 192.0.2.0/30, which has room for 4 users: enlarge snat.pool",
+		},
+		{
 			"a pool that is full", "addresses = 'remembered'\nipv4.users = '10.0.0.0/30'",
 			identity{id: 70}, "uid 70 does not fit into 10.0.0.0/30, which has room for 2 in all: enlarge ipv4.users, or delete the lines of users who are gone from /var/lib/libpam-net/addresses",
 		},

@@ -87,6 +87,8 @@ func (t *table) addChains(c *config.Config, f *forwarding) {
 	forward(isIPv6, t.closed6.has(expr.MetaKeyIIFNAME), t.closed6.has(expr.MetaKeyOIFNAME), drop)
 
 	nat := t.chain("nat", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
+	nat(from, notTo, isIPv4, t.snat4.translate(unix.NFPROTO_IPV4))
+	nat(from, notTo, isIPv6, t.snat6.translate(unix.NFPROTO_IPV6))
 	if c.IPv4.NAT {
 		nat(from, notTo, isIPv4, masquerade)
 	}
@@ -231,6 +233,15 @@ func (s *set) has(device expr.MetaKey) phrase {
 
 func (s *set) hasNot(device expr.MetaKey) phrase {
 	return phrase{&expr.Meta{Key: device, Register: first}, &expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID, Invert: true}}
+}
+
+// translate gives a packet the source address that the map has for the device that it comes from.
+func (s *set) translate(family uint32) phrase {
+	return phrase{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: first},
+		&expr.Lookup{SourceRegister: first, SetName: s.Name, SetID: s.ID, DestRegister: first, IsDestRegSet: true},
+		&expr.NAT{Type: expr.NATTypeSourceNAT, Family: family, RegAddrMin: first},
+	}
 }
 
 func portIn(s *set) phrase {

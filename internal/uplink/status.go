@@ -51,6 +51,7 @@ type Network struct {
 	Address netip.Prefix `json:"address"`
 	Gateway netip.Addr   `json:"gateway"`
 	NAT     bool         `json:"nat"`
+	Outside string       `json:"outside,omitempty"` // what others see, if it is an address of its own
 }
 
 // PortNumber is one or more ports of the host that are forwarded to ports of the namespace.
@@ -106,7 +107,11 @@ func newStatus(p plan, c *config.Config) *Status {
 		nat bool
 	}{{p.ipv4, c.IPv4.NAT}, {p.ipv6, c.IPv6.NAT}} {
 		if n.host.IsValid() {
-			s.Networks = append(s.Networks, Network{n.inside, n.host.Addr(), n.nat})
+			network := Network{Address: n.inside, Gateway: n.host.Addr(), NAT: n.nat || n.outside.IsValid()}
+			if n.outside.IsValid() {
+				network.Outside = n.outside.String()
+			}
+			s.Networks = append(s.Networks, network)
 		}
 	}
 	if c.AnyService {

@@ -40,8 +40,9 @@ type table struct {
 	conn   *nftables.Conn
 	exists bool
 
-	links   set // the devices of all uplinks
-	proxied set // their addresses for which the host answers its neighbours
+	links        set // the devices of all uplinks
+	snat4, snat6 set // maps of the devices to what others see
+	proxied      set // their addresses for which the host answers its neighbours
 
 	// The ports of the host that lead to uplinks, and maps of where to: a single port to an address
 	// and a port, several to an address.
@@ -73,6 +74,8 @@ func openTable() (*table, error) {
 	t := &table{
 		conn:        conn,
 		links:       newSet("links", nftables.TypeIFName),
+		snat4:       newMap("snat4", nftables.TypeIPAddr),
+		snat6:       newMap("snat6", nftables.TypeIP6Addr),
 		proxied:     newSet("proxied", nftables.TypeIP6Addr),
 		services:    newSet("host_services", service),
 		closed4:     newSet("closed4", nftables.TypeIFName),
@@ -111,6 +114,13 @@ func newSet(name string, key nftables.SetDatatype) set {
 	default:
 		s.Concatenation = true
 	}
+	return s
+}
+
+// newMap returns a map of devices.
+func newMap(name string, to nftables.SetDatatype) set {
+	s := newSet(name, nftables.TypeIFName)
+	s.IsMap, s.DataType = true, to
 	return s
 }
 
@@ -155,7 +165,7 @@ func (t *table) portMaps() []*ports {
 
 // perUplink returns the sets that have elements of each uplink.
 func (t *table) perUplink() []*set {
-	all := []*set{&t.links, &t.proxied}
+	all := []*set{&t.links, &t.proxied, &t.snat4, &t.snat6}
 	for _, m := range t.ports() {
 		all = append(all, &m.set)
 	}
@@ -164,7 +174,13 @@ func (t *table) perUplink() []*set {
 
 // elementsOf returns the elements that a plan wants in each of the sets of perUplink.
 func (t *table) elementsOf(p plan, c *config.Config) [][]nftables.SetElement {
-	all := [][]nftables.SetElement{deviceKeys(p.device()), nil}
+	all := [][]nftables.SetElement{deviceKeys(p.device()), nil, nil, nil}
+	for i, e := range []ends{p.ipv4, p.ipv6} {
+		if e.outside.IsValid() {
+			all[2+i] = deviceKeys(p.device())
+			all[2+i][0].Val = e.outside.AsSlice()
+		}
+	}
 	if address := p.proxied(c); address.IsValid() {
 		all[1] = []nftables.SetElement{{Key: address.AsSlice()}}
 	}

@@ -84,6 +84,34 @@ func TestWithoutNATTheServerSeesWhoItIs(t *testing.T) {
 	l.asks("IPv6 still without", "anna", address(outside6, 80), "outside "+anna6)
 }
 
+func TestAddressesForOthers(t *testing.T) {
+	l := newLab(t)
+	l.configure(`
+		first_uid = 5000
+		ipv6.nat = false
+		snat = [
+			{ pool = "203.0.113.0/29" },
+			{ pool = "2001:db8:3::/125" },
+			{ name = "bert", address = "203.0.113.77" },
+		]
+	`)
+	l.sh("ip -n outside route add 203.0.113.0/24 via 198.51.100.1; ip -n outside route add 2001:db8:3::/64 via 2001:db8:1::1")
+	l.serve("outside", ":80", "outside")
+	l.ok("up", "anna")
+	l.ok("up", "bert")
+	l.asks("the first user", "anna", address(outside4, 80), "outside 203.0.113.0")
+	l.asks("the first user", "anna", address(outside6, 80), "outside 2001:db8:3::")
+	l.asks("a user with an address of the own", "bert", address(outside4, 80), "outside 203.0.113.77")
+	l.asks("the second user", "bert", address(outside6, 80), "outside 2001:db8:3::1")
+	if text := l.ok("show", "bert"); !contains(text, "100.64.0.3/31 by 100.64.0.2, 203.0.113.77 to others (NAT)\n") {
+		t.Error(text)
+	}
+	l.configure("first_uid = 5000\n")
+	l.ok("up", "anna")
+	l.asks("without", "anna", address(outside4, 80), "outside "+gateway4)
+	expect.Equal(t, "the other user still", l.ask("bert", "tcp", address(outside4, 80)), "outside 203.0.113.77")
+}
+
 func TestWithoutIsolationNeighboursReachEachOther(t *testing.T) {
 	l := newLab(t)
 	l.configure("isolate = false\n")

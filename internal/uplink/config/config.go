@@ -74,6 +74,13 @@ func (f Forward) overlaps(g Forward) bool {
 		(!f.Address.IsValid() || !g.Address.IsValid() || f.Address == g.Address)
 }
 
+// SNAT gives what a namespace sends to others an address of the host's.
+type SNAT struct {
+	Name    string     // the namespace; "" for all users
+	Address netip.Addr // invalid for all users
+	Pool    netip.Prefix
+}
+
 // Family is the configuration of one IP version.
 type Family struct {
 	Enabled       bool
@@ -112,6 +119,7 @@ type Config struct {
 	Remembered  bool    // networks are given out in order, whatever the UID and GID
 	IPv4, IPv6  Family
 	Forwards    []Forward
+	SNATs       []SNAT
 }
 
 // Load reads a configuration file, which must be root's, and writable by nobody else. If it

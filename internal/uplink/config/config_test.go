@@ -89,6 +89,13 @@ port = 60001
 each = 10
 protocol = "tcp"
 host_port = "20000-29999"
+
+[[snat]]
+name = "alice"
+address = "192.0.2.7"
+
+[[snat]]
+pool = "2001:db8::/120"
 `, func(c *config.Config) {
 			*c = config.Config{
 				Interface: "up0", MTU: 1400, Inbound: true, Manage: true, Metadata: true, Group: "lab", FirstUID: 1000, FirstGID: 4294967295,
@@ -107,6 +114,10 @@ host_port = "20000-29999"
 					{Name: "bob", Address: netip.MustParseAddr("192.0.2.1"), From: config.Ports{config.UDP, 8080, 8080}, To: 53},
 					{Name: "bob", From: config.Ports{config.UDP, 60001, 60010}, To: 60001},
 					{Each: 10, From: config.Ports{config.TCP, 20000, 29999}, To: 20000},
+				},
+				SNATs: []config.SNAT{
+					{Name: "alice", Address: netip.MustParseAddr("192.0.2.7")},
+					{Pool: netip.MustParsePrefix("2001:db8::/120")},
 				},
 			}
 		}},
@@ -237,6 +248,14 @@ port = 80
 			"f: forward[0].host_port: 0 is not from 1 to 65535",
 			"f: forward[0].port: 65536 is not from 1 to 65535",
 			`f: forward[2].host_port: tcp/80 leads to "alice" already`,
+		}},
+		{"addresses for others", "snat = [{ name = 'a/b', address = '1' }, { name = 'a' }, { name = 'a', address = '192.0.2.1', pool = '192.0.2.0/24' }, { pool = '192.0.2.1/24' }, { pool = 'fe80::/64' }]", []string{
+			`f: snat[0].name: "a/b" cannot name`,
+			`f: snat[0].address: "1" is not an IP address`,
+			"f: snat[1]: either name and address, or pool is needed",
+			"f: snat[2]: either name and address, or pool is needed",
+			"f: snat[3].pool: 192.0.2.1/24 is an address in a network",
+			"f: snat[4].pool: fe80::/64 has addresses that hosts cannot have",
 		}},
 		{"what to do with other firewalls", "firewall = ''\n", []string{`f: firewall: "" is neither "report" nor "manage"`}},
 		{"how addresses are found", "addresses = 'guessed'\n", []string{`f: addresses: "guessed" is neither "computed" nor "remembered"`}},

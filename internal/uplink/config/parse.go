@@ -37,6 +37,14 @@ type file struct {
 	IPv4         family     `toml:"ipv4"`
 	IPv6         family     `toml:"ipv6"`
 	Forward      []forward  `toml:"forward"`
+	SNAT         []snat     `toml:"snat"`
+}
+
+// What is missing is nil.
+type snat struct {
+	Name    *string `toml:"name"`
+	Address *string `toml:"address"`
+	Pool    *string `toml:"pool"`
 }
 
 // What is missing is nil.
@@ -193,6 +201,7 @@ func (p *parser) config(f file) *Config {
 	}
 	p.ranges(c, f)
 	p.forwards(c, f)
+	p.snats(c, f)
 	return c
 }
 
@@ -383,6 +392,27 @@ func (p *parser) forward(key string, table forward) (f Forward) {
 		f.Each = int(*table.Each)
 	}
 	return f
+}
+
+func (p *parser) snats(c *Config, f file) {
+	for i, table := range f.SNAT {
+		key := element("snat", i)
+		switch {
+		case table.Name != nil && table.Address != nil && table.Pool == nil:
+			if err := netns.CheckName(*table.Name); err != nil {
+				p.complain(key+".name", "%v", err)
+			}
+			c.SNATs = append(c.SNATs, SNAT{Name: *table.Name, Address: p.address(key+".address", *table.Address)})
+		case table.Name == nil && table.Address == nil && table.Pool != nil:
+			bits := 32
+			if strings.Contains(*table.Pool, ":") {
+				bits = 128
+			}
+			c.SNATs = append(c.SNATs, SNAT{Pool: p.pool(key+".pool", *table.Pool, bits)})
+		default:
+			p.complain(key, "either name and address, or pool is needed")
+		}
+	}
 }
 
 // ports returns the first and last of a port, or of ports "FIRST-LAST".
