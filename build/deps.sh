@@ -46,6 +46,7 @@ patch                   patch           patch            to test the tests
 dpkg-shlibdeps          dpkg-dev        -                to make packages
 rpmbuild                rpm             rpm-build        to make packages
 debootstrap             debootstrap     -                to test the package on a fresh Debian
+chromium                chromium        chromium         to read reports as people do
 '
 arm64='
 aarch64-linux-gnu-gcc                   gcc-aarch64-linux-gnu  -  to compile for arm64

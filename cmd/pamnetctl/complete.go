@@ -42,12 +42,17 @@ var completeTag = completeFrom(func() (tags []cobra.Completion, err error) {
 
 // completeMember offers the members of the modules' groups.
 func completeMember(service *string) completion {
+	return completeMemberOf(func() []string { return []string{*service} })
+}
+
+// completeMemberOf offers the members whom the lines of services are for.
+func completeMemberOf(services func() []string) completion {
 	return completeFrom(func() ([]cobra.Completion, error) {
 		p, err := policy.Load("/", policy.Live())
 		if err != nil {
 			return nil, err
 		}
-		members, _, err := p.ServiceMembers(*service)
+		members, _, err := membersOf(p, services())
 		return members, err
 	})
 }
@@ -65,6 +70,18 @@ func completeService(c *cobra.Command, _ []string, begin string) ([]cobra.Comple
 
 // completeSince offers ages.
 var completeSince = cobra.FixedCompletions([]cobra.Completion{"1h", "1d", "7d", "30d"}, cobra.ShellCompDirectiveNoFileComp)
+
+// completeLogin offers the services that people log in through.
+func completeLogin(c *cobra.Command, _ []string, begin string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return completeFrom(func() ([]cobra.Completion, error) {
+		p, err := policy.Load("/", policy.Live())
+		if err != nil {
+			return nil, err
+		}
+		services, _ := logins(p)
+		return services, nil
+	})(c, nil, begin)
+}
 
 // completeUser offers the users of sessions.
 var completeUser = completeFrom(func() (users []cobra.Completion, err error) {

@@ -80,3 +80,12 @@ func size(n uint64) string {
 	}
 	return fmt.Sprintf("%.1f%c", value, units[0])
 }
+
+// some returns the first of a number of things, and how many more there are.
+func some(things []string) string {
+	const most = 4
+	if more := len(things) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(things[:most], ", "), more)
+	}
+	return strings.Join(things, ", ")
+}

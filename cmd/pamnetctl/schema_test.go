@@ -26,16 +26,17 @@ func TestSchema(t *testing.T) {
 	r := jsonschema.Reflector{Anonymous: true, DoNotReference: true, AllowAdditionalProperties: true}
 	commands := jsonschema.Definitions{}
 	for command, printed := range map[string]any{
-		"check":               checked{},
-		"check --all-members": []trial.Report{},
-		"doctor":              []doctor.Finding{},
-		"explain":             explained{},
-		"list":                []sessions.Session{},
-		"log":                 []journal.Line{},
-		"mine":                []sessions.OwnNetwork{},
-		"prune":               []netns.Pruned{},
-		"status":              status{},
-		"status (of a user)":  place{},
+		"check":                checked{},
+		"check --all-members":  []trial.Report{},
+		"check --all-services": matrix{},
+		"doctor":               []doctor.Finding{},
+		"explain":              explained{},
+		"list":                 []sessions.Session{},
+		"log":                  []journal.Line{},
+		"mine":                 []sessions.OwnNetwork{},
+		"prune":                []netns.Pruned{},
+		"status":               status{},
+		"status (of a user)":   place{},
 	} {
 		schema := r.Reflect(printed)
 		schema.Version = ""

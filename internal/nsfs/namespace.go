@@ -17,6 +17,7 @@ const (
 	Net  Kind = "net"
 	PID  Kind = "pid"
 	User Kind = "user"
+	IPC  Kind = "ipc"
 )
 
 // Processes that are no PID of a user's.

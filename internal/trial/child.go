@@ -44,7 +44,10 @@ const socketFD = 3
 //
 // The parent closes the socket when it has seen enough.
 type (
-	request    struct{ Service, User string }
+	request struct {
+		Service, User string
+		Wanted
+	}
 	runRequest struct {
 		Command string
 		Capture bool // the output
@@ -124,7 +127,7 @@ func open(r request) (*openSession, View, error) {
 			return nil, View{}, err
 		}
 	}
-	before, err := remember()
+	before, err := remember(a, r.Wanted)
 	if err != nil {
 		return nil, View{}, err
 	}
@@ -157,7 +160,7 @@ func open(r request) (*openSession, View, error) {
 		_ = tx.End()
 		return nil, seen, nil
 	}
-	err = seen.lookAround(before, a)
+	err = seen.lookAround(before, a, r.Wanted)
 	return s, seen, err
 }
 

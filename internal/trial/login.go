@@ -30,8 +30,17 @@ import (
 // grace is the time that modules have to close the session, and processes to end.
 const grace = 10 * time.Second
 
+// Wanted is what else to find out in a session.
+type Wanted struct {
+	Ways    bool     // which ways remain open
+	Daemons []string // for that: the sockets of daemons that start programs in the host's network
+	Net     bool     // what the session reaches
+	Targets []string // for that: further ones, HOST:PORT
+}
+
 // Series is a number of logins, one after the other.
 type Series struct {
+	Wanted
 	before   netns.Before
 	managers []string // the runtime directories of users whose service manager a login of the series has started
 }
@@ -52,7 +61,7 @@ type Login struct {
 
 // Begin begins a series of logins. The caller must be root, must hold the OS thread, and must have no other children:
 // until End, orphans of the sessions become its children.
-func Begin() (*Series, error) {
+func Begin(w Wanted) (*Series, error) {
 	if moved, err := isMoved(); err != nil {
 		return nil, err
 	} else if moved {
@@ -66,7 +75,7 @@ func Begin() (*Series, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Series{before: before}, nil
+	return &Series{Wanted: w, before: before}, nil
 }
 
 // Open opens a session of a user's through the stack of a service, and looks at it. With terminal, commands that Run runs
@@ -79,7 +88,7 @@ func (s *Series) Open(ctx context.Context, user, service string, terminal bool) 
 		return nil, err
 	}
 	l.forget = context.AfterFunc(ctx, l.kill)
-	if err := l.open(request{service, user}, s.before); err != nil {
+	if err := l.open(request{service, user, s.Wanted}, s.before); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	if l.RuntimeDir != "" {

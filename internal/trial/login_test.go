@@ -54,7 +54,7 @@ func TestLogin(t *testing.T) {
 	service(t, "denying", "required pam_deny.so")
 	mounts, err := mountsInEtc()
 	expect.Check(t, err)
-	s, err := Begin()
+	s, err := Begin(Wanted{})
 	expect.Check(t, err)
 	open := func(t *testing.T, service string) *Login {
 		t.Helper()
@@ -128,7 +128,7 @@ func TestLogin(t *testing.T) {
 			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 				elsewhere <- nil
 			}
-			_, err := Begin()
+			_, err := Begin(Wanted{})
 			elsewhere <- err
 		}()
 		if err := <-elsewhere; err == nil || !strings.Contains(err.Error(), "logins start in the host's network") {
@@ -150,7 +150,7 @@ func TestARunIsTheUsersAlone(t *testing.T) {
 	expect.Check(t, os.WriteFile("/etc/una.conf", []byte("una - nofile 300\n"), 0o644))
 	expect.Check(t, os.WriteFile("/etc/una.env", []byte("FROM_PAM DEFAULT=yes\n"), 0o644))
 	before := getLimits()
-	s, err := Begin()
+	s, err := Begin(Wanted{})
 	expect.Check(t, err)
 	l, err := s.Open(t.Context(), "una", "limiting", false)
 	expect.Check(t, err)

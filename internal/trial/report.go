@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"libpam-net/internal/policy"
+	"libpam-net/internal/session"
 	"libpam-net/internal/sessions"
 )
 
@@ -44,7 +45,7 @@ func (l *Login) Report(user, service string, d policy.Decision) Report {
 	if r.Outcome != policy.Refused {
 		r.Network = &Network{l.Inode, l.Name, l.Created, l.Network}
 	}
-	r.Problems = l.problems(r.Outcome, d)
+	r.Problems = append(l.problems(r.Outcome, d), l.netProblems(d)...)
 	return r
 }
 
@@ -68,6 +69,16 @@ func (l *Login) reason(o policy.Outcome) (module, why string) {
 	return module, why
 }
 
+// SetupLines returns what a setup program has said before the login was refused.
+func (r Report) SetupLines() (lines []Line) {
+	for _, l := range r.Log {
+		if r.Outcome == policy.Refused && isOurs(l.Module) && strings.HasPrefix(l.Text, "setup of ") {
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
+
 func isOurs(module string) bool {
 	return slices.ContainsFunc(policy.Modules, func(m policy.Module) bool { return m.Name == module })
 }
@@ -89,6 +100,21 @@ func (l *Login) problems(o policy.Outcome, d policy.Decision) []string {
 	case o == policy.Host:
 		for _, s := range d.Holes() {
 			problems = append(problems, fmt.Sprintf("a member of %q stays in the host's network: %s", s.Group, s.Missing()))
+		}
+	}
+	return problems
+}
+
+// netProblems returns where the session reaches what it should not, or does not reach what it should. With pam_newnet
+// that is nothing. Without a default route no gateway and no name server is expected.
+func (l *Login) netProblems(d policy.Decision) (problems []string) {
+	step := d.Network()
+	for _, p := range l.Probes {
+		switch alone := step != nil && step.Kind == session.NewNet; {
+		case alone && p.Reached:
+			problems = append(problems, fmt.Sprintf("pam_newnet has nothing to reach, and the session reaches %s: %s", p, p.Why))
+		case !alone && !p.Reached && (p.Kind == Target || p.Kind != Anything && len(l.Routes) > 0):
+			problems = append(problems, fmt.Sprintf("the session does not reach %s: %s", p, p.Why))
 		}
 	}
 	return problems

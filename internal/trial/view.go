@@ -5,6 +5,7 @@ package trial
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -39,6 +40,9 @@ type Shown struct {
 	Log          []Line   `json:"log"`
 	Messages     []string `json:"messages"` // of errors, to the user
 	Milliseconds float64  `json:"milliseconds"`
+
+	Probes []Probe   `json:"net,omitempty"`  // if they were wanted
+	Open   *Openness `json:"open,omitempty"` // likewise
 }
 
 // newView returns a view whose lists are [] in JSON.
@@ -50,9 +54,12 @@ func newView() View {
 
 // memory is what the child sees before the session.
 type memory struct {
-	limits  limits
-	mounts  []mountPoint
-	sockets map[string]nsfs.ID
+	limits    limits
+	mounts    []mountPoint
+	sockets   map[string]nsfs.ID
+	inherited uint64             // see there
+	places    map[string]nsfs.ID // directories
+	addresses []string           // of the host
 }
 
 // mountPoint is a mount at or below /etc.
@@ -60,9 +67,27 @@ type mountPoint struct {
 	path, device, root string
 }
 
-func remember() (*memory, error) {
-	m := &memory{limits: getLimits(), sockets: map[string]nsfs.ID{}}
+func remember(a *policy.Account, w Wanted) (*memory, error) {
+	m := &memory{limits: getLimits(), sockets: map[string]nsfs.ID{}, places: map[string]nsfs.ID{}}
 	var err error
+	if w.Ways {
+		if m.inherited, err = inherited(); err != nil {
+			return nil, err
+		}
+		err = withRightsTo(a, func() {
+			for _, path := range directories(a) {
+				m.places[path], _ = nsfs.At(path) // one that is missing is not shared
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if w.Net {
+		if m.addresses, err = hostAddresses(); err != nil {
+			return nil, err
+		}
+	}
 	if m.mounts, err = mountsInEtc(); err != nil {
 		return nil, err
 	}
@@ -83,6 +108,27 @@ func remember() (*memory, error) {
 		}
 	}
 	return m, nil
+}
+
+// hostAddresses returns the addresses of the host that others reach.
+func hostAddresses() (addresses []string, err error) {
+	fd, err := nsfs.Open(nsfs.Host, nsfs.Net)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	n, err := sessions.LookInto(fd)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range n.Interfaces {
+		for _, text := range i.Addresses {
+			if p, err := netip.ParsePrefix(text); err == nil && p.Addr().IsGlobalUnicast() {
+				addresses = append(addresses, p.Addr().String())
+			}
+		}
+	}
+	return addresses, nil
 }
 
 // isMoved tells whether the calling thread is in another network namespace than the host's.
@@ -108,7 +154,7 @@ func mountsInEtc() (found []mountPoint, err error) {
 }
 
 // lookAround fills in what the session shows. The calling thread must be in the session.
-func (v *View) lookAround(before *memory, a *policy.Account) (err error) {
+func (v *View) lookAround(before *memory, a *policy.Account, w Wanted) (err error) {
 	if v.Moved, err = isMoved(); err != nil {
 		return err
 	}
@@ -148,7 +194,17 @@ func (v *View) lookAround(before *memory, a *policy.Account) (err error) {
 		v.ClassNet = append(v.ClassNet, e.Name())
 	}
 	if v.Moved {
-		v.Sockets, err = reachable(a, before.sockets)
+		if v.Sockets, err = reachable(a, before.sockets); err != nil {
+			return err
+		}
+	}
+	if w.Net {
+		if err := v.probe(before, a, w); err != nil {
+			return err
+		}
+	}
+	if w.Ways {
+		v.Open, err = lookForWays(before, a, w, v.Moved, v.Sockets)
 	}
 	return err
 }

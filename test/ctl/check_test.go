@@ -40,7 +40,20 @@ type report struct {
 	}
 	Messages     []string
 	Milliseconds float64
-	Run          *struct {
+	Net          []struct {
+		Kind, Address, Why string
+		Reached            bool
+	}
+	Open *struct {
+		Exposure float64
+		Ways     []struct {
+			ID, What string
+			Weight   int
+			Open     bool
+			Evidence []string
+		}
+	}
+	Run *struct {
 		ExitCode int `json:"exit_code"`
 		Output   string
 	}
@@ -95,7 +108,7 @@ func (h *host) unchanged(t *testing.T, what string, before map[string]string) {
 func TestCheckTellsWhatALoginGets(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	expect.Check(t, h.StartSSHD())
+	h.startSSHD(t)
 	hostNet := h.Bash(t, "stat -Lc %i /proc/1/ns/net")
 
 	t.Run("a new network, on a machine where nobody has logged in yet", func(t *testing.T) {
@@ -267,20 +280,22 @@ func TestCompletion(t *testing.T) {
 	h.session(t, h.Command("su", "gina", "-c", "touch /tmp/gina; sleep 1000; true"))
 	h.Bash(t, "until [ -e /tmp/gina ]; do sleep 0.01; done; ip netns add spare")
 	for args, want := range map[string]string{
-		"check ''":             "gina gus nina ulf :4",
-		"explain ''":           "gina gus nina ulf :4",
-		"enter ''":             "gina lab spare :4",
-		"enter --as-user ''":   "gina lab :4",
-		"list ''":              "gina :4",
-		"log ''":               "gina gus nina ulf :4",
-		"log --since ''":       "1h 1d 7d 30d :4",
-		"status ''":            ":4",
-		"graph ''":             ":4",
-		"check --service sudo": "sudo sudo-i :4",
+		"check ''":               "gina gus nina ulf :4",
+		"explain ''":             "gina gus nina ulf :4",
+		"enter ''":               "gina lab spare :4",
+		"enter --as-user ''":     "gina lab :4",
+		"list ''":                "gina :4",
+		"log ''":                 "gina gus nina ulf :4",
+		"log --since ''":         "1h 1d 7d 30d :4",
+		"status ''":              ":4",
+		"graph ''":               ":4",
+		"check --service sudo":   "sudo sudo-i :4",
+		"check --service common": ":4",
+		"check --user ''":        "gina gus nina ulf :4",
 	} {
 		got := strings.Fields(h.Bash(t, "pamnetctl __complete "+args))
-		if args == "check --service sudo" { // a shell leaves out what does not begin so
-			got = slices.DeleteFunc(got, func(s string) bool { return !strings.HasPrefix(s, "sudo") && s[0] != ':' })
+		if _, begin, ok := strings.Cut(args, "--service "); ok { // a shell leaves out what does not begin so
+			got = slices.DeleteFunc(got, func(s string) bool { return !strings.HasPrefix(s, begin) && s[0] != ':' })
 		}
 		expect.Equal(t, args, strings.Join(got, " "), want)
 	}
@@ -290,9 +305,7 @@ func TestCompletion(t *testing.T) {
 func TestCheckLeavesNothing(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	expect.Check(t, h.StartSSHD())
-	_, err := h.WaitLog(t.Context(), "Server listening on 127.0.0.1 port") // its last line, which is no check's
-	expect.Check(t, err)
+	h.startSSHD(t)
 	expect.Check(t, h.WriteFile("/usr/local/sbin/uplink", `#!/bin/sh
 echo "$1 $2" >>/var/uplinks
 [ ! -e /run/bad ] || { echo no cable; exit 1; }
@@ -308,6 +321,11 @@ echo "$1 $2" >>/var/uplinks
 	t.Run("of a setup program that fails", func(t *testing.T) {
 		h.Bash(t, "touch /run/bad")
 		r := h.check(t, 1, "ulf --service plugged")
+		for _, args := range []string{"ulf", "--user ulf"} {
+			if result := h.Try(t, "pamnetctl check --service plugged "+args); !strings.Contains(result.Stdout, `setup of "ulf": no cable`) {
+				t.Errorf("check %s hides what the program has said: %+v", args, result)
+			}
+		}
 		h.Bash(t, "rm /run/bad")
 		if !strings.Contains(r.Why, "setup program") || !slices.ContainsFunc(r.Log, func(l struct {
 			Priority     int

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/expect"
 	"libpam-net/test/machine"
 	"libpam-net/test/sandbox"
 )
@@ -25,6 +26,14 @@ type host struct{ *machine.Machine }
 func newHost(t *testing.T) *host {
 	t.Helper()
 	return &host{machine.Start(t)}
+}
+
+// startSSHD starts sshd, and waits for the last line that it logs then: later, it would look like a check's.
+func (h *host) startSSHD(t *testing.T) {
+	t.Helper()
+	expect.Check(t, h.StartSSHD())
+	_, err := h.WaitLog(t.Context(), "Server listening on 127.0.0.1 port")
+	expect.Check(t, err)
 }
 
 func parse[T any](t *testing.T, output string) (value T) {
