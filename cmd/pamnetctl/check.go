@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/syslog"
+	"net"
 	"os"
 	"os/signal"
 	"runtime"
@@ -56,6 +57,11 @@ func (o checkOptions) validate(args []string) error {
 			ways++
 		}
 	}
+	for _, target := range o.targets {
+		if _, _, err := net.SplitHostPort(target); err != nil {
+			return fmt.Errorf("--target %s: write HOST:PORT, an IPv6 address in brackets", target)
+		}
+	}
 	switch {
 	case ways != 1 || len(args) > 1:
 		return errors.New("name either a user or --all-members, or users by --user")
@@ -84,6 +90,13 @@ code is 1 if a login is refused, or a member stays in the host's network. It is 
 --run.`,
 		Args: func(_ *cobra.Command, args []string) error { return o.validate(args) },
 	}
+	o.addTo(c)
+	c.RunE = func(c *cobra.Command, args []string) error { return check(c, o, args) }
+	return c
+}
+
+// addTo gives the command the options.
+func (o *checkOptions) addTo(c *cobra.Command) {
 	o.asJSON = addJSON(c)
 	f := c.Flags()
 	f.StringArrayVar(&o.services, "service", nil, "follow the PAM stack of `SERVICE`; may be repeated (default sshd)")
@@ -99,35 +112,36 @@ code is 1 if a login is refused, or a member stays in the host's network. It is 
 	_ = c.RegisterFlagCompletionFunc("service", completeLogin)
 	_ = c.RegisterFlagCompletionFunc("user", c.ValidArgsFunction)
 	_ = c.MarkFlagFilename("html", "html")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := onlyRoot("log others in; use sudo"); err != nil {
-			return err
-		}
-		p, err := loadServices(o.services)
-		if err != nil {
-			return err
-		}
-		runtime.LockOSThread()
-		signals := []os.Signal{unix.SIGTERM, unix.SIGHUP}
-		if o.command != "" {
-			signal.Notify(make(chan os.Signal, 1), unix.SIGINT, unix.SIGQUIT) // check passes them on to the command
-		} else {
-			signals = append(signals, unix.SIGINT)
-		}
-		ctx, stop := signal.NotifyContext(c.Context(), signals...)
-		defer stop()
-		k := checker{checkOptions: o, policy: p, out: c.OutOrStdout(), errors: c.ErrOrStderr()}
-		if k.series, err = trial.Begin(o.wanted()); err != nil {
-			return err
-		}
-		if o.isDetailed(args) {
-			err = k.user(ctx, args[0])
-		} else {
-			err = k.matrix(ctx, args)
-		}
-		return errors.Join(err, k.end(ctx))
+}
+
+// check does what the command is for.
+func check(c *cobra.Command, o checkOptions, args []string) error {
+	if err := onlyRoot("log others in; use sudo"); err != nil {
+		return err
 	}
-	return c
+	p, err := loadServices(o.services)
+	if err != nil {
+		return err
+	}
+	runtime.LockOSThread()
+	signals := []os.Signal{unix.SIGTERM, unix.SIGHUP}
+	if o.command != "" {
+		signal.Notify(make(chan os.Signal, 1), unix.SIGINT, unix.SIGQUIT) // check passes them on to the command
+	} else {
+		signals = append(signals, unix.SIGINT)
+	}
+	ctx, stop := signal.NotifyContext(c.Context(), signals...)
+	defer stop()
+	k := checker{checkOptions: o, policy: p, out: c.OutOrStdout(), errors: c.ErrOrStderr()}
+	if k.series, err = trial.Begin(o.wanted()); err != nil {
+		return err
+	}
+	if o.isDetailed(args) {
+		err = k.user(ctx, args[0])
+	} else {
+		err = k.matrix(ctx, args)
+	}
+	return errors.Join(err, k.end(ctx))
 }
 
 const defaultService = "sshd"
@@ -308,21 +322,7 @@ func printReport(w io.Writer, r trial.Report) error {
 		line("name server", r.DNS...)
 		line("host's socket", r.Sockets...)
 	}
-	for _, p := range r.Probes {
-		key := "not reached"
-		if p.Reached {
-			key = "reached"
-		}
-		line(key, fmt.Sprintf("%s (%s)", p, p.Why))
-	}
-	if r.Open != nil {
-		for _, w := range r.Open.Ways {
-			if w.Open {
-				line("open", fmt.Sprintf("%s (%s)", w.What, some(w.Evidence)))
-			}
-		}
-		line("exposure", fmt.Sprintf("%.1f of 10", r.Open.Exposure))
-	}
+	printNet(line, r)
 	for _, l := range r.Log {
 		if l.Priority <= int(syslog.LOG_WARNING) && l.Text != r.Why {
 			line("log", l.Module+": "+l.Text)
@@ -331,4 +331,24 @@ func printReport(w io.Writer, r trial.Report) error {
 	line("time", fmt.Sprintf("%.0f ms", r.Milliseconds))
 	line("problem", r.Problems...)
 	return t.Flush()
+}
+
+// printNet prints what the session reaches, and which ways remain open.
+func printNet(line func(key string, values ...string), r trial.Report) {
+	for _, p := range r.Probes {
+		key := "not reached"
+		if p.Reached {
+			key = "reached"
+		}
+		line(key, fmt.Sprintf("%s (%s)", p, p.Why))
+	}
+	if r.Open == nil {
+		return
+	}
+	for _, w := range r.Open.Ways {
+		if w.Open {
+			line("open", fmt.Sprintf("%s (%s)", w.What, some(w.Evidence)))
+		}
+	}
+	line("exposure", fmt.Sprintf("%.1f of 10", r.Open.Exposure))
 }

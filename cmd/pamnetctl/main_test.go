@@ -55,6 +55,7 @@ func TestExitCodes(t *testing.T) {
 		{"check ulf --user gina", usage, "name either a user or --all-members"},
 		{"check ulf --all-services --run true", usage, "--run needs a user"},
 		{"check ulf --all-services --service su", usage, "name either --all-services"},
+		{"check ulf --net --target example.org", usage, "write HOST:PORT"},
 		{"check ulf --target example.org:80", usage, "--target needs --net"},
 		{"hold a/b", problems, `tag "a/b": take 1 to 64 letters`},
 		{"release a/b", problems, `tag "a/b": take 1 to 64 letters`},

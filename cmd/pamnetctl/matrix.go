@@ -255,12 +255,18 @@ func (m *matrix) rows() (rows []*row) {
 	return rows
 }
 
-// ServiceList names the services of a row, "all 12" for all that were tried.
-func (m *matrix) ServiceList(r *row) string {
-	if n := len(m.Services); n > 2 && len(r.Services) == n {
-		return fmt.Sprintf("all %d", n)
+// among names some of all: "all 12" for all, "all 12 but su" for nearly all.
+func among(some, all []string) string {
+	const few = 3
+	others := slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(some, s) })
+	switch {
+	case len(all) <= few || len(others) > few || len(some) <= len(others):
+		return strings.Join(some, ", ")
+	case len(others) > 0:
+		return fmt.Sprintf("all %d but %s", len(all), strings.Join(others, ", "))
+	default:
+		return fmt.Sprintf("all %d", len(all))
 	}
-	return strings.Join(r.Services, ", ")
 }
 
 // reasons returns what was not tried, that with the same reason together.
@@ -294,7 +300,7 @@ func printMatrix(w io.Writer, m *matrix) error {
 	t := newTable(w)
 	fmt.Fprintln(t, "USER\tOUTCOME\tMODULE\tNETWORK\tSERVICES\tPROBLEMS")
 	for _, r := range m.rows() {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.User, r.Outcome, orDash(r.Module), orDash(r.Network), m.ServiceList(r),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.User, r.Outcome, orDash(r.Module), orDash(r.Network), among(r.Services, m.Services),
 			orDash(plain(strings.Join(r.Problems, "; "))))
 	}
 	if err := t.Flush(); err != nil {

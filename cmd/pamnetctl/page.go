@@ -26,6 +26,7 @@ var page string
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"list":     func(words []string) string { return strings.Join(words, ", ") },
 	"some":     some,
+	"among":    among,
 	"exposure": func(o float64) string { return fmt.Sprintf("%.1f", o) },
 	"outcome": func(o policy.Outcome) string {
 		return map[policy.Outcome]string{policy.Isolated: "isolated", policy.Refused: "refused", policy.Host: "not isolated"}[o]
@@ -82,6 +83,14 @@ func newPageData(m *matrix) *pageData {
 		}
 	}
 	return d
+}
+
+// IsolatedUsers returns the users who were isolated through a service.
+func (d *pageData) IsolatedUsers() (users []string) {
+	for _, e := range d.Exposures {
+		users = append(users, e.User)
+	}
+	return users
 }
 
 func (d *pageData) addNetwork(r trial.Report) {

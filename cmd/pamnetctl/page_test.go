@@ -62,14 +62,20 @@ func TestAReportIsReadInABrowserWithoutAnythingElse(t *testing.T) {
 	const rows = 502 + 501 + 3 + 501 + 5
 	for _, width := range []int{1280, 400} {
 		p.Resize(width)
-		expect.Equal(t, fmt.Sprintf("rows within %d pixels", width), p.Eval(`[...document.querySelectorAll("tr")].filter(r => {
-			const b = r.getBoundingClientRect(); return b.height > 10 && b.left >= 0 && b.right <= innerWidth && getComputedStyle(r).visibility == "visible" }).length`), any(float64(rows)))
+		expect.Equal(t, fmt.Sprintf("rows that are seen within %d pixels", width), p.Eval(`[...document.querySelectorAll("tr")].filter(r => {
+			const b = r.getBoundingClientRect()
+			return b.height > 10 && b.height < 400 && b.left >= 0 && b.width > 100 && getComputedStyle(r).visibility == "visible"
+		}).length`), any(float64(rows)))
+		expect.Equal(t, fmt.Sprintf("a page wider than %d pixels", width), p.Eval(`document.documentElement.scrollWidth > innerWidth`), any(false))
 	}
+	p.Resize(1280)
+	expect.Equal(t, "tables that are wider than the page", p.Eval(`[...document.querySelectorAll(".scroll")].filter(r => r.scrollWidth > r.clientWidth).length`), any(0.0))
+	expect.Equal(t, "a plain row is one line", p.Eval(`document.querySelector("tbody tr").getBoundingClientRect().height < 48`), any(true))
 	expect.Equal(t, "the first cell", p.Eval(`document.querySelector("tbody tr").innerText`), any("user-000\tisolated\tuser-000\tpam_usernet\tall 200\tnone"))
 	expect.Equal(t, "what is not right", p.Eval(`[...document.querySelectorAll("td.bad")].map(c => c.parentNode.innerText).join("\n")`),
 		any("user-499\tnot isolated\tthe host's\tpam_usernet\tservice-199\ta member of \"usernet\" stays in <the host's> network"))
 	roles := p.Roles()
-	expect.Equal(t, "what a screen reader finds", fmt.Sprint(roles["table"], roles["caption"], roles["row"], roles["main"]), fmt.Sprint(5, 5, rows, 1))
+	expect.Equal(t, "what a screen reader finds", fmt.Sprint(roles["table"], roles["caption"], roles["region"], roles["row"], roles["main"]), fmt.Sprint(5, 5, 5, rows, 1))
 	p.Print()
 	expect.Equal(t, "the header on each sheet of paper", p.Eval(`getComputedStyle(document.querySelector("thead")).display`), any("table-header-group"))
 	expect.Equal(t, "language and title", p.Eval(`document.documentElement.lang + ": " + document.title`), any("en: Networks of logins on server, 2026-11-29"))

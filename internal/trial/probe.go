@@ -169,19 +169,24 @@ func askGateway(r sessions.Route) error {
 		if err != nil {
 			return err
 		}
-		for _, n := range neighbours {
-			if ip, ok := netip.AddrFromSlice(n.IP); !ok || ip.Unmap() != address.WithZone("").Unmap() {
-				continue
-			}
-			switch {
-			case n.State&(netlink.NUD_REACHABLE|netlink.NUD_PERMANENT|netlink.NUD_NOARP) != 0:
-				return nil
-			case n.State&netlink.NUD_FAILED != 0:
-				return errors.New("its link address is unknown")
-			}
+		switch state := stateOf(neighbours, address.WithZone("")); {
+		case state&(netlink.NUD_REACHABLE|netlink.NUD_PERMANENT|netlink.NUD_NOARP) != 0:
+			return nil
+		case state&netlink.NUD_FAILED != 0:
+			return errors.New("its link address is unknown")
 		}
 	}
 	return fmt.Errorf("no answer within %v", patience)
+}
+
+// stateOf returns the state of a neighbour, 0 if there is none.
+func stateOf(neighbours []netlink.Neigh, address netip.Addr) int {
+	for _, n := range neighbours {
+		if ip, ok := netip.AddrFromSlice(n.IP); ok && ip.Unmap() == address.Unmap() {
+			return n.State
+		}
+	}
+	return 0
 }
 
 // askNameServer asks a name server for the servers of the root. Any answer will do.
