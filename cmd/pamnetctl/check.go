@@ -111,6 +111,7 @@ func (o *checkOptions) addTo(c *cobra.Command) {
 	// They fail if there is no such option.
 	_ = c.RegisterFlagCompletionFunc("service", completeLogin)
 	_ = c.RegisterFlagCompletionFunc("user", c.ValidArgsFunction)
+	_ = c.RegisterFlagCompletionFunc("target", cobra.NoFileCompletions)
 	_ = c.MarkFlagFilename("html", "html")
 }
 

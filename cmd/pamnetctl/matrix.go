@@ -30,6 +30,8 @@ type matrix struct {
 	Services []string       `json:"services"`
 	Logins   []trial.Report `json:"logins"`
 	Untried  []untried      `json:"untried"`
+
+	incomplete error // why more was to be tried
 }
 
 // untried is a login that was not tried.
@@ -88,7 +90,7 @@ func (k checker) matrix(ctx context.Context, args []string) (err error) {
 		}
 		defer page.Close()
 	}
-	failed := k.tryAll(ctx, m)
+	m.incomplete = k.tryAll(ctx, m)
 	switch {
 	case *k.asJSON && k.allServices:
 		err = printObject(k.out, m)
@@ -102,7 +104,7 @@ func (k checker) matrix(ctx context.Context, args []string) (err error) {
 	if page != nil {
 		err = errors.Join(err, printPage(page, m), page.commit())
 	}
-	if err := errors.Join(err, failed); err != nil {
+	if err := errors.Join(err, m.incomplete); err != nil {
 		return err
 	}
 	bad := map[string]bool{}
@@ -174,10 +176,11 @@ func (k checker) tryAll(ctx context.Context, m *matrix) error {
 				for _, user := range m.Users[i+1:] {
 					m.Untried = append(m.Untried, untried{user, "", "interrupted"})
 				}
-				return err
+				return errInterrupted
 			}
 			if err != nil {
 				failed++
+				fmt.Fprintf(k.errors, "pamnetctl: check: %s through %s: %v\n", user, service, err)
 				m.Untried = append(m.Untried, untried{user, service, err.Error()})
 				continue
 			}

@@ -41,6 +41,7 @@ type pageData struct {
 	Exposures                 []pageExposure
 	Ways                      []*pageWay
 	Reasons                   []reasonFor
+	Incomplete                string
 	Isolated, Refused, InHost int // logins
 	Problems                  int // logins with one
 }
@@ -67,6 +68,9 @@ type pageWay struct {
 
 func newPageData(m *matrix) *pageData {
 	d := &pageData{matrix: m, Rows: m.rows(), Reasons: m.reasons()}
+	if m.incomplete != nil {
+		d.Incomplete = m.incomplete.Error()
+	}
 	for _, r := range m.Logins {
 		switch r.Outcome {
 		case policy.Isolated:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -77,7 +78,7 @@ func TestTheMatrixOfMembersAndServices(t *testing.T) {
 		p := browser.Open(t, file)
 		expect.Equal(t, "requests", fmt.Sprint(p.Requests), "[file://"+file+"]")
 		expect.Equal(t, "the title", p.Eval("document.title.startsWith('Networks of logins on "+m.Host+", 20')"), any(true))
-		expect.Equal(t, "the verdict", p.Eval("document.querySelector('.verdict').innerText"), any("4 of 36 logins have a problem."))
+		expect.Equal(t, "the verdict", p.Eval("document.querySelector('.verdict').innerText"), any("Logins with a problem: 4 of 36."))
 		expect.Equal(t, "results", p.Eval("[...document.querySelectorAll('#networks + .scroll tbody tr')].map(r => r.cells[0].innerText + ' ' + r.cells[2].innerText).join('\\n')"),
 			any("gina lab\ngina the host's\ngus lab\ngus the host's\nnina its own\nnina the host's\nulf ulf\nulf the host's"))
 		expect.Equal(t, "ways", p.Eval("[...document.querySelectorAll('#open ~ .scroll table')][0].rows.length > 10"), any(true))
@@ -88,6 +89,15 @@ func TestTheMatrixOfMembersAndServices(t *testing.T) {
 		if result.ExitCode != 1 || result.Stdout != "" || !strings.Contains(result.Stderr, "write the report: open /nosuch/") {
 			t.Errorf("%+v", result)
 		}
+	})
+	t.Run("a login that ends the process stops no other one", func(t *testing.T) {
+		expect.Check(t, h.PAM("ending", "session required pam_permit.so", "session required pam_exec.so /usr/local/sbin/ends"))
+		expect.Check(t, h.WriteFile("/usr/local/sbin/ends", "#!/bin/sh\n[ $PAM_USER != gus ] || kill -KILL $PPID", 0o755))
+		result := h.Try(t, "pamnetctl check --user gina --user gus --user olga --service ending --html /var/ending.html")
+		expect.Equal(t, "end", fmt.Sprint(result.ExitCode, " ", result.Stderr), "1 pamnetctl: check: gus through ending: the process in the session: it has ended unexpectedly\n"+
+			"pamnetctl: check: 1 login could not be tried\n")
+		expect.Equal(t, "users", strings.Join(regexp.MustCompile(`(?m)^g\w+|^olga`).FindAllString(result.Stdout, -1), " "), "gina olga")
+		h.Bash(t, "grep 'The check is not complete: 1 login could not be tried' /var/ending.html; grep 'gus through ending' /var/ending.html; rm /etc/pam.d/ending")
 	})
 	t.Run("interrupted, it tells what it knows", func(t *testing.T) {
 		expect.Check(t, h.PAM("slow", "session required pam_permit.so", "session required pam_newnet.so", "session required pam_exec.so /usr/local/sbin/hang"))
