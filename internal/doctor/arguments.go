@@ -67,6 +67,9 @@ func checkArguments(e *examination) {
 // checkDifferences finds lines for one group with different arguments.
 func checkDifferences(e *examination) {
 	for _, c := range e.concerns {
+		if len(c.members) == 0 && c.complete {
+			continue
+		}
 		lines := e.linesOf(c.Module)
 		f := Finding{}
 		for _, r := range lines {
