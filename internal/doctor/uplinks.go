@@ -37,10 +37,14 @@ func checkUplinks(e *examination) {
 		case found.Nobody:
 			f.Remedy = "pamnet-uplink down " + quote(found.Name)
 			e.report(uplinkNobody, f, "network", found.Name)
+		case found.Problem != "" && !found.Open:
 		case found.State == uplink.StateIncomplete && found.Open:
 			bad[uplinkOpen] = append(bad[uplinkOpen], found)
 		case found.State == uplink.StateIncomplete:
 			bad[uplinkIncomplete] = append(bad[uplinkIncomplete], found)
+		}
+		if found.Problem != "" {
+			found.Warnings = append(found.Warnings, found.Problem)
 		}
 		for _, warning := range found.Warnings {
 			e.report(uplinkWarning, f, "warning", strings.TrimSuffix(warning, "."), "network", found.Name)

@@ -173,6 +173,9 @@ func (h *host) matches(link netlink.Link, p plan, c *config.Config, fd int) (boo
 
 // addresses returns the addresses of an interface of the host.
 func (h *host) addresses(link netlink.Link) (all []netip.Prefix, err error) {
+	if h.known != nil {
+		return h.known[link.Attrs().Index], nil
+	}
 	addresses, err := list(func() ([]netlink.Addr, error) { return h.AddrList(link, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses of %s: %w", link.Attrs().Name, err)

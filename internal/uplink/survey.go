@@ -5,10 +5,12 @@ package uplink
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os/user"
 	"slices"
 	"strings"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"libpam-net/internal/netns"
@@ -23,6 +25,7 @@ type Found struct {
 	Open     bool     `json:"open"`     // the nftables table lacks its part
 	Nobody   bool     `json:"nobody"`   // neither a user nor a group has the name, or its number is another
 	Renamed  string   `json:"renamed"`  // the name that its user has now, "" if there is none
+	Problem  string   `json:"problem"`  // why nothing else is known, "" if it is
 	Warnings []string `json:"warnings"` // of the host, with the first uplink alone
 }
 
@@ -43,6 +46,9 @@ func Survey(c *config.Config) (all []Found, err error) {
 	if h.forwarding, err = openForwarding(forwardingFile); err != nil {
 		return nil, err
 	}
+	if err := h.learnAddresses(); err != nil {
+		return nil, err
+	}
 	devices := map[string]string{}
 	for _, link := range links {
 		devices[link.Attrs().Alias] = link.Attrs().Name
@@ -54,17 +60,12 @@ func Survey(c *config.Config) (all []Found, err error) {
 	}
 	looked := 0
 	for name, device := range devices {
-		f, err := h.find(name, device, c)
-		if err != nil {
-			return nil, fmt.Errorf("look at uplink %q: %w", name, err)
-		}
-		if f.State == StateIncomplete && !f.Nobody && looked < confirmed {
+		f := h.find(name, device, c)
+		if f.State == StateIncomplete && !f.Nobody && f.Problem == "" && looked < confirmed {
 			looked++
-			status, err := Show(name, c)
-			if err != nil {
-				return nil, err
+			if status, err := Show(name, c); err == nil {
+				f.State = status.State
 			}
-			f.State = status.State
 		}
 		all = append(all, f)
 	}
@@ -72,8 +73,21 @@ func Survey(c *config.Config) (all []Found, err error) {
 	return all, h.warn(all, c)
 }
 
+// learnAddresses lists the addresses of all interfaces at once. The kernel lists no fewer for one.
+func (h *host) learnAddresses() error {
+	addresses, err := list(func() ([]netlink.Addr, error) { return h.AddrList(nil, netlink.FAMILY_ALL) })
+	if err != nil {
+		return fmt.Errorf("list addresses: %w", err)
+	}
+	h.known = map[int][]netip.Prefix{}
+	for _, a := range addresses {
+		h.known[a.LinkIndex] = append(h.known[a.LinkIndex], prefixOf(a.IPNet))
+	}
+	return nil
+}
+
 // find returns what there is of an uplink.
-func (h *host) find(name, device string, c *config.Config) (Found, error) {
+func (h *host) find(name, device string, c *config.Config) Found {
 	f := Found{Name: name, Device: device, State: StateIncomplete}
 	p, err := planFor(name, c)
 	if errors.Is(err, errNobody) || err == nil && p.device() != device {
@@ -83,21 +97,25 @@ func (h *host) find(name, device string, c *config.Config) (Found, error) {
 				f.Renamed = u.Username
 			}
 		}
-		return f, nil
+		return f
 	}
 	if err != nil {
-		return f, err
-	}
-	fd, err := netns.Open(name)
-	if err != nil && !errors.Is(err, netns.ErrAbsent) {
-		return f, err
-	}
-	if err == nil {
-		defer unix.Close(fd)
+		f.Problem = err.Error()
+		return f
 	}
 	f.Open = !h.table.has(p, c)
-	f.State, err = h.state(p, c, fd)
-	return f, err
+	fd, err := netns.Open(name)
+	switch {
+	case errors.Is(err, netns.ErrAbsent):
+	case err != nil:
+		f.Problem = err.Error()
+	default:
+		defer unix.Close(fd)
+		if f.State, err = h.state(p, c, fd); err != nil {
+			f.Problem = err.Error()
+		}
+	}
+	return f
 }
 
 // warn adds the warnings of the first uplink that is up.

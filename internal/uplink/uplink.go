@@ -43,6 +43,7 @@ func deadline() time.Time { return time.Now().Add(patience) }
 // host is the host's side of the uplinks.
 type host struct {
 	*netlink.Handle
+	known map[int][]netip.Prefix // addresses by interface, for Survey; nil: ask
 
 	// As of the last call of locked.
 	table      *table
