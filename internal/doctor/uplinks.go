@@ -37,7 +37,6 @@ func checkUplinks(e *examination) {
 		case found.Nobody:
 			f.Remedy = "pamnet-uplink down " + quote(found.Name)
 			e.report(uplinkNobody, f, "network", found.Name)
-		case found.Problem != "" && !found.Open:
 		case found.State == uplink.StateIncomplete && found.Open:
 			bad[uplinkOpen] = append(bad[uplinkOpen], found)
 		case found.State == uplink.StateIncomplete:

@@ -21,7 +21,7 @@ import (
 type Found struct {
 	Name     string   `json:"name"`
 	Device   string   `json:"device"`
-	State    State    `json:"state"`
+	State    State    `json:"state"`    // "" if it cannot be told
 	Open     bool     `json:"open"`     // the nftables table lacks its part
 	Nobody   bool     `json:"nobody"`   // neither a user nor a group has the name, or its number is another
 	Renamed  string   `json:"renamed"`  // the name that its user has now, "" if there is none
@@ -61,7 +61,7 @@ func Survey(c *config.Config) (all []Found, err error) {
 	looked := 0
 	for name, device := range devices {
 		f := h.find(name, device, c)
-		if f.State == StateIncomplete && !f.Nobody && f.Problem == "" && looked < confirmed {
+		if f.State == StateIncomplete && !f.Nobody && looked < confirmed {
 			looked++
 			if status, err := Show(name, c); err == nil {
 				f.State = status.State
@@ -100,7 +100,7 @@ func (h *host) find(name, device string, c *config.Config) Found {
 		return f
 	}
 	if err != nil {
-		f.Problem = err.Error()
+		f.State, f.Problem = "", err.Error()
 		return f
 	}
 	f.Open = !h.table.has(p, c)
@@ -108,11 +108,11 @@ func (h *host) find(name, device string, c *config.Config) Found {
 	switch {
 	case errors.Is(err, netns.ErrAbsent):
 	case err != nil:
-		f.Problem = err.Error()
+		f.State, f.Problem = "", err.Error()
 	default:
 		defer unix.Close(fd)
 		if f.State, err = h.state(p, c, fd); err != nil {
-			f.Problem = err.Error()
+			f.State, f.Problem = "", err.Error()
 		}
 	}
 	return f
