@@ -85,6 +85,7 @@ var checks = []func(*examination){
 	checkVsock,
 	checkPtrace,
 	checkLinger,
+	checkUnits,
 	checkProcesses,
 	checkDeleted,
 }

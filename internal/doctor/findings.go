@@ -277,6 +277,8 @@ var (
 		"A session can take over its user's processes in another network.", "Set kernel.yama.ptrace_scope.", "")
 	lingering = row("linger", Warning, "The user manager of {user} runs at all times, and is not isolated.",
 		"A session can start programs in the host's network through it.", "End it, and let it start with a session.", "")
+	unitOutside = row("unit-outside", Warning, "{unit} is started at boot and runs as {user}, without a session.",
+		"What it runs is in the host's network.", "Set PAMName=login in a drop-in, or NetworkNamespacePath= to the network of {user}.", "")
 	runningOutside = row("running-outside", Warning, "{user} has {count} in the host's network.",
 		"Sessions can use what was started before the modules were in place, or by a service without them.", "End {user}'s processes.",
 		"No member has a process in the host's network.")

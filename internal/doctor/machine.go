@@ -26,7 +26,7 @@ type Machine struct {
 	Run func(name string, args ...string) (string, error)
 	// OpenNetns opens a network namespace by its name, as a login does; nil likewise.
 	OpenNetns func(name string) error
-	// Uplinks returns the uplinks; nil likewise.
+	// Uplinks returns the uplinks, their names alone if it fails; nil likewise.
 	Uplinks func() ([]uplink.Found, error)
 	// TryModule logs in through a module, and returns what goes wrong; nil likewise.
 	TryModule func(path string) error
@@ -48,12 +48,18 @@ func This() Machine {
 			}
 			return err
 		},
-		Uplinks: func() ([]uplink.Found, error) {
+		Uplinks: func() (all []uplink.Found, err error) {
 			c, err := config.Load(config.Path)
-			if err != nil {
-				return nil, err
+			if err == nil {
+				all, err = uplink.Survey(c)
 			}
-			return uplink.Survey(c)
+			if err != nil {
+				names, _ := uplink.Names()
+				for _, name := range names {
+					all = append(all, uplink.Found{Name: name})
+				}
+			}
+			return all, err
 		},
 		TryModule: trial.Module,
 	}

@@ -8,6 +8,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"libpam-net/internal/session"
 )
 
 // unitDirs are the directories of systemd's units. A file in an earlier one overrides one in a later one.
@@ -130,4 +132,32 @@ func (e *examination) unitServices() (names []string) {
 		}
 	}
 	return names
+}
+
+// checkUnits finds units that are started at boot, and run as a member without a session or a network of their own.
+func checkUnits(e *examination) {
+	for _, link := range e.glob("/etc/systemd/system/*.wants/*.service") {
+		name := path.Base(link)
+		u, instance := e.units()[name], ""
+		if template, rest, found := strings.Cut(name, "@"); u == nil && found {
+			u, instance = e.units()[template+"@.service"], strings.TrimSuffix(rest, ".service")
+		}
+		if u == nil {
+			continue
+		}
+		user := strings.NewReplacer("%i", instance, "%I", instance).Replace(u.last("User"))
+		isolated := u.last("PAMName") != "" || u.last("NetworkNamespacePath") != "" || slices.Contains([]string{"yes", "true", "on", "1"}, u.last("PrivateNetwork"))
+		if !isolated && slices.ContainsFunc(e.users, func(a session.Answer) bool { return a.User == user && a.UID != 0 }) {
+			e.report(unitOutside, Finding{Evidence: []string{u.file}}, "unit", name, "user", user)
+		}
+	}
+}
+
+// last returns the value of a setting that counts once, "" if there is none.
+func (u *unit) last(name string) string {
+	values := u.written(name)
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
 }

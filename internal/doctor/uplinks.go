@@ -21,7 +21,7 @@ func checkUplinks(e *examination) {
 	}
 	all, err := e.Uplinks()
 	if err != nil {
-		if len(e.uplinkLines()) > 0 {
+		if len(all) > 0 || len(e.uplinkLines()) > 0 {
 			e.report(uplinkFails, Finding{Evidence: []string{config.Path}}, "error", err.Error())
 		}
 		e.unknown(uplinkOpen)

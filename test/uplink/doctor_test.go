@@ -27,7 +27,8 @@ func TestDoctorSeesWhatIsWrongWithUplinks(t *testing.T) {
 		{"all rules are flushed", "nft flush ruleset", program + " up --all", []string{"error uplink-incomplete"}},
 		{"a network is new", "ip netns del anna; ip netns add anna", program + " up anna", []string{"warning uplink-incomplete"}},
 		{"a user has another name", "usermod -l otto bert", "usermod -l bert otto", []string{"warning uplink-nobody"}},
-		{"the configuration has an error, which is nobody's as no line has the setup program", "echo mtv=3 >" + configuration, "rm " + configuration, nil},
+		{"the configuration has an error", "echo mtv=3 >" + configuration, "rm " + configuration, []string{"error uplink-config"}},
+		{"there are no uplinks", "echo mtv=3 >" + configuration + "; " + program + " down anna; " + program + " down bert", "true", nil},
 	} {
 		l.sh(c.damage)
 		var findings []doctor.Finding
