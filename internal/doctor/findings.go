@@ -191,8 +191,8 @@ var (
 	resolvRenamed = row("etc-netns-renamed", Note, "{file} covers {target}, which a program replaces by a rename.",
 		"From then on, running sessions in network {network} see the host's file.",
 		"Make {target} a symbolic link, whose cover holds: mv {target} {target}.host && ln -s resolv.conf.host {target}", "")
-	netnsNobody = row("network-nobody", Note, "Network {network} is that of no member.",
-		"Its user or group has another name now, or no members. Later logins get another network, without the files in /etc/netns/{network}.",
+	netnsNobody = row("network-nobody", Note, "Network {network} is that of nobody.",
+		"Its user or group has another name now, or is gone. Later logins get another network, without the files in /etc/netns/{network}.",
 		"Take it down: pamnetctl prune", "")
 	runForeign = row("run-netns-foreign", Note, "{file} cannot be the network of a session: {error}.",
 		"Logins to a network of this name would be refused. No member has one.", "Unmount it, or move it away.", "")

@@ -110,7 +110,7 @@ func (e *examination) isRenamed(target string) bool {
 	return ok && err == nil && info.Mode().IsRegular() && (len(programs) == 0 || slices.ContainsFunc(programs, e.exists))
 }
 
-// checkUnowned finds networks that a login has created, and that no member has any more.
+// checkUnowned finds networks that a login has created for a user or group whose name nobody has any more.
 func checkUnowned(e *examination) {
 	if !e.listing.Complete() || len(e.listing.Failed) > 0 {
 		return
@@ -118,7 +118,9 @@ func checkUnowned(e *examination) {
 	used := e.networks()
 	for _, record := range e.glob("/run/libpam-net/netns/*") {
 		name := path.Base(record)
-		if file := "/run/netns/" + name; !slices.Contains(used, name) && e.exists(file) {
+		file := "/run/netns/" + name
+		isGroup := slices.ContainsFunc(e.concerns, func(c concern) bool { return slices.Contains(c.groups, c.Module.Group+"-"+name) })
+		if !slices.Contains(used, name) && !isGroup && e.CheckUser(name) != nil && e.exists(file) {
 			e.report(netnsNobody, Finding{Evidence: []string{file}}, "network", name)
 		}
 	}
