@@ -109,7 +109,7 @@ var (
 // Lines of the modules.
 var (
 	lineType = row("line-type", Error, "{module} is in a line of type {type}.",
-		"{effect}", "Remove the line: pamnetctl doctor --fix", "The modules are in session lines alone.")
+		"The module has no part for it: everybody who reaches the line is refused, root included.", "Remove the line: pamnetctl doctor --fix", "The modules are in session lines alone.")
 	lineIdle = row("line-type", Warning, "{module} is in a line of type {type}.",
 		"The line does nothing, and each login that reaches it logs an error.", "Remove the line: pamnetctl doctor --fix", "")
 	lineControl = row("line-control", Error, "{module} is {control}, not required.",

@@ -51,16 +51,12 @@ func checkTypes(e *examination) {
 				if i < 0 {
 					continue
 				}
-				k, effect := lineIdle, ""
-				switch {
-				case !l.Bad(pamstack.Unknown):
-				case kind == pamstack.Password:
-					k, effect = lineType, "Nobody can change a password there."
-				default:
-					k, effect = lineType, needsModule
+				k := lineIdle
+				if l.Bad(pamstack.Unknown) {
+					k = lineType
 				}
 				diff := []Edit{{l.File, marked("- ", e.at(l.Place)...)}}
-				e.report(k, Finding{Evidence: []string{l.String()}, Diff: diff}, "module", policy.Modules[i].Name, "type", kind, "effect", effect)
+				e.report(k, Finding{Evidence: []string{l.String()}, Diff: diff}, "module", policy.Modules[i].Name, "type", kind)
 			}
 		}
 	}
