@@ -153,23 +153,18 @@ type trial struct {
 
 // all tries each of the mutants. It returns an error unless all are noticed.
 func (t trial) all(ctx context.Context, mutants []mutant) error {
-	passed := map[test]bool{}
-	for _, m := range mutants {
-		if passed[m.test] {
-			continue
-		}
-		log, err := t.run(m.test.command("-v")...)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil || strings.Contains(log, "no tests to run") || strings.Contains(log, "--- SKIP: ") {
-			return fmt.Errorf("%s\nwithout any mutant, %s in %s does not pass", log, m.test.pattern, m.test.folder)
-		}
-		passed[m.test] = true
-	}
+	unfit := map[test]string{} // by test that was run without a mutant: why it is of no use, "" for one that passes
 	noticed := 0
 	for _, m := range mutants {
-		how, ok, err := t.one(m)
+		why, known := unfit[m.test]
+		if !known {
+			why = t.unfit(m.test)
+			unfit[m.test] = why
+		}
+		how, ok, err := why, false, error(nil)
+		if why == "" {
+			how, ok, err = t.one(m)
+		}
 		if err = errors.Join(ctx.Err(), err); err != nil {
 			return err
 		}
@@ -183,6 +178,15 @@ func (t trial) all(ctx context.Context, mutants []mutant) error {
 		return errors.New("not all mutants are noticed")
 	}
 	return nil
+}
+
+// unfit runs a test without a mutant. It returns why the test proves nothing, "" if it does.
+func (t trial) unfit(of test) string {
+	log, err := t.run(of.command("-v")...)
+	if err == nil && !strings.Contains(log, "no tests to run") && !strings.Contains(log, "--- SKIP: ") {
+		return ""
+	}
+	return fmt.Sprintf("without any mutant, %s in %s does not pass\n%s", of.pattern, of.folder, log)
 }
 
 // one tries m: it returns how m ends, and whether its test has noticed it.

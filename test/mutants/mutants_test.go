@@ -210,9 +210,9 @@ func TestAll(t *testing.T) {
 		"a mutant is noticed":          {"TestOpen/^a user$", removal, "door/x: door_test.go:9: Open: <nil>\nnoticed: 1 of 1\n", ""},
 		"one survives":                 {"TestNothing", removal, "door/x: survives TestNothing in internal/door\nnoticed: 0 of 1\n", "not all mutants are noticed"},
 		"one does not compile":         {"TestOpen", "\n\n-return nil\n", "door/x: does not compile:\n", "not all mutants are noticed"},
-		"its test fails anyway":        {"TestFailing", removal, "", "fails anyway"},
-		"its test is skipped":          {"TestSkipped", removal, "", "something is missing"},
-		"no case of its test has run":  {"TestOpen/nobody", removal, "", "TestOpen/nobody in internal/door does not pass"},
+		"its test fails anyway":        {"TestFailing", removal, "fails anyway", "not all mutants are noticed"},
+		"its test is skipped":          {"TestSkipped", removal, "something is missing", "not all mutants are noticed"},
+		"no case of its test has run":  {"TestOpen/nobody", removal, "TestOpen/nobody in internal/door does not pass", "not all mutants are noticed"},
 		"a file without Go is changed": {"TestNothing", "\n\n-/* the first */\n", "survives", "not all mutants are noticed"},
 	} {
 		t.Run(name, func(t *testing.T) {
