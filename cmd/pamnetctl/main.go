@@ -61,7 +61,8 @@ join, enter or check runs passes its own exit code on. pamnetctl(8) has more.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(holdCommand(), mineCommand(), joinCommand(), releaseCommand(), listCommand(), enterCommand(),
-		checkCommand(), explainCommand(), doctorCommand(), pruneCommand(), logCommand(), statusCommand(), graphCommand())
+		checkCommand(), explainCommand(), doctorCommand(), pruneCommand(), logCommand(), statusCommand(), graphCommand(),
+		enableCommand(), disableCommand(), setCommand())
 	command, err := root.ExecuteC()
 	if err == nil {
 		return fine

@@ -14,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"libpam-net/internal/amend"
 	"libpam-net/internal/policy"
 	"libpam-net/internal/session"
 )
@@ -41,6 +42,9 @@ type Finding struct {
 	Advice      string   `json:"advice"` // what to do, a sentence
 	Remedy      string   `json:"remedy"` // a command that does it, and may be repeated; "" if there is none
 	Diff        []Edit   `json:"diff"`   // the lines of files that do it
+
+	profiles []string // the profiles of pam-auth-update that do it
+	instead  []Edit   // and what else does, where pam-auth-update cannot
 }
 
 // Result is what Examine returns.
@@ -92,9 +96,51 @@ var checks = []func(*examination){
 
 // Examine looks over a machine. It returns an error if the machine cannot be looked at.
 func Examine(m Machine) (Result, error) {
-	e, err := examine(m)
+	e, err := m.examine(m.oracle())
 	if err != nil {
 		return Result{}, err
+	}
+	result := Result{Findings: e.findings, Members: len(e.users), Services: e.isolating}
+	for _, k := range table {
+		if k.good != "" && !e.seen[k] {
+			result.Good = append(result.Good, k.good)
+		}
+	}
+	return result, nil
+}
+
+func (m Machine) oracle() *policy.Oracle {
+	if m.Live {
+		return policy.Live()
+	}
+	return policy.Files(m.Root)
+}
+
+// survey begins an examination.
+func (m Machine) survey(o *policy.Oracle) (*examination, error) {
+	if m.tree == nil {
+		m.tree = amend.New(m.Root)
+	}
+	stacks, err := m.tree.Stacks()
+	if err != nil {
+		return nil, fmt.Errorf("read the PAM configuration: %w", err)
+	}
+	p, err := policy.New(stacks, o)
+	if err != nil {
+		return nil, err
+	}
+	e := &examination{Machine: m, Policy: p, seen: map[*kind]bool{}}
+	if err := e.survey(); err != nil {
+		return nil, fmt.Errorf("read the accounts: %w", err)
+	}
+	return e, nil
+}
+
+// examine looks over a machine. The findings are sorted, the worst first.
+func (m Machine) examine(o *policy.Oracle) (*examination, error) {
+	e, err := m.survey(o)
+	if err != nil {
+		return nil, err
 	}
 	if !m.Live {
 		e.unknown(moduleLogin, nameService, runningOutside)
@@ -105,13 +151,7 @@ func Examine(m Machine) (Result, error) {
 	slices.SortStableFunc(e.findings, func(a, b Finding) int {
 		return cmp.Compare(slices.Index(severities, a.Severity), slices.Index(severities, b.Severity))
 	})
-	result := Result{Findings: e.findings, Members: len(e.users), Services: e.isolating}
-	for _, k := range table {
-		if k.good != "" && !e.seen[k] {
-			result.Good = append(result.Good, k.good)
-		}
-	}
-	return result, nil
+	return e, nil
 }
 
 // examination is one look at a machine.
@@ -207,7 +247,10 @@ func (e *examination) report(k *kind, f Finding, values ...string) {
 	f.ID, f.Severity = k.id, k.severity
 	f.What, f.Consequence, f.Advice = fill(k.problem, values), fill(k.effect, values), fill(k.advice, values)
 	if vendors := overridden(f.Diff); len(vendors) > 0 {
-		f.Advice += fmt.Sprintf(" Copy %s to /etc/pam.d first: an update would overwrite the change.", list(vendors))
+		f.Advice += fmt.Sprintf(" The change is for a copy of %s in /etc/pam.d, which an update does not overwrite.", list(vendors))
+	}
+	if f.fixable() {
+		f.Remedy = FixCommand
 	}
 	f.What, f.Consequence, f.Advice = printable(f.What), printable(f.Consequence), printable(f.Advice)
 	for i := range f.Evidence {

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/tools/txtar"
 
+	"libpam-net/internal/amend"
 	"libpam-net/internal/doctor"
 	"libpam-net/internal/netns"
 	"libpam-net/internal/trial"
@@ -213,29 +214,35 @@ func TestEachFindingIsFound(t *testing.T) {
 			if got := strings.Join(slices.Compact(all), ", "); got != want {
 				t.Errorf("%q, not %q: %+v", all, want, findings)
 			}
-			obey(t, m, findings)
+			for _, f := range findings {
+				t.Logf("%s: %s %s %s %q %v %s", f.Severity, f.What, f.Consequence, f.Advice, f.Evidence, f.Diff, f.Remedy)
+			}
+			fix(t, m)
 		})
 	}
 }
 
-// Where pam-auth-update manages the shared files it is to add the lines, but for those that it has added
-// before, or cannot know the arguments of.
+// Where pam-auth-update manages the shared files it is to add the lines, unless it does not update them, or
+// the line has arguments.
 func TestAProfileIsTheRemedyWhereItCanBe(t *testing.T) {
 	t.Parallel()
-	const end = "session optional pam_systemd.so\n# end of pam-auth-update config\n"
+	archive, err := txtar.ParseFile("../amend/testdata/debian.txtar")
+	expect.Check(t, err)
+	const shared = "cron, other, sshd, su, su-l and systemd-user open sessions without "
 	for _, c := range []struct {
-		what, file, content string
-		want                []string // remedies, or edits
+		what, script string
+		want         []string // what is wrong, and what to do
 	}{
-		{"it can", "", "", []string{"pam-auth-update --enable libpam-net-groupnet libpam-net-newnet libpam-net-usernet"}},
-		{"it has been there before", "/var/lib/pam/session", "Module: libpam-net-newnet\nrequired\tpam_newnet.so\n", []string{
-			"pam-auth-update --enable libpam-net-groupnet libpam-net-newnet libpam-net-usernet",
-			"[{/etc/pam.d/common-session [+ session required pam_newnet.so]}]",
+		{"it can", ":", []string{shared + "pam_groupnet, pam_newnet and pam_usernet. Add the missing lines by pam-auth-update. []"}},
+		{"somebody has changed its block", "sed -i '/^# end of/i# mine' etc/pam.d/common-session", []string{
+			"cron and systemd-user open sessions without pam_groupnet, pam_newnet and pam_usernet. Add the missing lines at the end of " +
+				"/etc/pam.d/common-session-noninteractive. [{/etc/pam.d/common-session-noninteractive [+ session required pam_groupnet.so " +
+				"+ session required pam_newnet.so + session required pam_usernet.so]}]",
 		}},
-		{"the line has arguments", "/etc/pam.d/atd", "session required pam_permit.so\nsession required pam_newnet.so lodown\n" +
-			"session required pam_groupnet.so\nsession required pam_usernet.so\n", []string{
-			"pam-auth-update --enable libpam-net-groupnet libpam-net-usernet",
-			"[{/etc/pam.d/common-session [+ session required pam_newnet.so lodown]}]",
+		{"a line has arguments", "sed -i 's/pam_newnet.so/& lodown/' etc/pam.d/runuser", []string{
+			shared + "pam_groupnet and pam_usernet. Add the missing lines by pam-auth-update. []",
+			"other, sshd, su and su-l open sessions without pam_newnet. Add the missing lines at the end of " +
+				"/etc/pam.d/common-session. [{/etc/pam.d/common-session [+ session required pam_newnet.so lodown]}]",
 		}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -244,20 +251,23 @@ func TestAProfileIsTheRemedyWhereItCanBe(t *testing.T) {
 			for _, name := range []string{"groupnet", "newnet", "usernet"} {
 				write(t, m.Root, "/usr/share/pam-configs/libpam-net-"+name, "Default: no\n")
 			}
-			for _, file := range []string{"session", "session-noninteractive"} {
-				write(t, m.Root, "/etc/pam.d/common-"+file, "session required pam_unix.so\n"+end)
+			for _, file := range archive.Files {
+				if strings.HasPrefix(file.Name, "etc/pam.d/common-") || strings.HasPrefix(file.Name, "var/lib/pam/") {
+					write(t, m.Root, file.Name, string(file.Data))
+				}
 			}
-			if c.file != "" {
-				write(t, m.Root, c.file, c.content)
-			}
+			cmd := exec.Command("sh", "-ec", c.script)
+			cmd.Dir = m.Root
+			expect.Check(t, cmd.Run())
 			_, findings := found(t, m)
 			for _, want := range c.want {
 				if !slices.ContainsFunc(findings, func(f doctor.Finding) bool {
-					return f.ID == "service-without-module" && (f.Remedy == want || fmt.Sprint(f.Diff) == want)
+					return f.ID == "service-without-module" && fmt.Sprint(f.What, " ", f.Advice, " ", f.Diff) == want && f.Remedy == doctor.FixCommand
 				}) {
-					t.Errorf("no remedy %s: %+v", want, findings)
+					t.Errorf("there is none: %s: %+v", want, findings)
 				}
 			}
+			fix(t, m)
 		})
 	}
 }
@@ -283,36 +293,35 @@ func TestMembersThatNobodyLists(t *testing.T) {
 				t.Errorf("a line is taken away: %+v", f)
 			}
 		}
-		if f.Remedy != "" {
+		if f.Remedy != "" && f.Remedy != doctor.FixCommand {
 			t.Errorf("a command: %+v", f)
 		}
 	}
 }
 
-// obey makes the edits that doctor shows of files of PAM, those of one finding after the other, until there
-// is none. (The commands are for a machine that runs: test/e2e.)
-func obey(t *testing.T, m doctor.Machine, findings []doctor.Finding) {
+// fix corrects what Fix corrects. Afterwards there is nothing for it to do, and whatever makes logins worse has
+// not been done.
+func fix(t *testing.T, m doctor.Machine) {
 	t.Helper()
-	for range 12 {
-		if len(findings) == 0 {
-			return
+	for _, first := range []bool{true, false} {
+		tree := amend.New(m.Root)
+		fixed, err := doctor.Fix(m, tree)
+		expect.Check(t, err)
+		for problem, err := range fixed.Failed {
+			t.Errorf("not corrected: %s: %v", problem, err)
 		}
-		f := findings[0]
-		t.Logf("%s: %s %s %s %q %v %s", f.Severity, f.What, f.Consequence, f.Advice, f.Evidence, f.Diff, f.Remedy)
-		if len(f.Diff) == 0 || f.ID == "pam-line" || f.ID == "pam-module" {
-			return
+		if !first && len(tree.Files()) > 0 {
+			t.Errorf("it changes something again: %s", tree.Diff())
 		}
-		for _, edit := range f.Diff {
-			content, err := os.ReadFile(filepath.Join(m.Root, edit.File))
-			if err != nil {
-				content, err = os.ReadFile(filepath.Join(m.Root, "/usr/lib/pam.d", filepath.Base(edit.File)))
-			}
-			expect.Check(t, err)
-			after, err := edit.Apply(string(content))
-			expect.Check(t, err)
-			write(t, m.Root, edit.File, after)
-		}
-		_, findings = found(t, m)
+		staged, err := tree.Stage(fixed.Unused)
+		expect.Check(t, err)
+		_, err = staged.Commit()
+		expect.Check(t, err)
 	}
-	t.Errorf("doctor always finds something: %+v", findings)
+	_, findings := found(t, m)
+	for _, f := range findings {
+		if f.Remedy == doctor.FixCommand {
+			t.Errorf("it is still there: %+v", f)
+		}
+	}
 }

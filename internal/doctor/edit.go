@@ -3,60 +3,17 @@
 package doctor
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strings"
 
+	"libpam-net/internal/amend"
 	"libpam-net/internal/pamstack"
 	"libpam-net/internal/policy"
 )
 
-// vendorDir is where distributions have files of services that /etc/pam.d overrides.
-const vendorDir = "/usr/lib/pam.d"
-
-// Edit is a change of a file, as a diff shows it. A line is removed ("- "), added ("+ "), or stays and shows
-// the place ("  "). Lines are told by their content. Where all are added, it is at the end of the file.
-type Edit struct {
-	File  string   `json:"file"`
-	Lines []string `json:"lines"`
-}
-
-// Apply returns the text of the file after the change, and an error if a line that stays or goes is not there.
-func (e Edit) Apply(text string) (string, error) {
-	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	at := len(lines) // where the change goes on
-	if i := slices.IndexFunc(e.Lines, func(line string) bool { return line[0] != '+' }); i >= 0 {
-		at = max(0, slices.Index(lines, e.Lines[i][2:]))
-	}
-	for _, change := range e.Lines {
-		mark, line := change[0], change[2:]
-		if mark == '+' {
-			lines = slices.Insert(lines, at, line)
-			at++
-			continue
-		}
-		i := slices.Index(lines[at:], line)
-		if i < 0 {
-			return "", fmt.Errorf("%s has no line %q", e.File, line)
-		}
-		at += i
-		if mark == '-' {
-			lines = slices.Delete(lines, at, at+1)
-		} else {
-			at++
-		}
-	}
-	return strings.Join(lines, "\n") + "\n", nil
-}
-
-// marked puts a mark before each line.
-func marked(mark string, lines ...string) (all []string) {
-	for _, line := range lines {
-		all = append(all, mark+line)
-	}
-	return all
-}
+// Edit is a change of a file, as a diff shows it.
+type Edit = amend.Edit
 
 // at returns the lines of a file at a place, as they are written.
 func (e *examination) at(p pamstack.Place) []string {
@@ -69,7 +26,7 @@ func (e *examination) at(p pamstack.Place) []string {
 
 // shown is the edit that only shows a line.
 func (e *examination) shown(p pamstack.Place) []Edit {
-	return []Edit{{p.File, marked("  ", e.at(p)...)}}
+	return []Edit{{File: p.File, Lines: amend.Marked("  ", e.at(p)...)}}
 }
 
 // removed is the edit that removes lines, each once.
@@ -81,7 +38,7 @@ func (e *examination) removed(rules ...policy.Rule) []Edit {
 func (e *examination) replaced(rules []policy.Rule, change func(policy.Rule) (control string, args []string)) []Edit {
 	return e.edited(rules, func(r policy.Rule) []string {
 		control, args := change(r)
-		return marked("+ ", e.rewritten(*r.Line, control, args))
+		return amend.Marked("+ ", amend.Rewrite(e.at(r.Line.Place), *r.Line, control, args)...)
 	})
 }
 
@@ -92,56 +49,9 @@ func (e *examination) edited(rules []policy.Rule, added func(policy.Rule) []stri
 		if i < 0 {
 			i, edits = len(edits), append(edits, Edit{File: r.Line.File})
 		}
-		edits[i].Lines = slices.Concat(edits[i].Lines, marked("- ", e.at(r.Line.Place)...), added(r))
+		edits[i].Lines = slices.Concat(edits[i].Lines, amend.Marked("- ", e.at(r.Line.Place)...), added(r))
 	}
 	return edits
-}
-
-// rewritten returns the text of a line with another control, or other arguments. The rest stays as it is
-// written: pam-auth-update(8) compares its lines by the letter.
-func (e *examination) rewritten(l pamstack.Line, control string, args []string) string {
-	written := e.at(l.Place)
-	if len(written) == 1 {
-		head, tail, _ := strings.Cut(written[0], l.Module)
-		word, found := head, strings.Contains(head, l.Control)
-		if i := strings.LastIndex(word, l.Control); found {
-			head = word[:i] + control + word[i+len(l.Control):]
-		}
-		if !slices.Equal(args, l.Args) {
-			tail = ""
-			for _, arg := range args {
-				tail += " " + quoted(arg)
-			}
-		}
-		if found && l.Module != "" {
-			return head + l.Module + tail
-		}
-	}
-	kind := l.Type
-	if l.Silent {
-		kind = "-" + kind
-	}
-	return lineText(l.File, l.Service, kind, control, l.Module, args)
-}
-
-// lineText is a line as it is written into a file.
-func lineText(file, service, kind, control, module string, args []string) string {
-	words := []string{kind, control, module}
-	if file == "/etc/pam.conf" {
-		words = slices.Insert(words, 0, service)
-	}
-	for _, arg := range args {
-		words = append(words, quoted(arg))
-	}
-	return strings.Join(words, " ")
-}
-
-// quoted is an argument as it is written into a line.
-func quoted(arg string) string {
-	if arg == "" || strings.ContainsAny(arg, " \t[]") {
-		return "[" + strings.ReplaceAll(arg, "]", `\]`) + "]"
-	}
-	return arg
 }
 
 // swapped is the edit that gives two lines of a stack the other order. It moves the one that is in the file
@@ -156,18 +66,18 @@ func (e *examination) swapped(first, second pamstack.Line, oursIsFirst bool) []E
 	file := ways[0][i].File
 	switch {
 	case i == len(first.Via):
-		return []Edit{{file, slices.Concat(marked("- ", a...), marked("  ", b...), marked("+ ", a...))}}
+		return []Edit{{File: file, Lines: slices.Concat(amend.Marked("- ", a...), amend.Marked("  ", b...), amend.Marked("+ ", a...))}}
 	case i == len(second.Via):
-		return []Edit{{file, slices.Concat(marked("+ ", b...), marked("  ", a...), marked("- ", b...))}}
+		return []Edit{{File: file, Lines: slices.Concat(amend.Marked("+ ", b...), amend.Marked("  ", a...), amend.Marked("- ", b...))}}
 	case oursIsFirst:
 		return []Edit{
-			{first.File, marked("- ", e.at(first.Place)...)},
-			{file, slices.Concat(marked("  ", b...), marked("+ ", e.at(first.Place)...))},
+			{File: first.File, Lines: amend.Marked("- ", e.at(first.Place)...)},
+			{File: file, Lines: slices.Concat(amend.Marked("  ", b...), amend.Marked("+ ", e.at(first.Place)...))},
 		}
 	default:
 		return []Edit{
-			{second.File, marked("- ", e.at(second.Place)...)},
-			{file, slices.Concat(marked("+ ", e.at(second.Place)...), marked("  ", a...))},
+			{File: second.File, Lines: amend.Marked("- ", e.at(second.Place)...)},
+			{File: file, Lines: slices.Concat(amend.Marked("+ ", e.at(second.Place)...), amend.Marked("  ", a...))},
 		}
 	}
 }
@@ -176,9 +86,9 @@ func (e *examination) swapped(first, second pamstack.Line, oursIsFirst bool) []E
 // files.
 func overridden(edits []Edit) (vendors []string) {
 	for i := range edits {
-		if file := edits[i].File; path.Dir(file) == vendorDir {
+		if file := edits[i].File; path.Dir(file) == amend.VendorDir {
 			vendors = append(vendors, file)
-			edits[i].File = "/etc/pam.d/" + path.Base(file)
+			edits[i].File = path.Join(amend.Dir, path.Base(file))
 		}
 	}
 	slices.Sort(vendors)

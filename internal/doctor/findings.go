@@ -81,13 +81,13 @@ var (
 	noGroup = row("no-group", Error, "None of the groups newnet, usernet, groupnet-NAME exists.",
 		"Nobody is isolated: every login gets the host's network. "+
 			"Members of newnet get a network of their own per session, of usernet one per user, of groupnet-NAME a shared one.",
-		"Create one of these groups.", "")
+		"Put a module into use.", "")
 	noLines = row("no-lines", Warning, "No service has a line of the modules.",
-		"Nobody is isolated: every login gets the host's network.", "Add the lines: see pam_newnet(8).", "")
+		"Nobody is isolated: every login gets the host's network.", "Put a module into use: pamnetctl enable newnet|usernet|groupnet-NAME", "")
 	noMembers = row("no-members", Warning, "The groups of the modules have no members.",
-		"Nobody is isolated: every login gets the host's network.", "Add a user: usermod -aG {group} USER", "")
+		"Nobody is isolated: every login gets the host's network.", "Add a user: pamnetctl enable {name} --user USER", "")
 	groupMissing = row("group-missing", Warning, "Group {group} of {module} does not exist.",
-		"It has no members, and each login logs a warning.", "Create the group, or correct group= of the lines.", "")
+		"It has no members, and each login logs a warning.", "Create the group, or correct group= of the lines: pamnetctl set {name} group=GROUP", "")
 	groupMistaken = row("group-mistaken", Error, "{module} is for group {group}, which has no members, and no line is for {default}, which has some.",
 		"These members get the host's network: {members}.", "Correct the group: pamnetctl set {name} group={name}", "")
 	groupAdded = row("group-added", Warning, "{file} adds group {group} to the logins of {users}.",

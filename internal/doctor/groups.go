@@ -39,10 +39,10 @@ func checkGroups(e *examination) {
 			e.report(noLines, Finding{Evidence: []string{"/etc/pam.d"}})
 		}
 	case len(groups) == 0 && len(e.lines) == 0:
-		e.report(noGroup, Finding{Evidence: []string{"/etc/group"}, Remedy: "groupadd -f --system newnet"})
+		e.report(noGroup, Finding{Evidence: []string{"/etc/group"}, Remedy: "pamnetctl enable newnet"})
 		return
 	default:
-		e.report(noMembers, Finding{Evidence: []string{"/etc/group"}}, "group", append(groups, "newnet")[0])
+		e.report(noMembers, Finding{Evidence: []string{"/etc/group"}}, "name", e.enabling(append(groups, "newnet")[0]))
 	}
 	for _, c := range e.concerns {
 		name := strings.Replace(c.Groups(), "*", "NAME", 1)
@@ -64,9 +64,9 @@ func checkGroups(e *examination) {
 		case len(c.groups) == 0 && c.Kind != session.GroupNet:
 			f := Finding{Evidence: places}
 			if e.listing.Complete() { // else a local group could hide one of a directory
-				f.Remedy = "groupadd -f --system " + quote(name)
+				f.Remedy = "pamnetctl enable " + e.enabling(name)
 			}
-			e.report(groupMissing, f, "group", name, "module", c.Name)
+			e.report(groupMissing, f, "group", name, "module", c.Name, "name", strings.TrimPrefix(c.Name, "pam_"))
 		case len(c.members) == 0 && len(e.users) > 0:
 			e.report(groupEmpty, Finding{Evidence: places, Diff: e.removed(lines...)}, "group", name, "module", c.Name)
 		}
@@ -118,6 +118,22 @@ func checkAddedGroups(e *examination) {
 			}
 		}
 	}
+}
+
+// enabling returns the arguments of `pamnetctl enable` for a group.
+func (e *examination) enabling(group string) string {
+	for _, m := range slices.Concat(policy.Modules, e.Concerned()) {
+		switch {
+		case !m.Has(group):
+		case slices.Contains(policy.Modules, m):
+			return quote(group)
+		case m.Kind == session.GroupNet:
+			return "groupnet group=" + quote(m.Group)
+		default:
+			return strings.TrimPrefix(m.Name, "pam_") + " group=" + quote(group)
+		}
+	}
+	return "newnet"
 }
 
 // checkMembers finds root as a member, and members of several groups.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"libpam-net/internal/amend"
 	"libpam-net/internal/pamstack"
 	"libpam-net/internal/policy"
 )
@@ -55,8 +56,7 @@ func checkTypes(e *examination) {
 				if l.Bad(pamstack.Unknown) {
 					k = lineType
 				}
-				diff := []Edit{{l.File, marked("- ", e.at(l.Place)...)}}
-				e.report(k, Finding{Evidence: []string{l.String()}, Diff: diff}, "module", policy.Modules[i].Name, "type", kind)
+				e.report(k, Finding{Evidence: []string{l.String()}, Diff: e.removed(policy.Rule{Line: &l})}, "module", policy.Modules[i].Name, "type", kind)
 			}
 		}
 	}
@@ -116,8 +116,7 @@ func (e *examination) checkControl(s service, r policy.Rule) {
 	case refused == pamstack.Success:
 		e.report(lineControl, f, values...)
 	case ignored != pamstack.Success && s.alone():
-		permit := lineText(l.File, l.Service, pamstack.Session, "required", "pam_permit.so", nil)
-		f.Diff = []Edit{{l.File, append([]string{"+ " + permit}, marked("  ", e.at(l.Place)...)...)}}
+		f.Diff = []Edit{{File: l.File, Lines: append([]string{"+ " + permit(*l, "required")}, amend.Marked("  ", e.at(l.Place)...)...)}}
 		e.report(lineAlone, f, values...)
 	case ignored != pamstack.Success:
 		e.report(lineIgnore, f, values...)
@@ -129,6 +128,13 @@ func (e *examination) checkControl(s service, r policy.Rule) {
 			break
 		}
 	}
+}
+
+// permit is a line of pam_permit beside another line.
+func permit(beside pamstack.Line, control string) string {
+	return amend.LineText(pamstack.Line{
+		Place: beside.Place, Service: beside.Service, Type: pamstack.Session, Module: "pam_permit.so",
+	}, control, nil)
 }
 
 // alone returns whether the session stack of a service has no other modules than those of this project.
@@ -174,10 +180,9 @@ func (e *examination) checkSkipped(s service, r policy.Rule) {
 	l, by := r.Line, s.stack[culprit]
 	diff := e.swapped(by, *l, false)
 	if by.File == l.File && slices.Equal(by.Via, l.Via) {
-		diff = []Edit{{l.File, slices.Concat(marked("+ ", e.at(l.Place)...), marked("  ", e.at(by.Place)...), marked("- ", e.at(l.Place)...))}}
+		diff = []Edit{{File: l.File, Lines: slices.Concat(amend.Marked("+ ", e.at(l.Place)...), amend.Marked("  ", e.at(by.Place)...), amend.Marked("- ", e.at(l.Place)...))}}
 		if strings.HasPrefix(by.Control, "[") { // what the number of a jump counts is to stay
-			permit := lineText(l.File, l.Service, pamstack.Session, "optional", "pam_permit.so", nil)
-			diff[0].Lines = append(diff[0].Lines, "+ "+permit)
+			diff[0].Lines = append(diff[0].Lines, "+ "+permit(*l, "optional"))
 		}
 	}
 	e.report(k, Finding{Evidence: []string{l.String(), by.String()}, Diff: diff},

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"libpam-net/internal/amend"
 	"libpam-net/internal/netns"
 	"libpam-net/internal/trial"
 	"libpam-net/internal/uplink"
@@ -30,6 +31,8 @@ type Machine struct {
 	Uplinks func() ([]uplink.Found, error)
 	// TryModule logs in through a module, and returns what goes wrong; nil likewise.
 	TryModule func(path string) error
+
+	tree *amend.Tree // what its PAM configuration will be; nil: what it is
 }
 
 // This returns the machine that the program runs on.
@@ -73,6 +76,11 @@ const most = 64 << 20
 // read returns the content of a file, without the newline at its end; "" if there is no such file, or it is not a
 // regular one. It waits for no pipe.
 func (m Machine) read(name string) string {
+	if m.tree != nil {
+		if text, ok := m.tree.Changed()[name]; ok {
+			return strings.TrimSuffix(text, "\n")
+		}
+	}
 	file, err := os.OpenFile(m.path(name), os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return ""

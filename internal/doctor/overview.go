@@ -3,7 +3,6 @@
 package doctor
 
 import (
-	"fmt"
 	"slices"
 
 	"libpam-net/internal/policy"
@@ -29,7 +28,7 @@ type Concern struct {
 
 // Survey returns an overview of a machine.
 func Survey(m Machine) (Overview, error) {
-	e, err := examine(m)
+	e, err := m.survey(m.oracle())
 	if err != nil {
 		return Overview{}, err
 	}
@@ -59,21 +58,4 @@ func (e *examination) without(c concern) (services []string) {
 		}
 	}
 	return services
-}
-
-// examine reads a machine.
-func examine(m Machine) (*examination, error) {
-	oracle := policy.Files(m.Root)
-	if m.Live {
-		oracle = policy.Live()
-	}
-	p, err := policy.Load(m.Root, oracle)
-	if err != nil {
-		return nil, err
-	}
-	e := &examination{Machine: m, Policy: p, seen: map[*kind]bool{}}
-	if err := e.survey(); err != nil {
-		return nil, fmt.Errorf("read the accounts: %w", err)
-	}
-	return e, nil
 }

@@ -75,7 +75,7 @@ func (e *examination) checkOption(s service, file, pattern, section, line string
 	if !e.exists(file) || matching(pattern) != "" {
 		return
 	}
-	edit := Edit{file, []string{"+ " + line}}
+	edit := Edit{File: file, Lines: []string{"+ " + line}}
 	if found := matching(section); section != "" && found != "" {
 		edit.Lines = slices.Insert(edit.Lines, 0, "  "+strings.TrimLeft(found, "\n"))
 	}
@@ -88,7 +88,7 @@ func (e *examination) checkDovecot() {
 	for _, file := range append(e.glob("/etc/dovecot/conf.d/*"), "/etc/dovecot/dovecot.conf") {
 		for _, line := range dovecotSession.FindAllString(e.read(file), -1) {
 			without := strings.Replace(strings.Replace(line, "session=yes ", "", 1), "session=yes", "", 1)
-			e.report(sharesProcess, Finding{Evidence: []string{file}, Diff: []Edit{{file, []string{"- " + line, "+ " + without}}}})
+			e.report(sharesProcess, Finding{Evidence: []string{file}, Diff: []Edit{{File: file, Lines: []string{"- " + line, "+ " + without}}}})
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"libpam-net/internal/amend"
 	"libpam-net/internal/pamstack"
 	"libpam-net/internal/policy"
 )
@@ -121,7 +122,12 @@ type gap struct {
 // checkServices finds services that open sessions without a line for a group that has members, or may have
 // some. There is one finding for each file that the lines are to be added to.
 func checkServices(e *examination) {
-	var gaps []*gap
+	for _, g := range e.gaps() {
+		e.reportGap(g)
+	}
+}
+
+func (e *examination) gaps() (gaps []*gap) {
 	for _, s := range e.services {
 		for _, c := range e.concerns {
 			meant := e.meant(c)
@@ -146,9 +152,29 @@ func checkServices(e *examination) {
 			}
 		}
 	}
-	for _, g := range gaps {
-		e.reportGap(g)
+	return gaps
+}
+
+// edits are the edits that add the lines without pam-auth-update.
+func (e *examination) edits(g *gap) (edits []Edit) {
+	for _, c := range g.concerns {
+		for _, s := range g.services {
+			line := pamstack.Line{Service: s, Type: pamstack.Session, Module: c.Name + ".so"}
+			line.File = g.file
+			if g.profile {
+				line.File = e.placeOf(e.service(s), c.Module)
+			}
+			edit := Edit{File: line.File, Lines: []string{"+ " + amend.LineText(line, "required", e.argumentsOf(c.Module))}}
+			i := slices.IndexFunc(edits, func(other Edit) bool { return other.File == edit.File })
+			switch {
+			case i < 0:
+				edits = append(edits, edit)
+			case !slices.Contains(edits[i].Lines, edit.Lines[0]):
+				edits[i].Lines = append(edits[i].Lines, edit.Lines[0])
+			}
+		}
 	}
+	return edits
 }
 
 func (e *examination) reportGap(g *gap) {
@@ -159,10 +185,10 @@ func (e *examination) reportGap(g *gap) {
 	f := Finding{}
 	where := "at the end of " + g.file
 	if g.profile {
-		where = "with pam-auth-update"
-		f.Remedy = "pam-auth-update --enable"
+		where = "by pam-auth-update"
+		f.instead = e.edits(g)
 	} else {
-		f.Diff = []Edit{{File: g.file}}
+		f.Diff = e.edits(g)
 	}
 	var modules, members []string
 	unlisted := false
@@ -171,16 +197,7 @@ func (e *examination) reportGap(g *gap) {
 		members = append(members, c.names()...)
 		unlisted = unlisted || !c.complete
 		if g.profile {
-			f.Remedy += " " + profileOf(c.Module)
-			continue
-		}
-		services := []string{""}
-		if g.file == "/etc/pam.conf" {
-			services = g.services
-		}
-		for _, service := range services {
-			line := lineText(g.file, service, pamstack.Session, "required", c.Name+".so", e.argumentsOf(c.Module))
-			f.Diff[0].Lines = append(f.Diff[0].Lines, "+ "+line)
+			f.profiles = append(f.profiles, profileOf(c.Module))
 		}
 	}
 	slices.Sort(members)
@@ -226,16 +243,11 @@ func (e *examination) placeOf(s service, m policy.Module) string {
 	return e.Stacks.File(s.name)
 }
 
-// hasProfile returns whether pam-auth-update(8) can add the line for a group to a file: a shared one, which
-// it manages, and to which it has not added the line before. If it has, somebody has changed the file, and
-// pam-auth-update would ask whether to undo that.
+// hasProfile returns whether pam-auth-update(8) can add the line for a group to a file: a shared one, which it
+// manages.
 func (e *examination) hasProfile(file string, m policy.Module) bool {
-	if !slices.Contains(shared, file) || !slices.Contains(policy.Modules, m) || e.argumentsOf(m) != nil {
-		return false
-	}
-	done := strings.Split(e.read(strings.Replace(file, "/etc/pam.d/common-", "/var/lib/pam/", 1)), "\n")
-	return e.exists(profiles+"/"+profileOf(m)) && strings.Contains(e.read(file), "# end of pam-auth-update config") &&
-		!slices.Contains(done, "Module: "+profileOf(m))
+	return slices.Contains(shared, file) && slices.Contains(policy.Modules, m) && e.argumentsOf(m) == nil &&
+		e.exists(profiles+"/"+profileOf(m)) && e.tree.Updatable()
 }
 
 func profileOf(m policy.Module) string { return strings.Replace(m.Name, "pam_", "libpam-net-", 1) }

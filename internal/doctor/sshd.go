@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"libpam-net/internal/amend"
 	"libpam-net/internal/pamstack"
 	"libpam-net/internal/view"
 )
@@ -133,10 +134,10 @@ func (e *examination) reportSSHD(s sshd, place pamstack.Place) {
 	if s.config == sshdConfig {
 		k = sshdWithoutPAM
 	}
-	f := Finding{Evidence: []string{place.String()}, Diff: []Edit{{place.File, append(marked("- ", e.at(place)...), "+ UsePAM yes")}}}
+	f := Finding{Evidence: []string{place.String()}, Diff: []Edit{{File: place.File, Lines: append(amend.Marked("- ", e.at(place)...), "+ UsePAM yes")}}}
 	if place.File == "" {
 		first, _, _ := strings.Cut(e.read(s.config), "\n")
-		f = Finding{Evidence: []string{s.config}, Diff: []Edit{{s.config, []string{"+ UsePAM yes", "  " + first}}}}
+		f = Finding{Evidence: []string{s.config}, Diff: []Edit{{File: s.config, Lines: []string{"+ UsePAM yes", "  " + first}}}}
 	}
 	if s.place != s.config {
 		f.Evidence = append(f.Evidence, s.place)

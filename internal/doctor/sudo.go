@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"libpam-net/internal/amend"
 	"libpam-net/internal/pamstack"
 )
 
@@ -73,14 +74,14 @@ func checkSudo(e *examination) {
 		if !sudoNoSession.MatchString(d.text) {
 			continue
 		}
-		diff := marked("- ", e.at(d.Place)...)
+		diff := amend.Marked("- ", e.at(d.Place)...)
 		if d.Number == d.Last {
 			rest := strings.TrimRight(sudoNoSession.ReplaceAllString(e.at(d.Place)[0], "$1"), " \t,")
 			if sudoDefaults.MatchString(rest) {
 				diff = append(diff, "+ "+rest)
 			}
 		}
-		e.report(sudoWithout, Finding{Evidence: []string{d.String()}, Diff: []Edit{{d.File, diff}}}, "file", d.File)
+		e.report(sudoWithout, Finding{Evidence: []string{d.String()}, Diff: []Edit{{File: d.File, Lines: diff}}}, "file", d.File)
 	}
 }
 

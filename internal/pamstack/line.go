@@ -8,6 +8,15 @@ import "strings"
 type physical struct {
 	number, last int // its first line and its last
 	text         string
+	origin       []int // of each byte of text, its offset in the file
+}
+
+// add adds the part of a file that begins at an offset.
+func (p *physical) add(part string, at int) {
+	p.text += part
+	for i := range part {
+		p.origin = append(p.origin, at+i)
+	}
 }
 
 // assemble returns the lines of a file without comments. A backslash at the end continues a line with the
@@ -16,10 +25,13 @@ type physical struct {
 func assemble(content string, goesOn bool) (lines []physical, unfinished int) {
 	var p physical
 	begun := false
-	number := 0
+	number, next := 0, 0 // next: the offset of the next line
 	for line := range strings.Lines(content) {
 		number++
+		next += len(line)
+		at := next - len(line)
 		line, _, _ = strings.Cut(line, "\x00")
+		at += len(line) - len(strings.TrimLeft(line, blanks))
 		line = strings.TrimLeft(line, blanks)
 		if (line == "" || line[0] == '#') && (goesOn || !begun) {
 			continue
@@ -30,10 +42,10 @@ func assemble(content string, goesOn bool) (lines []physical, unfinished int) {
 		p.last = number
 		before, _, comment := strings.Cut(line, "#")
 		if end := strings.TrimRight(line, blanks); !comment && strings.HasSuffix(end, `\`) {
-			p.text += strings.TrimSuffix(end, `\`) + " "
+			p.add(strings.TrimSuffix(end, `\`)+" ", at)
 			continue
 		}
-		p.text += before
+		p.add(before, at)
 		begun = false
 		if goesOn || strings.Trim(p.text, blanks) != "" {
 			lines = append(lines, p)
@@ -72,6 +84,37 @@ func (t *tokens) next() (word string, bracketed bool) {
 	}
 	*t = tokens(s[min(i+1, len(s)):])
 	return b.String(), true
+}
+
+// Word is a word of a line, as it is written.
+type Word struct {
+	Text       string // without the brackets
+	Start, End int    // where it is in the text, brackets included
+}
+
+// Words returns the words of the first line in a text of pam.d, which may be continued.
+func Words(text string) (words []Word) {
+	lines, _ := assemble(text, true)
+	if len(lines) == 0 { // it ends at a comment or an empty line
+		lines, _ = assemble(text, false)
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	l := lines[0]
+	rest := tokens(l.text)
+	for {
+		start := len(l.text) - len(strings.TrimLeft(string(rest), blanks))
+		if start == len(l.text) {
+			return words
+		}
+		word, bracketed := rest.next()
+		end := start + len(word)
+		if bracketed {
+			end = len(l.text) - len(rest)
+		}
+		words = append(words, Word{word, l.origin[start], l.origin[end-1] + 1})
+	}
 }
 
 // more returns whether there is a rest, even if it is blank.

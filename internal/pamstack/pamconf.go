@@ -85,6 +85,7 @@ var dirs = []string{"/etc/pam.d", "/usr/lib/pam.d"}
 type Config struct {
 	root     string
 	goesOn   bool                         // see assemble
+	changed  map[string]string            // texts that files will have
 	services map[string]map[string][]Line // by service and type
 	files    map[string]string            // the files of services that have their own
 	included map[string][]string          // the services that include a file, by file
@@ -93,10 +94,15 @@ type Config struct {
 }
 
 // Load reads the configuration of the machine whose root directory is root.
-func Load(root string) (*Config, error) {
+func Load(root string) (*Config, error) { return LoadChanged(root, nil) }
+
+// LoadChanged reads the configuration as it would be if these files, by their names on the machine, had these
+// texts.
+func LoadChanged(root string, changed map[string]string) (*Config, error) {
 	c := &Config{
 		root:     root,
 		goesOn:   goesOn(root),
+		changed:  changed,
 		services: map[string]map[string][]Line{},
 		files:    map[string]string{},
 		included: map[string][]string{},
@@ -109,11 +115,20 @@ func Load(root string) (*Config, error) {
 			return nil, err
 		}
 		found = found || err == nil
+		var names []string
 		for _, e := range entries {
-			file := dir + "/" + e.Name()
+			names = append(names, e.Name())
+		}
+		for file := range changed {
+			if path.Dir(file) == dir {
+				names = append(names, path.Base(file))
+			}
+		}
+		for _, name := range names {
 			// Libpam looks for the name in lower case.
-			if _, ok := c.read(file); ok && e.Name() == strings.ToLower(e.Name()) {
-				c.files[e.Name()] = file
+			file := dir + "/" + name
+			if _, ok := c.read(file); ok && name == strings.ToLower(name) {
+				c.files[name] = file
 			}
 		}
 	}
@@ -152,6 +167,9 @@ func (c *Config) servicesOf(content string) (services []string) {
 
 // read returns what libpam reads of a file. It reads nothing of a directory.
 func (c *Config) read(file string) (string, bool) {
+	if text, ok := c.changed[file]; ok {
+		return text, true
+	}
 	name := filepath.Join(c.root, file)
 	info, err := os.Stat(name)
 	if err != nil || info.IsDir() {

@@ -76,9 +76,14 @@ func Load(root string, o *Oracle) (*Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the PAM configuration: %w", err)
 	}
+	return New(stacks, o)
+}
+
+// New returns the policy of a configuration.
+func New(stacks *pamstack.Config, o *Oracle) (*Policy, error) {
 	p := &Policy{o, stacks, map[string][]Rule{}, nil}
 	for _, service := range stacks.Services() {
-		p.lines[service] = linesOf(stacks.Stack(service, pamstack.Session))
+		p.lines[service] = RulesOf(stacks.Stack(service, pamstack.Session))
 		for _, r := range p.lines[service] {
 			p.groups = append(p.groups, r.Module)
 		}
@@ -102,8 +107,8 @@ func Load(root string, o *Oracle) (*Policy, error) {
 	return p, nil
 }
 
-// linesOf returns the rules of the modules' lines in a stack, in their order.
-func linesOf(stack []pamstack.Line) (rules []Rule) {
+// RulesOf returns the rules of the modules' lines in a stack, in their order.
+func RulesOf(stack []pamstack.Line) (rules []Rule) {
 	for i, l := range stack {
 		for _, m := range Modules {
 			if l.Is(m.Name) {

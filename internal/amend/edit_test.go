@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package doctor
+package amend
 
 import (
 	"os"
@@ -37,52 +37,42 @@ func TestEdit(t *testing.T) {
 			t.Errorf("%s: %q, not %q", name, got, c.want)
 		}
 	}
-	if got, err := (Edit{"/etc/x", []string{"+ a"}}).Apply("x"); err != nil || got != "x\na\n" {
+	for before, after := range map[string]string{"": "a\n", "x": "x\na\n", "x\r\n\n": "x\r\n\na\n"} {
+		if got, err := (Edit{"/etc/x", []string{"+ a"}}).Apply(before); err != nil || got != after {
+			t.Errorf("%q: %q %v", before, got, err)
+		}
+	}
+	if got, err := (Edit{"/etc/x", []string{"- x"}}).Apply("x\n y \t"); err != nil || got != " y \t" {
 		t.Errorf("%q %v", got, err)
 	}
 }
 
 // What is not changed of a line stays as it is written.
-func TestRewritten(t *testing.T) {
+func TestRewrite(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ written, control, args, want string }{
 		{"session\toptional\t\t\tpam_newnet.so  lodown # why", "required", "lodown", "session\trequired\t\t\tpam_newnet.so  lodown # why"},
 		{"session\trequired\t\tpam_newnet.so", "required", "lodown,mask=/a b", "session\trequired\t\tpam_newnet.so lodown [mask=/a b]"},
+		{"session required pam_newnet.so a  b\tc # why", "required", "c,a,d", "session required pam_newnet.so a\tc d # why"},
+		{"session required pam_newnet.so [a ]  b", "required", "b,[", "session required pam_newnet.so  b [[]"},
 		{"-session [success=ok default=ignore] pam_newnet.so debug", "required", "", "-session required pam_newnet.so"},
-		{"SESSION Required pam_newnet.so", "required", "debug", "session required pam_newnet.so debug"},
-		{"session \\\n optional pam_newnet.so", "required", "", "session required pam_newnet.so"},
+		{"SESSION Required pam_newnet.so", "required", "debug", "SESSION Required pam_newnet.so debug"},
+		{"session \\\n optional pam_newnet.so", "required", "", "session \\\n required pam_newnet.so"},
+		{"session \\\n# why\n required \\\n\n pam_newnet.so a # b", "required", "a,c", "session \\\n# why\n required \\\n\n pam_newnet.so a c # b"},
+		{"session required \\\n # why\n pam_newnet.so \\\n a", "required", "", " # why\nsession required pam_newnet.so"},
 	} {
-		e := &examination{Machine: Machine{Root: t.TempDir()}}
-		expect.Check(t, os.MkdirAll(e.Root+"/etc/pam.d", 0o755))
-		expect.Check(t, os.WriteFile(e.Root+"/etc/pam.d/svc", []byte(c.written+"\n"), 0o644))
-		stacks, err := pamstack.Load(e.Root)
+		root := t.TempDir()
+		expect.Check(t, os.MkdirAll(root+"/etc/pam.d", 0o755))
+		expect.Check(t, os.WriteFile(root+"/etc/pam.d/svc", []byte(c.written+"\n"), 0o644))
+		stacks, err := pamstack.Load(root)
 		expect.Check(t, err)
 		var args []string
 		if c.args != "" {
 			args = strings.Split(c.args, ",")
 		}
-		if got := e.rewritten(stacks.Stack("svc", pamstack.Session)[0], c.control, args); got != c.want {
+		got := Rewrite(strings.Split(c.written, "\n"), stacks.Stack("svc", pamstack.Session)[0], c.control, args)
+		if got := strings.Join(got, "\n"); got != c.want {
 			t.Errorf("%q: %q, not %q", c.written, got, c.want)
-		}
-	}
-}
-
-func TestQuote(t *testing.T) {
-	t.Parallel()
-	for word, want := range map[string]string{
-		"/etc/pam.d/su-l": "/etc/pam.d/su-l", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$x": "'$x'", "~": "'~'",
-	} {
-		if got := quote(word); got != want {
-			t.Errorf("%q is quoted as %s, not %s", word, got, want)
-		}
-	}
-}
-
-func TestOlder(t *testing.T) {
-	t.Parallel()
-	for release, want := range map[string]bool{"5.1.0": true, "5.2.0-1-amd64": false, "4.19": true, "6.1": false, "10.0-rc1": false, "5.15.3": false, "5": true} {
-		if older(release, 5, 2) != want {
-			t.Errorf("%s: %v", release, !want)
 		}
 	}
 }
