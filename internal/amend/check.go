@@ -22,7 +22,12 @@ import (
 //     path is not covered any more. released tells of which modules and groups that is wanted; nil: of none.
 //   - pam-auth-update could not update the shared files any more, or would spoil their arguments
 func (t *Tree) Check(released func(policy.Module) bool) error {
-	before, err := pamstack.Load(t.root)
+	return t.CheckFrom(New(t.root), released)
+}
+
+// CheckFrom is Check for what has changed since another tree.
+func (t *Tree) CheckFrom(old *Tree, released func(policy.Module) bool) error {
+	before, err := old.Stacks()
 	if err != nil {
 		return err
 	}
@@ -33,18 +38,19 @@ func (t *Tree) Check(released func(policy.Module) bool) error {
 	if err := checkProblems(before, after); err != nil {
 		return err
 	}
+	classes := classesOf(before, after)
 	for _, service := range before.Services() {
 		for _, kind := range kinds {
 			old, changed := newStack(before.Stack(service, kind)), newStack(after.Stack(service, kind))
 			if slices.Equal(old.keys, changed.keys) {
 				continue
 			}
-			if err := compare(old, changed, kind, released); err != nil {
+			if err := compare(old, changed, kind, classes, released); err != nil {
 				return fmt.Errorf("service %s, %s: %w", service, kind, err)
 			}
 		}
 	}
-	return t.checkDebian()
+	return t.checkDebian(old)
 }
 
 // Services returns the services of which a stack changes.
@@ -83,8 +89,7 @@ func checkProblems(before, after *pamstack.Config) error {
 	return nil
 }
 
-func (t *Tree) checkDebian() error {
-	old := New(t.root)
+func (t *Tree) checkDebian(old *Tree) error {
 	if old.Updatable() && !t.Updatable() {
 		return errors.New("pam-auth-update could not update the shared files any more")
 	}
@@ -175,19 +180,31 @@ func (s stack) run(now scenario) (r result) {
 	return r
 }
 
+// classesOf returns nil, for non-members, and the modules with the groups that lines of any service name.
+func classesOf(configs ...*pamstack.Config) []*policy.Module {
+	classes := []*policy.Module{nil}
+	for _, c := range configs {
+		for _, service := range c.Services() {
+			for _, r := range policy.RulesOf(c.Stack(service, pamstack.Session)) {
+				if !slices.ContainsFunc(classes, func(m *policy.Module) bool { return m != nil && *m == r.Module }) {
+					classes = append(classes, &r.Module)
+				}
+			}
+		}
+	}
+	return classes
+}
+
 // compare returns an error if the changed stack is worse than the old one.
-func compare(old, changed stack, kind string, released func(policy.Module) bool) error {
+func compare(old, changed stack, kind string, classes []*policy.Module, released func(policy.Module) bool) error {
 	if kind != pamstack.Session && !slices.Equal(old.others(), changed.others()) {
 		return errors.New("lines of other modules would change")
 	}
 	if missing := without(old.others(), changed.others()); len(missing) > 0 {
 		return fmt.Errorf("the line %q would go", missing[0])
 	}
-	classes := []*policy.Module{nil}
-	for _, r := range slices.Concat(old.rules, changed.rules) {
-		if kind == pamstack.Session && !slices.ContainsFunc(classes, func(m *policy.Module) bool { return m != nil && *m == r.Module }) {
-			classes = append(classes, &r.Module)
-		}
+	if kind != pamstack.Session {
+		classes = classes[:1]
 	}
 	scenarios := []scenario{{}}
 	for _, key := range old.others() {
@@ -216,7 +233,7 @@ func compareIn(s scenario, old, changed stack, kind string, released func(policy
 		return fmt.Errorf("the login of %s would fail", who)
 	}
 	if kind == pamstack.Session || len(old.rules) == 0 {
-		if missing := without(was.others, is.others); len(missing) > 0 && was.opened {
+		if missing := without(was.others, is.others); len(missing) > 0 {
 			return fmt.Errorf("the line %q would be skipped", missing[0])
 		}
 	}
@@ -232,7 +249,7 @@ func compareIn(s scenario, old, changed stack, kind string, released func(policy
 		return fmt.Errorf("a refusal of %s would be ignored", who)
 	}
 	for _, mask := range was.masks {
-		if is.opened && !slices.ContainsFunc(is.masks, func(m string) bool { return covers(m, mask) }) {
+		if !slices.ContainsFunc(is.masks, func(m string) bool { return covers(m, mask) }) {
 			return fmt.Errorf("%s would see %s", who, mask)
 		}
 	}

@@ -93,7 +93,7 @@ func Rewrite(written []string, l pamstack.Line, control string, args []string) [
 		}
 	}
 	if len(written) > 1 && slices.Contains(keep, false) {
-		return append(comments(written), LineText(l, control, args)) // without the word a line could be empty, which ends nothing
+		return append(Comments(written), LineText(l, control, args)) // without the word a line could be empty, which ends nothing
 	}
 	end := words[len(words)-1].End
 	for _, arg := range added {
@@ -112,8 +112,8 @@ func Rewrite(written []string, l pamstack.Line, control string, args []string) [
 	return strings.Split(text, "\n")
 }
 
-// comments returns the lines that are comments.
-func comments(written []string) (lines []string) {
+// Comments returns the lines that are comments.
+func Comments(written []string) (lines []string) {
 	for _, line := range written {
 		if strings.HasPrefix(strings.TrimLeft(line, " \t"), "#") {
 			lines = append(lines, line)

@@ -156,6 +156,16 @@ func (t *Tree) Set(file, text string) error {
 	return nil
 }
 
+// Before returns what libpam reads instead of a changed file now: its name, and its text.
+func (t *Tree) Before(file string) (name, text string) {
+	if old, existed := t.before[file]; existed {
+		return file, old
+	}
+	name = path.Join(VendorDir, path.Base(file))
+	content, _ := os.ReadFile(filepath.Join(t.root, name)) // if there is none, all lines are new
+	return name, string(content)
+}
+
 // Diff shows the changes of files of PAM's, as diff -u does.
 func (t *Tree) Diff() string {
 	var b strings.Builder
@@ -163,13 +173,7 @@ func (t *Tree) Diff() string {
 		if path.Dir(file) == savedDir {
 			continue // pam-auth-update's notes of what it has written
 		}
-		name := file
-		old, existed := t.before[file]
-		if !existed {
-			name = path.Join(VendorDir, path.Base(file))
-			content, _ := os.ReadFile(filepath.Join(t.root, name)) // if there is none, all lines are new
-			old = string(content)
-		}
+		name, old := t.Before(file)
 		text := diff.Diff(name, []byte(old), file, []byte(t.after[file]))
 		_, hunks, _ := strings.Cut(string(text), "\n") // without "diff a b"
 		b.WriteString(hunks)

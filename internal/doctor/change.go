@@ -130,9 +130,9 @@ func Disable(m Machine, tree *amend.Tree, module policy.Module) (lines int, err 
 	if err != nil { // it may be that a jump counts the line
 		removed = tree.Clone()
 		edits := e.edited(rules, func(r policy.Rule) []string {
-			return []string{"+ " + amend.LineText(pamstack.Line{
+			return append(amend.Marked("+ ", amend.Comments(e.at(r.Line.Place))...), "+ "+amend.LineText(pamstack.Line{
 				Place: r.Line.Place, Service: r.Line.Service, Type: r.Line.Type, Module: "pam_permit.so",
-			}, "optional", nil)}
+			}, "optional", nil))
 		})
 		if failed := removed.Edit(edits...); failed != nil {
 			return 0, errors.Join(err, failed)

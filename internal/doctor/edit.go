@@ -29,9 +29,9 @@ func (e *examination) shown(p pamstack.Place) []Edit {
 	return []Edit{{File: p.File, Lines: amend.Marked("  ", e.at(p)...)}}
 }
 
-// removed is the edit that removes lines, each once.
+// removed is the edit that removes lines, each once. Comments between the parts of a continued line stay.
 func (e *examination) removed(rules ...policy.Rule) []Edit {
-	return e.edited(rules, func(policy.Rule) []string { return nil })
+	return e.edited(rules, func(r policy.Rule) []string { return amend.Marked("+ ", amend.Comments(e.at(r.Line.Place))...) })
 }
 
 // replaced is the edit that gives lines other controls, or other arguments.
@@ -70,16 +70,19 @@ func (e *examination) swapped(first, second pamstack.Line, oursIsFirst bool) []E
 	case i == len(second.Via):
 		return []Edit{{File: file, Lines: slices.Concat(amend.Marked("+ ", b...), amend.Marked("  ", a...), amend.Marked("- ", b...))}}
 	case oursIsFirst:
-		return []Edit{
-			{File: first.File, Lines: amend.Marked("- ", e.at(first.Place)...)},
-			{File: file, Lines: slices.Concat(amend.Marked("  ", b...), amend.Marked("+ ", e.at(first.Place)...))},
-		}
+		return append(e.removed(policy.Rule{Line: &first}),
+			Edit{File: file, Lines: slices.Concat(amend.Marked("  ", b...), amend.Marked("+ ", e.plain(first)...))})
 	default:
-		return []Edit{
-			{File: second.File, Lines: amend.Marked("- ", e.at(second.Place)...)},
-			{File: file, Lines: slices.Concat(amend.Marked("+ ", e.at(second.Place)...), amend.Marked("  ", a...))},
-		}
+		return append(e.removed(policy.Rule{Line: &second}),
+			Edit{File: file, Lines: slices.Concat(amend.Marked("+ ", e.plain(second)...), amend.Marked("  ", a...))})
 	}
+}
+
+// plain returns a line as it is written, without comments between its parts.
+func (e *examination) plain(l pamstack.Line) []string {
+	written := e.at(l.Place)
+	comments := amend.Comments(written)
+	return slices.DeleteFunc(slices.Clone(written), func(line string) bool { return slices.Contains(comments, line) })
 }
 
 // overridden makes edits of the distribution's files edits of their copies in /etc/pam.d. It returns the

@@ -27,27 +27,81 @@ type Fixed struct {
 	Unused func(policy.Module) bool // the groups whose lines isolated nobody, for Check
 }
 
-// Fix corrects errors and warnings of the PAM configuration in a tree. Each correction passes Check.
+// Fix corrects errors and warnings of the PAM configuration in a tree. Each correction passes Check. Where
+// corrections contradict each other, those are made after which the least is wrong. Fix would change nothing in
+// the result.
 func Fix(m Machine, tree *amend.Tree) (*Fixed, error) {
 	m.TryModule, m.OpenNetns = nil, nil // what they find is no matter of the configuration
 	m.Run = remembered(m.Run)
-	f := fixer{machine: m, oracle: m.oracle(), tree: tree, seen: map[string]bool{fmt.Sprint(tree.Changed()): true}, failed: map[string]error{}}
-	var err error
-	if f.now, err = f.examine(tree); err != nil {
+	f := fixer{machine: m, oracle: m.oracle()}
+	first, err := f.examine(tree)
+	if err != nil {
 		return nil, err
 	}
-	fixed := &Fixed{Failed: f.failed, Unused: f.now.isUnused}
+	fixed := &Fixed{Unused: first.isUnused}
+	f.now = first
 	for range mostRounds {
-		done, err := f.round()
-		if err != nil {
-			return nil, err
-		}
-		if len(done) == 0 {
-			break
+		f.base, f.tree, f.seen, f.failed = tree.Clone(), tree.Clone(), map[string]bool{state(tree): true}, map[string]error{}
+		done, best, err := f.chain()
+		fixed.Failed = f.failed
+		if err != nil || len(done) == 0 {
+			return fixed, err
 		}
 		fixed.Done = append(fixed.Done, done...)
+		*tree = *best
 	}
 	return fixed, nil
+}
+
+// chain makes corrections until there is none to make, or all lead back. It returns the tree in which the least
+// is wrong, and the corrections that lead there; none if that is the first one.
+func (f *fixer) chain() (best []Finding, tree *amend.Tree, err error) {
+	var done []Finding
+	least, at := f.now.badness(), f.now
+	for range mostRounds {
+		now, err := f.round()
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(now) == 0 {
+			break
+		}
+		done = append(done, now...)
+		if b := f.now.badness(); slices.Compare(b, least) < 0 {
+			best, tree, least, at = slices.Clone(done), f.tree.Clone(), b, f.now
+		}
+	}
+	f.now = at
+	return best, tree, nil
+}
+
+// badness measures what is wrong: by errors, and then by warnings.
+func (e *examination) badness() []int {
+	all := make([]int, 2)
+	for _, f := range e.findings {
+		if i := slices.Index(severities, f.Severity); i < len(all) {
+			all[i] += 1 + len(f.Evidence)
+		}
+	}
+	return all
+}
+
+// state tells trees apart. Lines that keep the place of one that has been moved do not count.
+func state(tree *amend.Tree) string {
+	var b strings.Builder
+	for _, file := range tree.Files() {
+		_, before := tree.Before(file)
+		if text := withoutPermit(tree.Changed()[file]); text != withoutPermit(before) {
+			fmt.Fprintf(&b, "%s\n%s", file, text)
+		}
+	}
+	return b.String()
+}
+
+func withoutPermit(text string) string {
+	return strings.Join(slices.DeleteFunc(strings.SplitAfter(text, "\n"), func(line string) bool {
+		return strings.HasSuffix(strings.TrimSpace(line), permitted)
+	}), "")
 }
 
 // remembered returns a function that runs each command once.
@@ -83,6 +137,7 @@ func (f Finding) Key() string { return f.ID + " " + f.What + " " + strings.Join(
 type fixer struct {
 	machine Machine
 	oracle  *policy.Oracle
+	base    *amend.Tree // with which corrections are compared
 	tree    *amend.Tree
 	seen    map[string]bool // the texts that have been there: corrections must not undo each other
 	failed  map[string]error
@@ -125,9 +180,9 @@ func (f *fixer) attempt(todo []Finding) (done []Finding, err error) {
 		}
 	}
 	if problem == nil || len(done) > 0 {
-		problem = next.Check(f.now.isUnused)
+		problem = next.CheckFrom(f.base, f.now.isUnused)
 	}
-	if problem == nil && f.seen[fmt.Sprint(next.Changed())] {
+	if problem == nil && f.seen[state(next)] {
 		problem = errors.New("another correction would undo it")
 	}
 	if problem == nil {
@@ -136,7 +191,7 @@ func (f *fixer) attempt(todo []Finding) (done []Finding, err error) {
 			return nil, err
 		}
 		if problem = f.useless(done, after); problem == nil {
-			f.seen[fmt.Sprint(next.Changed())] = true
+			f.seen[state(next)] = true
 			*f.tree, f.now = *next, after
 			return done, nil
 		}

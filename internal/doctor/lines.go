@@ -130,6 +130,9 @@ func (e *examination) checkControl(s service, r policy.Rule) {
 	}
 }
 
+// permitted is how a line ends that keeps the place of another one.
+const permitted = "session optional pam_permit.so"
+
 // permit is a line of pam_permit beside another line.
 func permit(beside pamstack.Line, control string) string {
 	return amend.LineText(pamstack.Line{

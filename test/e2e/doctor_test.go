@@ -52,6 +52,8 @@ func (h *host) follow(t *testing.T, f doctor.Finding, reinstall func()) {
 	t.Helper()
 	command, written := sentences[f.ID]
 	switch {
+	case strings.HasPrefix(f.Remedy, "pamnetctl "):
+		h.Try(t, f.Remedy+" --yes") // its exit code is 1 for what is left
 	case f.Remedy != "":
 		h.Bash(t, f.Remedy)
 	case f.Advice == "Install libpam-net again.":
@@ -128,7 +130,7 @@ func TestDoctorLeadsToIsolation(t *testing.T) {
 	expect.Check(t, h.StartSSHD())
 
 	expect.Equal(t, "the findings", strings.Join(h.obey(t, h.examine(t, ":"), reinstall), " "),
-		"no-group no-members service-without-module service-without-module")
+		"no-group no-members")
 	expect.Equal(t, "the end", strings.Split(h.Bash(t, "pamnetctl doctor"), ",")[0], "no problems found (1 member")
 	for user, want := range map[string]string{"alice": "lo", "olga": "eth0 eth0peer lo"} {
 		result, err := h.SSH(t.Context(), user, "echo $(ls /sys/class/net)")
