@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
+
+	"libpam-net/internal/uplink/config"
 )
 
 // version is an IP version, as /proc/sys/net and the configuration name it.
@@ -72,7 +75,6 @@ func setLinkParameters(p plan) error {
 	settings := []setting{
 		{ipv4.key(p.device(), "forwarding"), digit(p.ipv4.host.IsValid())},
 		{ipv4.key(p.device(), "accept_redirects"), "0"},
-		{ipv4.key(p.device(), "route_localnet"), "0"},
 		{ipv4.key(p.device(), "rp_filter"), "1"},
 	}
 	if _, err := os.Stat("/proc/sys/net/ipv6"); err == nil {
@@ -90,6 +92,13 @@ func setLinkParameters(p plan) error {
 		}
 	}
 	return nil
+}
+
+// setRouteLocalnet lets connections from the host's loopback to the link, if a forward is for
+// these, too, and answers to them back. The gate and the table drop the rest.
+func setRouteLocalnet(p plan) error {
+	local := slices.ContainsFunc(p.forwards, func(f config.Forward) bool { return f.Local })
+	return setParameters([]setting{{ipv4.key(p.device(), "route_localnet"), digit(local)}})
 }
 
 func digit(on bool) string {

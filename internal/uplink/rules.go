@@ -4,6 +4,7 @@ package uplink
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"slices"
 
 	"github.com/google/nftables"
@@ -49,12 +50,19 @@ func (t *table) addChains(c *config.Config, f *forwarding) {
 		begin.refuse(toHost)
 	}
 
-	// Connections of the host's own programs do not pass here.
+	// Connections of the host's own programs pass chain local instead.
 	ports := t.chain("ports", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest)
 	ports(toHost, t.ports4.hasDestination(), setForwarded)
 	ports(toHost, t.ports6.hasDestination(), setForwarded)
+	local := t.chain("local", nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest)
+	local(isIPv6, toLoopback6, accept) // the kernel does not route ::1 to another interface
 	for _, m := range t.portMaps() {
 		ports(toHost, m.dnat())
+		locals := &t.locals4
+		if m.version == ipv6 {
+			locals = &t.locals6
+		}
+		local(toHost, locals.hasDestination(), m.dnat())
 	}
 
 	host := t.chain("host", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
@@ -87,6 +95,7 @@ func (t *table) addChains(c *config.Config, f *forwarding) {
 	forward(isIPv6, t.closed6.has(expr.MetaKeyIIFNAME), t.closed6.has(expr.MetaKeyOIFNAME), drop)
 
 	nat := t.chain("nat", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
+	nat(to, isIPv4, fromLoopback, masquerade) // by chain local
 	nat(from, notTo, isIPv4, t.snat4.translate(unix.NFPROTO_IPV4))
 	nat(from, notTo, isIPv6, t.snat6.translate(unix.NFPROTO_IPV6))
 	if c.IPv4.NAT {
@@ -184,6 +193,16 @@ var (
 	toLoopback = phrase{
 		&expr.Payload{DestRegister: first, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: []byte{127}},
+	}
+	// ip saddr 127.0.0.0/8
+	fromLoopback = phrase{
+		&expr.Payload{DestRegister: first, Base: expr.PayloadBaseNetworkHeader, Offset: 12, Len: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: []byte{127}},
+	}
+	// ip6 daddr ::1
+	toLoopback6 = phrase{
+		&expr.Payload{DestRegister: first, Base: expr.PayloadBaseNetworkHeader, Offset: 24, Len: 16},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: first, Data: netip.IPv6Loopback().AsSlice()},
 	}
 	// ip daddr 169.254.0.0/16
 	toLinkLocal = slices.Concat(isIPv4, phrase{

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -47,6 +48,7 @@ type table struct {
 	// The ports of the host that lead to uplinks, and maps of where to: a single port to an address
 	// and a port, several to an address.
 	ports4, ports6, forwards4, forwards6, ranges4, ranges6 ports
+	locals4, locals6                                       ports // those that lead there for the host itself, too
 
 	services, closed4, closed6 set
 	connections                set // the kernel counts the connections of each link
@@ -82,6 +84,8 @@ func openTable() (*table, error) {
 		closed6:     newSet("closed6", nftables.TypeIFName),
 		ports4:      newPorts("ports4", ipv4),
 		ports6:      newPorts("ports6", ipv6),
+		locals4:     newPorts("locals4", ipv4),
+		locals6:     newPorts("locals6", ipv6),
 		forwards4:   newPorts("forwards4", ipv4, nftables.TypeIPAddr, nftables.TypeInetService),
 		forwards6:   newPorts("forwards6", ipv6, nftables.TypeIP6Addr, nftables.TypeInetService),
 		ranges4:     newPorts("ranges4", ipv4, nftables.TypeIPAddr),
@@ -129,6 +133,7 @@ func newMap(name string, to nftables.SetDatatype) set {
 type ports struct {
 	set
 	version
+	local bool
 }
 
 func newPorts(name string, v version, to ...nftables.SetDatatype) ports {
@@ -136,7 +141,7 @@ func newPorts(name string, v version, to ...nftables.SetDatatype) ports {
 	if v == ipv6 {
 		address = nftables.TypeIP6Addr
 	}
-	p := ports{newSet(name, nftables.MustConcatSetType(nftables.TypeInetProto, address, nftables.TypeInetService)), v}
+	p := ports{newSet(name, nftables.MustConcatSetType(nftables.TypeInetProto, address, nftables.TypeInetService)), v, strings.HasPrefix(name, "locals")}
 	p.Interval = true
 	if p.IsMap = len(to) > 0; p.IsMap {
 		p.DataType = nftables.MustConcatSetType(to...)
@@ -156,7 +161,7 @@ func (p *ports) size() uint32 {
 }
 
 func (t *table) ports() []*ports {
-	return append(t.portMaps(), &t.ports4, &t.ports6)
+	return append(t.portMaps(), &t.ports4, &t.ports6, &t.locals4, &t.locals6)
 }
 
 func (t *table) portMaps() []*ports {
@@ -380,7 +385,7 @@ func (m *ports) elementsOf(p plan) (elements []nftables.SetElement) {
 	highest, _ := netip.AddrFromSlice(bytes.Repeat([]byte{255}, lowest.BitLen()/8))
 	for _, f := range p.forwards {
 		single := f.From.First == f.From.Last
-		if !to.IsValid() || m.IsMap && single != m.toPort() || f.Address.IsValid() && f.Address.BitLen() != to.BitLen() {
+		if !to.IsValid() || m.IsMap && single != m.toPort() || m.local && !f.Local || f.Address.IsValid() && f.Address.BitLen() != to.BitLen() {
 			continue
 		}
 		from, until := lowest, highest

@@ -190,6 +190,9 @@ func (h *host) up(p plan, c *config.Config, fd int) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := setRouteLocalnet(p); err != nil {
+		return err
+	}
 	if err := h.proxy(p, c); err != nil {
 		return err
 	}

@@ -254,6 +254,56 @@ func TestPortForwards(t *testing.T) {
 	expect.Equal(t, "anna's old port", l.ask("outside", "udp", address(gateway6, 8080)), "refused")
 }
 
+func TestPortsForTheHostItself(t *testing.T) {
+	l := newLab(t)
+	l.configure(`
+		isolate = false
+		forward = [
+			{ name = "anna", protocol = "tcp", host_port = 8080, port = 80, local = true },
+			{ name = "anna", protocol = "udp", host_port = 8080, port = 80, local = true },
+			{ name = "anna", protocol = "tcp", host_port = "9000-9001", local = true },
+			{ name = "anna", protocol = "tcp", host_port = 8081, port = 80 },
+		]
+	`)
+	l.serve("outside", ":80", "outside")
+	for _, name := range []string{"anna", "bert"} {
+		l.ok("up", name)
+		l.serve(name, ":80", name)
+	}
+	l.serve("anna", ":9001", "anna")
+	for _, loopback := range []string{"127.0.0.1", "[::1]"} {
+		l.serve("", loopback+":90", "machine")
+	}
+	both(t, func(t *testing.T, v version) {
+		l := l.with(t)
+		byLoopback := "anna " + gatewayOf(v.anna)
+		if v.name == "IPv6" {
+			byLoopback = "refused"
+		}
+		l.asks("by the loopback", "", address(v.loopback, 8080), byLoopback)
+		l.asks("by an address", "", address(v.gateway, 8080), "anna "+v.gateway)
+		l.asks("from outside", "outside", address(v.gateway, 8080), "anna "+v.outside)
+		expect.Equal(t, "one of several", l.ask("", "tcp", address(v.loopback, 9001)), byLoopback)
+		expect.Equal(t, "a port that is not for the host", l.ask("", "tcp", address(v.loopback, 8081)), "refused")
+		l.asks("a port of the host's loopback", "", address(v.loopback, 90), "machine "+v.loopback)
+	})
+	// The loopback stays out of reach, with the table and without it.
+	l.sh("ip netns exec anna sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet'")
+	l.sh("ip -n anna address del 127.0.0.1/8 dev lo; ip -n anna route add 127.0.0.1 via 100.64.39.16")
+	for i, damage := range []string{"true", "nft flush ruleset"} {
+		port := 70 + i
+		l.sh(damage)
+		heard := l.listen("", address("127.0.0.1", port))
+		l.send("anna", anna4, address("127.0.0.1", port), "anna")
+		l.send("", "127.0.0.1", address("127.0.0.1", port), "machine")
+		expect.Equal(t, "what the machine hears first after "+damage, heard(), "machine")
+	}
+	l.configure("")
+	l.ok("up", "anna")
+	expect.Equal(t, "route_localnet", l.sh("cat /proc/sys/net/ipv4/conf/pnu3uw/route_localnet"), "0")
+	expect.Equal(t, "without", l.ask("", "tcp", address("127.0.0.1", 8080)), "refused")
+}
+
 func TestManyPortsAndOneAddress(t *testing.T) {
 	l := newLab(t)
 	l.configure(`

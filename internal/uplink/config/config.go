@@ -58,6 +58,7 @@ type Forward struct {
 	From    Ports
 	To      uint16 // the port that the first one leads to; several lead to ports of the same numbers
 	Each    int    // of the ports for all users, how many each gets
+	Local   bool   // also for programs of the host itself
 }
 
 // Whose tells to whom the ports lead.

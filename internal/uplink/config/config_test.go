@@ -140,6 +140,9 @@ ipv6 = "fd01::/64"
 			c.IPv4.Pools = []netip.Prefix{c.IPv4.Groups, c.Ranges[0].IPv4, c.Ranges[1].IPv4}
 			c.IPv6.Pools = []netip.Prefix{c.IPv6.Groups, c.Ranges[0].IPv6, c.Ranges[1].IPv6}
 		}},
+		{"a port for the host, too", "forward = [{ name = 'a', protocol = 'tcp', host_port = 1, local = true }]", func(c *config.Config) {
+			c.Forwards = []config.Forward{{Name: "a", From: config.Ports{config.TCP, 1, 1}, To: 1, Local: true}}
+		}},
 		{"remembered addresses", `addresses = "remembered"`, func(c *config.Config) { c.Remembered = true }},
 		{"a key of a table leaves the table's others", "ipv4.prefix_length = 24", func(c *config.Config) { c.IPv4.PrefixLength = 24 }},
 		{"all services", `host_services = ["tcp/22", "all"]`, func(c *config.Config) {
@@ -306,6 +309,9 @@ port = 80
 			`f: forward[9].each: 11 is not from 1 to the number of ports, 10`,
 			`f: forward[11].address: "x" is not an IP address`,
 			`f: forward[12].host_port: udp/1-10 leads to all users already`,
+		}},
+		{"ports for the host without the gate", "gate = false\nforward = [{ name = 'a', protocol = 'tcp', host_port = 1, local = true }]\n", []string{
+			"f: forward[0].local: needs gate = true",
 		}},
 		{"forwards in one array", "forward = [\n{ name = 'a', protocol = 'tcp', host_port = 1, port = 1 },\n{ name = '', protocol = 'tcp', host_port = 2, port = 1 },\n]\n", []string{
 			`f: forward[1].name: "" cannot name`,

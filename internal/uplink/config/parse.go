@@ -63,6 +63,7 @@ type forward struct {
 	Address  *string `toml:"address"`
 	HostPort any     `toml:"host_port"` // a number, or "FIRST-LAST"
 	Port     any     `toml:"port"`
+	Local    bool    `toml:"local"`
 }
 
 type family struct {
@@ -349,7 +350,7 @@ func (p *parser) forwards(c *Config, f file) {
 		if len(p.problems) > before {
 			continue
 		}
-		forward := p.forward(key, table)
+		forward := p.forward(key, table, f.Gate)
 		if len(p.problems) > before {
 			continue
 		}
@@ -362,7 +363,7 @@ func (p *parser) forwards(c *Config, f file) {
 	}
 }
 
-func (p *parser) forward(key string, table forward) (f Forward) {
+func (p *parser) forward(key string, table forward, gate bool) (f Forward) {
 	if table.Name != nil {
 		f.Name = *table.Name
 		if err := netns.CheckName(f.Name); err != nil {
@@ -384,6 +385,9 @@ func (p *parser) forward(key string, table forward) (f Forward) {
 			p.complain(key+".port", "several ports lead to ports of the same numbers: leave it out")
 		}
 		f.To = first
+	}
+	if f.Local = table.Local; f.Local && !gate {
+		p.complain(key+".local", "needs gate = true: without the gate, it opens the host's loopback while the nftables table is away")
 	}
 	if table.Each != nil {
 		if count := int64(f.From.Last-f.From.First) + 1; *table.Each < 1 || *table.Each > count {
