@@ -99,9 +99,16 @@ func TestEveryExampleOfTheManPageIsAWholeFile(t *testing.T) {
 	if len(examples) < 2 {
 		t.Fatalf("%d examples", len(examples))
 	}
+	var all string
 	for _, example := range examples {
+		all += "\n" + example[1]
 		if _, err := Parse("example", []byte(example[1])); err != nil {
 			t.Errorf("%s\n%v", example[1], err)
+		}
+	}
+	for _, key := range keys(reflect.TypeFor[file]()) {
+		if !strings.Contains(all, "\n"+key+" = ") {
+			t.Errorf("no example has %q", key)
 		}
 	}
 }
