@@ -46,11 +46,13 @@ func (p places) of(i identity) uint32 {
 // recall makes the plan for the place of a user or group. If remember is true, the place is in
 // the file afterwards.
 func recall(i identity, c *config.Config, remember bool) (plan, error) {
-	lock, err := state.Acquire(uplinksLock, patience)
-	if err != nil {
-		return plan{}, err
+	if remember {
+		lock, err := state.Acquire(uplinksLock, patience)
+		if err != nil {
+			return plan{}, err
+		}
+		defer lock.Release()
 	}
-	defer lock.Release()
 	known, err := readPlaces(placesFile)
 	if err != nil {
 		return plan{}, err
@@ -116,7 +118,7 @@ func (p places) write(path string) error {
 }
 
 func replaceFile(path, text string) error {
-	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}

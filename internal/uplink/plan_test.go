@@ -107,15 +107,18 @@ func TestNumbersThatDoNotFit(t *testing.T) {
 		{"a pool of one", "first_uid = 5\nipv4.users = '10.0.0.0/31'", identity{id: 6}, "uid 6 does not fit into 10.0.0.0/31, which has room for 1 from 5 on: enlarge ipv4.users or raise first_uid"},
 		{
 			"a UID in no range", "[[range]]\nfirst = 1000\ncount = 64\nipv4 = '10.1.0.0/25'\nipv6 = 'fd01::/64'\n",
-			identity{id: 1064}, "uid 1064 is in no range: add a table [[range]]",
+			identity{id: 1064},
+			"uid 1064 is in no range: add a table [[range]]",
 		},
 		{
 			"a pool of addresses for others", "first_uid = 10\nsnat = [{ pool = '192.0.2.0/30' }]",
-			identity{id: 14}, "uid 14 does not fit into 192.0.2.0/30, which has room for 4 users: enlarge snat.pool",
+			identity{id: 14},
+			"uid 14 does not fit into 192.0.2.0/30, which has room for 4 users: enlarge snat.pool",
 		},
 		{
 			"a pool that is full", "addresses = 'remembered'\nipv4.users = '10.0.0.0/30'",
-			identity{id: 70}, "uid 70 does not fit into 10.0.0.0/30, which has room for 2 in all: enlarge ipv4.users, or delete the lines of users who are gone from /var/lib/libpam-net/addresses",
+			identity{id: 70},
+			"uid 70 does not fit into 10.0.0.0/30, which has room for 2 in all: enlarge ipv4.users, or delete the lines of users who are gone from /var/lib/libpam-net/addresses",
 		},
 		{"below the first", "first_uid = 1000", identity{id: 999}, "uid 999 is below 1000: lower first_uid"},
 		{"a group's below the first", "first_gid = 1000", identity{group: true}, "gid 0 is below 1000: lower first_gid"},

@@ -80,8 +80,8 @@ func (t *table) addChains(c *config.Config, f *forwarding) {
 	if c.Isolate {
 		forward.refuse(from, to)
 	}
-	forward(from, isSYN, clampMSS)
-	forward(to, isSYN, clampMSS)
+	forward(isSYN, from, clampMSS)
+	forward(isSYN, to, clampMSS)
 	forward(from, ct(expr.CtKeySTATE, expr.CtStateBitINVALID), drop) // NAT would not translate it
 	forward(related, accept)
 	forward(from, accept)
