@@ -104,6 +104,21 @@ put none
 is none "down after up"
 `
 
+// everything has all that an uplink can have.
+const everything = `
+	addresses = "remembered"
+	forward = [
+		{ name = "anna", protocol = "tcp", host_port = 8080, port = 80, local = true },
+		{ each = 10, protocol = "udp", host_port = "20000-29999" },
+	]
+	snat = [{ name = "anna", address = "203.0.113.7" }]
+	[ipv6]
+	users = "2001:db8:1:0:a::/80"
+	groups = "2001:db8:1:0:b::/80"
+	nat = false
+	proxy_ndp = true
+`
+
 func TestAfterAnyFaultTheNextRunMakesItGood(t *testing.T) {
 	private.Needs(t, "strace")
 	for _, c := range []struct {
@@ -121,7 +136,7 @@ func TestAfterAnyFaultTheNextRunMakesItGood(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t)
-			l.configure(`forward = [{ name = "anna", protocol = "tcp", host_port = 8080, port = 80 }]`)
+			l.configure(everything)
 			l.patience = time.Hour
 			seed, each := rand.IntN(1<<15), 8
 			if *full {
