@@ -59,6 +59,7 @@ route add 198.51.100.4/30 via 198.51.100.1
 route add 2001:db8:5::/64 via 2001:db8:1::1
 END
 ip -n second -batch - <<END
+link set lo up
 address add 198.51.100.6/30 dev eth0
 address add 2001:db8:5::2/64 dev eth0 nodad
 link set eth0 up

@@ -325,6 +325,13 @@ func TestManyPortsAndOneAddress(t *testing.T) {
 		}
 	}
 	good := l.state()
+	for _, name := range []string{"anna", "bert"} {
+		l.ok("up", name)
+	}
+	same(t, "state after up again", l.state(), good)
+	l.sh("nft flush ruleset")
+	l.ok("up", "bert")
+	same(t, "state after up of one without the table", l.state(), good)
 	both(t, func(t *testing.T, v version) {
 		l := l.with(t)
 		l.asks("the first of several ports", "outside", address(v.gateway, 60001), "anna "+v.outside)
@@ -340,13 +347,6 @@ func TestManyPortsAndOneAddress(t *testing.T) {
 	expect.Equal(t, "the same port of another", l.ask("outside", "tcp", address("198.51.100.5", 80)), "bert "+outside4)
 	expect.Equal(t, "the same port of an IPv6 address", l.ask("second", "tcp", address("2001:db8:5::1", 80)), "bert "+second6)
 	expect.Equal(t, "the same port of another IPv6 address", l.ask("outside", "tcp", address(gateway6, 80)), "refused")
-	for _, name := range []string{"anna", "bert"} {
-		l.ok("up", name)
-	}
-	same(t, "state after up again", l.state(), good)
-	l.sh("nft flush ruleset")
-	l.ok("up", "bert")
-	same(t, "state after up of one without the table", l.state(), good)
 	if text := l.ok("show", "anna"); !contains(text, "port         udp/60001-60010 of the host leads to 60001\n") || !contains(text, "port         tcp/80 of 198.51.100.1 leads to 8000\n") {
 		t.Error(text)
 	}
