@@ -6,7 +6,7 @@ package machine
 const OwnNet = "readlink /proc/self/ns/net"
 
 // SetUpDebian is a script of bash for a fresh Debian: it installs the package /opt/libpam-net.deb, and adds users
-// by their groups, who let in root's key.
+// by their groups, who let root in.
 const SetUpDebian = `
 export DEBIAN_FRONTEND=noninteractive
 dpkg -i /opt/libpam-net.deb
@@ -19,7 +19,10 @@ useradd --create-home --shell /bin/bash --groups groupnet-lab gina
 useradd --create-home --shell /bin/bash --groups groupnet-lab gus
 pam-auth-update --enable libpam-net-newnet libpam-net-usernet libpam-net-groupnet
 sed -i 's,pam_\(user\|group\)net.so,& setup=/usr/libexec/libpam-net/pamnet-uplink,' /etc/pam.d/common-session{,-noninteractive}
+` + LetRootIn
 
+// LetRootIn is a script of bash for a Debian: it lets root in as everybody, by a key.
+const LetRootIn = `
 mkdir -p /root/.ssh
 ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
 cp /root/.ssh/id_ed25519.pub /etc/ssh/authorized_keys

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"libpam-net/test/boot"
 	"libpam-net/test/expect"
 )
 
@@ -80,15 +81,15 @@ func TestAfterABootNamedNetworksComeBackAtTheFirstLoginWithTheirUplink(t *testin
 	h.run("loginctl enable-linger uta")
 	// Nobody enters meanwhile: systemd stops all processes to kill them, and nsenter(1)
 	// stops with what it has started, for ever.
-	old, err := h.Sh(t.Context(), leader)
+	old, err := h.Sh(t.Context(), boot.Leader)
 	expect.Check(t, errors.Join(err, old.Err()))
-	_, err = h.enter(t.Context(), "systemd-run --quiet systemctl reboot")
+	_, err = h.Enter(t.Context(), "systemd-run --quiet systemctl reboot")
 	expect.Check(t, err)
 	expect.Eventually(t, "there is another process 1", func() bool {
-		now, err := h.Sh(t.Context(), leader)
+		now, err := h.Sh(t.Context(), boot.Leader)
 		return err == nil && now.ExitCode == 0 && now.Stdout != old.Stdout
 	})
-	expect.Check(t, h.booted())
+	expect.Check(t, h.Booted())
 	expect.Equal(t, "networks after the boot, of users who linger", h.run("ls /run/netns"), "uta")
 	h.run("loginctl disable-linger uta")
 	look("after")

@@ -29,7 +29,7 @@ func TestWhateverOpensASessionIsInside(t *testing.T) {
 			cat /tmp/job.$1`,
 	} {
 		t.Run(what, func(t *testing.T) {
-			h := host{h.debian, t}
+			h := host{h.Debian, t}
 			for user := range users {
 				h.belongs(what, user, h.run("set -o pipefail; cd /; "+script, user))
 			}
@@ -52,7 +52,7 @@ func TestWhatIsNoSessionIsOutside(t *testing.T) {
 		}
 	}
 	t.Run("and a user starts none", func(t *testing.T) {
-		h := host{h.debian, t}
+		h := host{h.Debian, t}
 		for user := range users {
 			got := h.ssh(user, "! systemd-run --no-ask-password --quiet --pipe --wait "+net+" 2>&1")
 			if !strings.Contains(got, "authentication required") {

@@ -63,7 +63,7 @@ func TestTheSystemdOfAUserIsInside(t *testing.T) {
 	h := start(t)
 	for user := range users {
 		t.Run(user, func(t *testing.T) {
-			h := host{h.debian, t}
+			h := host{h.Debian, t}
 			manager := h.run(`systemctl start "user@$(id -u "$1")"
 				readlink "/proc/$(systemctl show --value --property MainPID "user@$(id -u "$1")")/ns/net"`, user)
 			h.belongs("systemd --user", user, manager)
