@@ -173,6 +173,8 @@ deps: ## installs what building and testing need, and says what and why
 		pkexec opendoas greetd lxdm
 	$(Q)build/unpack.sh $(OUT)/proftpd proftpd-core
 	$(Q)build/debian-tree.sh $(OUT)/debian
+	$(Q)[ ! -e $(OUT)/debian ] || TREE=$(OUT)/debian build/unpack.sh $(OUT)/documents \
+		cado vde2 vdeplug curl dnsmasq-base graphviz jq man-db nftables udhcpc wireguard-tools
 
 deps-arm64: ## the same for a cross-build for arm64, on Debian
 	$(Q)build/deps.sh arm64

@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Unpacks Debian packages, with what they depend on and this machine lacks, into
-# a new directory, which tests copy into their sandboxes. They are not installed:
+# Unpacks Debian packages, with what they depend on and this machine, or the Debian
+# in the directory TREE, lacks, into a new directory, which tests copy into their sandboxes. They are not installed:
 # their scripts would start servers whenever the machine starts, change its
 # /etc/resolv.conf, /etc/nsswitch.conf and /etc/pam.d, and add users and set-uid
 # programs.
 #
-# usage: unpack.sh DIR PACKAGE...
+# usage: [TREE=DIR] unpack.sh DIR PACKAGE...
 set -eu
 
 dir=$1
@@ -32,7 +32,7 @@ for package in "$@"; do
 done
 # What apt-get would install: a line "Inst PACKAGE ..." for each package.
 # shellcheck disable=SC2086 # a list
-apt-get -s --no-install-recommends install $known >"$work/plan"
+apt-get ${TREE:+-o "Dir::State::status=$(realpath "$TREE")/var/lib/dpkg/status"} -s --no-install-recommends install $known >"$work/plan"
 packages=$(sed -n 's/^Inst \([^ ]*\).*/\1/p' "$work/plan")
 mkdir "$work/root"
 if [ -n "$packages" ]; then
