@@ -26,7 +26,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"libpam-net/test/boot"
 	"libpam-net/test/expect"
@@ -206,19 +205,14 @@ func (r *reader) logIn(user string) {
 		rm /tmp/present`)
 }
 
-// patience ends what hangs.
-const patience = 2 * time.Minute
-
 // follow types what is to be typed, in a login of its own by ssh, and compares the output.
 func (r *reader) follow(where string, s step, answers string) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
-	defer cancel()
 	script := "set -eo pipefail; trap 'echo \"failed: $BASH_COMMAND\" >&2' ERR\n" + s.script
 	if s.user == "root" {
 		script = "cd " + sources + "\n" + script
 	}
-	result, err := r.EnterWith(ctx, strings.NewReader(strings.ReplaceAll(answers, " ", "\n")+"\n"),
+	result, err := r.EnterWith(r.t.Context(), strings.NewReader(strings.ReplaceAll(answers, " ", "\n")+"\n"),
 		`exec ssh "$1@127.0.0.1" "$2"`, s.user, script)
 	if err := errors.Join(err, result.Err()); err != nil {
 		r.t.Errorf("%s: %s types\n%s\n%v", where, s.user, s.script, err)

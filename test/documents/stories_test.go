@@ -90,13 +90,15 @@ var stories = map[string]story{
 			ip link set br0 up
 			systemd-run --quiet --unit=dhcp dnsmasq --keep-in-foreground --interface=br0 --bind-interfaces --port=0 \
 				--dhcp-range=10.5.0.50,10.5.0.90 --dhcp-option=6,10.5.0.53 --user=root
-			echo 127.0.0.77 only-the-hosts >>/etc/hosts
+			mkdir /run/nscd
+			touch /run/nscd/socket
 			cat >/etc/systemd/system/web.service <<-END
 				[Service]
 				Type=oneshot
 				RemainAfterExit=yes
 				StandardOutput=append:/run/web
 				ExecStart=cat /etc/resolv.conf
+				ExecStart=find /run/nscd -name socket
 				ExecStart=readlink /proc/self/ns/net
 			END`,
 		after: `
