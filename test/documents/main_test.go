@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 const root = "../.."
 
 // patterns are where documents are.
-var patterns = []string{"CONTRIBUTING.md", "docs/*.md", "man/*.[0-9]"}
+var patterns = []string{"README.md", "CONTRIBUTING.md", "docs/*.md", "man/*.[0-9]"}
 
 // read returns the blocks of a document.
 func read(t *testing.T, path string) []block {

@@ -69,6 +69,7 @@ pamnetctl prune
 `
 
 var stories = map[string]story{
+	"README.md": {uninstalled: true},
 	"docs/EXAMPLES.md": {
 		before: ownNetworks + `
 			adduser --quiet bob usernet
