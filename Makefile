@@ -77,7 +77,7 @@ ctl            = $(if $(GOARCH),$(GO_HERE) run ./cmd/pamnetctl,$(CTL))
 services       = /etc/pam.d /etc/pam.conf /usr/lib/pam.d
 
 .PHONY: $(MODULES) $(CTL) $(UPLINK) build check-build check-reproducible install uninstall clean package \
-	deps deps-arm64 lint lint-package test test-faults test-hostile test-races test-systemd \
+	deps deps-arm64 lint lint-package test test-faults test-hostile test-races test-fix test-systemd \
 	test-arm64 test-toolchains soak fuzz mutants demo help \
 	bench bench-quick bench-profile bench-doc peers floor
 
@@ -211,6 +211,9 @@ test-races: build ## lets logins race, 20 rounds of each race
 
 test-hostile: build ## test/hostile with 10,000 logins while files are exchanged, and 1,000 of each sort that is spied on
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v -timeout=4h ./test/hostile -hostile.logins=10000
+
+test-fix: ## corrects 300 generated machines by pamnetctl doctor --fix
+	$(Q)$(GO) test -count=1 -v -timeout=1h -run TestFixMakesNothingWorse ./internal/doctor -doctor.trees=300
 
 test-systemd: package ## boots a Debian with the package and lets users log in there (out/debian; a minute)
 	$(Q)MODULES_BUILT=1 $(GO) test -count=1 -v ./test/systemd

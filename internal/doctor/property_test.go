@@ -3,6 +3,7 @@
 package doctor_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -23,17 +24,14 @@ import (
 )
 
 // trees is the number of generated machines; SEED=n makes one of them again.
-const trees = 300
+var trees = flag.Int("doctor.trees", 20, "how many generated machines to correct")
 
 // Whatever is wrong with a machine, Fix makes no login worse. The machines have many things wrong at once, in
 // stacks with includes, substacks, jumps, comments and continued lines; every second one is a Debian with
 // pam-auth-update's blocks.
 func TestFixMakesNothingWorse(t *testing.T) {
 	t.Parallel()
-	seeds := make([]uint64, trees)
-	if testing.Short() {
-		seeds = seeds[:trees/10]
-	}
+	seeds := make([]uint64, *trees)
 	for i := range seeds {
 		seeds[i] = rand.Uint64()
 	}

@@ -38,8 +38,9 @@ const (
 // for any number of uplinks: each uplink is an element of the sets, with the name as the
 // element's comment. Each change is one transaction. The caller must hold uplinksLock.
 type table struct {
-	conn   *nftables.Conn
-	exists bool
+	conn     *nftables.Conn
+	exists   bool
+	obsolete bool // it is there, but another version has made it; exists is false
 
 	links        set // the devices of all uplinks
 	snat4, snat6 set // maps of the devices to what others see
@@ -101,12 +102,34 @@ func openTable() (*table, error) {
 	if !t.exists {
 		return t, nil
 	}
-	for _, s := range t.perUplink() {
-		if s.elements, err = conn.GetSetElements(&s.Set); err != nil {
-			return nil, fmt.Errorf("list nftables set inet %s %s: %w", tableName, s.Name, err)
-		}
+	if err := t.readSets(); err != nil {
+		return nil, err
 	}
 	return t, nil
+}
+
+// readSets reads the elements of each uplink. A table without one of the sets, or with a set of
+// another type, counts as one that is not there: write replaces it for all uplinks.
+func (t *table) readSets() error {
+	sets, err := t.conn.GetSets(theTable)
+	if err != nil {
+		return fmt.Errorf("list nftables sets of inet %s: %w", tableName, err)
+	}
+	for _, s := range t.perUplink() {
+		t.obsolete = t.obsolete || !slices.ContainsFunc(sets, func(other *nftables.Set) bool {
+			return other.Name == s.Name && other.Interval == s.Interval && other.KeyType.Bytes == s.KeyType.Bytes && other.DataType.Bytes == s.DataType.Bytes
+		})
+	}
+	if t.obsolete {
+		t.exists = false
+		return nil
+	}
+	for _, s := range t.perUplink() {
+		if s.elements, err = t.conn.GetSetElements(&s.Set); err != nil {
+			return fmt.Errorf("list nftables set inet %s %s: %w", tableName, s.Name, err)
+		}
+	}
+	return nil
 }
 
 func newSet(name string, key nftables.SetDatatype) set {
@@ -232,6 +255,9 @@ func (t *table) nameOf(device string) string {
 // write makes the table what the configuration, the forwarding and the plans say. It
 // replaces the elements of the plans' names and leaves those of other names.
 func (t *table) write(c *config.Config, f *forwarding, plans []plan) error {
+	if t.obsolete {
+		t.conn.DelTable(theTable)
+	}
 	t.conn.AddTable(theTable)
 	for _, common := range []struct {
 		*set
@@ -282,7 +308,7 @@ func (t *table) isLast(name string) bool {
 
 // delete deletes a name's elements, or the whole table.
 func (t *table) delete(name string, whole bool) error {
-	if !t.exists {
+	if !t.exists && !(t.obsolete && whole) {
 		return nil
 	}
 	if whole {

@@ -69,7 +69,7 @@ pamnetctl prune
 `
 
 var stories = map[string]story{
-	"README.md": {uninstalled: true},
+	"README.md": {uninstalled: true, before: "useradd --create-home --shell /bin/bash alice"},
 	"docs/EXAMPLES.md": {
 		before: ownNetworks + `
 			adduser --quiet bob usernet

@@ -33,7 +33,10 @@ func TestWithoutTheTable(t *testing.T) {
 		})
 	}
 	t.Run("with it, all is reached", reached)
-	for damage, repair := range map[string]string{"nft flush ruleset": "--all", "nft delete table inet pamnet": "anna"} {
+	for damage, repair := range map[string]string{
+		"nft flush ruleset": "--all", "nft delete table inet pamnet": "anna",
+		"nft 'delete table inet pamnet; table inet pamnet { map forwards4 { type ipv4_addr : ipv4_addr; }; }' # as of another version": "anna",
+	} {
 		t.Run("nothing is reached after "+damage, func(t *testing.T) {
 			l := l.with(t)
 			l.sh(damage)
