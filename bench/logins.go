@@ -44,7 +44,7 @@ type loginCase struct {
 
 const stranger = "olga" // in no group of a module's
 
-// nonMembers returns the logins of user, whom no module concerns, through each of stacks.
+// nonMembers returns the logins of user, a non-member, through one, two and three modules.
 func nonMembers(user string) (cases []loginCase) {
 	for _, stack := range []struct{ service, modules string }{{"one", "1 module"}, {"two", "2 modules"}, {"three", "3 modules"}} {
 		cases = append(cases, loginCase{

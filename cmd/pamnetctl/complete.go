@@ -45,7 +45,7 @@ func completeMember(service *string) completion {
 	return completeMemberOf(func() []string { return []string{*service} })
 }
 
-// completeMemberOf offers the members whom the lines of services are for.
+// completeMemberOf offers the users who are members by the lines of some services.
 func completeMemberOf(services func() []string) completion {
 	return completeFrom(func() ([]cobra.Completion, error) {
 		p, err := policy.Load("/", policy.Live())

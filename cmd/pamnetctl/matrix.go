@@ -53,8 +53,8 @@ func logins(p *policy.Policy) (services []string, others []untried) {
 	return services, others
 }
 
-// membersOf returns the members whom the lines of services are for: of sshd's, if there is none. complete is false if
-// there may be more.
+// membersOf returns the users who are members by the lines of some services, or of sshd if services is empty. complete
+// is false if there may be more.
 func membersOf(p *policy.Policy, services []string) (members []string, complete bool, err error) {
 	complete = true
 	if len(services) == 0 {

@@ -7,8 +7,6 @@ import (
 	"os"
 	"path"
 	"strings"
-
-	"github.com/prometheus/procfs"
 )
 
 // daemon is a program of root's that runs, or that a unit of systemd's starts.
@@ -30,16 +28,8 @@ func (e *examination) daemons() []daemon {
 // containers have other files, and do not count.
 func (e *examination) readDaemons() (all []daemon) {
 	all = []daemon{}
-	proc, err := procfs.NewFS(e.path("/proc"))
-	if err != nil {
-		return all
-	}
-	processes, err := proc.AllProcs()
-	if err != nil {
-		return all
-	}
 	host, _ := os.Readlink(e.path("/proc/1/ns/pid")) // "" where all of them are
-	for _, p := range processes {
+	for _, p := range e.processes() {
 		dir := fmt.Sprintf("/proc/%d", p.PID)
 		status, err := p.NewStatus()
 		if err != nil || status.UIDs != [4]uint64{} {

@@ -153,21 +153,13 @@ func checkProcesses(e *examination) {
 	if err != nil {
 		return
 	}
-	proc, err := procfs.NewFS(e.path("/proc"))
-	if err != nil {
-		return
-	}
-	all, err := proc.AllProcs()
-	if err != nil {
-		return
-	}
 	names := map[uint64]string{} // "" for a non-member
 	for _, u := range e.users {
 		names[uint64(u.UID)] = u.User
 	}
 	names[0] = ""
 	pids := map[string][]string{}
-	for _, p := range all {
+	for _, p := range e.processes() {
 		net, err := os.Readlink(e.path(fmt.Sprintf("/proc/%d/ns/net", p.PID)))
 		if err != nil || net != host {
 			continue
@@ -197,18 +189,23 @@ func checkProcesses(e *examination) {
 	}
 }
 
+// processes lists the processes of the machine; none if /proc cannot be read.
+func (e *examination) processes() procfs.Procs {
+	proc, err := procfs.NewFS(e.path("/proc"))
+	if err != nil {
+		return nil
+	}
+	all, err := proc.AllProcs()
+	if err != nil {
+		return nil
+	}
+	return all
+}
+
 // checkDeleted finds members who have processes in a network that has no name any more, and that their next login does
 // not get. Processes in user namespaces of their own, and those of containers and of no login, have networks for other
 // reasons.
 func checkDeleted(e *examination) {
-	proc, err := procfs.NewFS(e.path("/proc"))
-	if err != nil {
-		return
-	}
-	all, err := proc.AllProcs()
-	if err != nil {
-		return
-	}
 	named := map[string]bool{} // by the target of a link in /proc/PID/ns
 	for _, file := range e.glob("/run/netns/*") {
 		if st := e.stat(file); st != nil {
@@ -221,7 +218,7 @@ func checkDeleted(e *examination) {
 		return link
 	}
 	pids := map[string][]string{}
-	for _, p := range all {
+	for _, p := range e.processes() {
 		net := space(p.PID, "net")
 		if net == "" || net == space(1, "net") || named[net] || space(p.PID, "user") != space(1, "user") || space(p.PID, "pid") != space(1, "pid") {
 			continue

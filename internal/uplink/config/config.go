@@ -61,7 +61,7 @@ type Forward struct {
 	Local   bool   // also for programs of the host itself
 }
 
-// Whose tells to whom the ports lead.
+// Whose returns a phrase for the users whose networks the ports lead to.
 func (f Forward) Whose() string {
 	if f.Name == "" {
 		return "all users"
